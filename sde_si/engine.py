@@ -1,0 +1,333 @@
+"""Runs blocks of paths through the kernel and keeps what is seen at the end of every epoch."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from sde_si import kernel as loop
+from sde_si.methods.base import HYPER
+from sde_si.run import Run
+from sde_si.streams import NOISE, ORDER, SAMPLING, START, block_size, generator, parts
+
+Array = np.ndarray
+CHUNK = 4096
+Progress = Callable[[float], None]
+Observe = Mapping[str, Callable[[Array], Array]]
+
+
+class Cancelled(Exception):
+    """The run was interrupted."""
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Engine:
+    """Compiled functions, tables and work shared by all blocks of a run.
+
+    Parameters
+    ----------
+    run : Run
+    observe : mapping of str to callable, optional
+        ``function(x) -> values[path]`` for weights ``x[path, d]``, called at the end of every epoch.
+    threads : int, optional
+        Worker threads; the numbers do not depend on them.
+    progress : callable, optional
+        Called with path-steps done since the last call.
+    """
+
+    def __init__(
+        self, run: Run, observe: Observe | None = None, threads: int | None = None, progress: Progress | None = None
+    ) -> None:
+        self.run, self.observe = run, dict(observe or {})
+        self.threads = threads or usable_cores()
+        self.progress = progress or (lambda _: None)
+        self.cancelled = threading.Event()
+        self.arrays = run.arrays
+        loss, law = run.problem.loss, run.law
+        shape = law and law.shape
+        if run.reshuffled and not loss.finite_sum:
+            from sde_si.noises import shape_sum_zero as shape
+        entry = {
+            "step": run.scheme.step,
+            "gradient": loss.gradient,
+            "noise": loss.noise,
+            "minibatch": loss.minibatch,
+            "fill": law and law.fill,
+            "shape": shape,
+        }
+        self.functions = np.array([loop.address(name, entry[name]) for name in loop.SIGNATURES], dtype=np.int64)
+        self.shaped = shape is not None
+        if run.noise == "minibatch":
+            kind = loop.MINIBATCH
+        else:
+            kind = loop.DIFFERENCE if run.noise == "difference" else loop.INCREMENTS
+        self.kind = kind
+        self.fine = run.noise_from // run.substeps if run.noise_from else 1
+        self.parts = parts(self.arrays.dim) if kind == loop.INCREMENTS and law and law.fill else [slice(None)]
+        self.columns = self.arrays.groups + (self.arrays.groups > 1)
+        self.rows = functools.lru_cache(maxsize=64)(self._rows)
+
+    @property
+    def prefilled(self) -> bool:
+        """Whether paths are so long that the pool fills their increments ahead of the kernel."""
+        return len(self.parts) > 1
+
+    def plan(self) -> Array:
+        """The kernel's integers."""
+        run, ordered = self.run, self.run.reshuffled and self.kind == loop.MINIBATCH
+        return np.array([run.substeps, self.kind, self.fine, self.prefilled, self.arrays.N, ordered], dtype=np.int64)
+
+    def _rows(self, epoch: int) -> Array:
+        """The kernel's records of one epoch (from 0)."""
+        run, timetable = self.run, self.run.timetable
+        hp, h = run.hyperparameters, 1 / run.substeps
+        lr, momentum = timetable.lr_and_momentum(epoch)
+        table = np.zeros(lr.size, HYPER)
+        table["lr"], table["wd"], table["momentum"], table["h"] = lr, hp.wd, momentum, h
+        table["batch"], table["epoch_steps"] = timetable.batch[epoch], lr.size
+        table["epoch_step"] = np.arange(lr.size)
+        table["step"] = timetable.start[epoch] + np.arange(lr.size)
+        table["noise_variance"] = self.arrays.noise_variance
+        table["noise1"] = table["noise2"] = 1.0
+        for name, column in run.scheme.coefficients(lr, table["wd"], momentum, h).items():
+            table[name] = column
+        return table
+
+    def blocks(self, first: int = 0) -> list[Block]:
+        """Fresh blocks for the paths from `first` (a block's first path) on."""
+        size = block_size(self.arrays.dim)
+        return [Block(self, low, min(low + size, self.run.paths)) for low in range(first, self.run.paths, size)]
+
+    def advance(self, blocks: list[Block], epochs: int) -> dict[str, Array]:
+        """Run all blocks to the end of epoch number `epochs`; see `Block.advance` for what comes back.
+
+        Raises
+        ------
+        Cancelled
+            If another thread has set `cancelled`.
+        """
+        with ThreadPoolExecutor(self.threads) as pool:
+            if self.prefilled:
+                results = [block.advance(epochs, pool) for block in blocks]
+            else:
+                futures = [pool.submit(block.advance, epochs) for block in blocks]
+                try:
+                    results = [future.result() for future in futures]
+                except BaseException:
+                    self.cancelled.set()
+                    raise
+        return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+
+
+class Block:
+    """A block of paths that are drawn and advanced together; its state between epochs."""
+
+    def __init__(self, engine: Engine, low: int, high: int) -> None:
+        self.engine, self.low, self.high = engine, low, high
+        run, arrays = engine.run, engine.arrays
+        size = block_size(arrays.dim)
+        self.size, self.index = size, low // size
+        self.epoch = 0
+        start = generator(run.seed, START, self.index).standard_normal((size, arrays.dim))[: high - low]
+        for g in range(arrays.groups):
+            part = slice(arrays.offsets[g], arrays.offsets[g + 1])
+            start[:, part] /= np.sqrt(np.sum(start[:, part] ** 2, axis=1, keepdims=True))
+        self.x = start * (run.start_norm / np.sqrt(arrays.groups))
+        self.initial_norm = np.sqrt(self._norms())
+        self.state = np.zeros((run.scheme.slots, *self.x.shape))
+        keys = [(self.index, i) for i in range(len(engine.parts))] if engine.prefilled else [(self.index,)]
+        self.rngs = [generator(run.seed, NOISE, *key) for key in keys]
+        self.sampler = generator(run.seed, SAMPLING, self.index)
+        self.memory = np.zeros((high - low, arrays.noise_dim if engine.shaped else 0))
+        self.fault = np.full((2, high - low), -1, dtype=np.int64)
+        self.references: dict[int, Array] = {}
+
+    def _norms(self) -> Array:
+        """Squared norms of each group and, with several groups, of all, shape (path, group)."""
+        offsets = self.engine.arrays.offsets
+        norms = np.add.reduceat(self.x**2, offsets[:-1], axis=1)
+        return np.concatenate([norms, norms.sum(axis=1, keepdims=True)], axis=1) if norms.shape[1] > 1 else norms
+
+    def _angles(self, reference: Array) -> Array:
+        """Angle between `reference` and the weights, shape (path, group)."""
+        out = np.empty((self.x.shape[0], self.engine.columns))
+        loop.angles(reference, self.x, self.engine.arrays.offsets, out)
+        return out
+
+    def advance(self, epochs: int, pool: ThreadPoolExecutor | None = None) -> dict[str, Array]:
+        """Run to the end of epoch number `epochs`.
+
+        Returns
+        -------
+        dict of ndarray
+            For every epoch run: ``angle_epoch``, ``weight_norm``, ``angle_step``, ``displacement_ratio``,
+            ``signal`` of shape (path, epoch, group), ``loss`` (path, epoch), ``angle_lag`` (path, epoch, lag,
+            group); ``fault`` (path, 2); and the observables (path, epoch).
+        """
+        engine = self.engine
+        paths, count, columns = self.x.shape[0], epochs - self.epoch, engine.columns
+        names = ("angle_epoch", "weight_norm", "angle_step", "displacement_ratio", "signal")
+        out = {name: np.full((paths, count, columns), np.nan) for name in names}
+        out["loss"] = np.full((paths, count), np.nan)
+        out["angle_lag"] = np.full((paths, epochs, len(engine.run.lags), columns), np.nan)
+        out |= {name: np.full((paths, count), np.nan) for name in engine.observe}
+        first, start = self.epoch, engine.run.timetable.start
+        work = Work(self, int(start[epochs] - start[first]))
+        with np.errstate(all="ignore"):  # a diverged path is NaN, named in the record, and no warning
+            for e in range(first, epochs):
+                self._epoch(e, work, out, e - first, pool)
+        out["fault"] = self.fault.T
+        out["initial_norm"] = self.initial_norm
+        return out
+
+    def _epoch(self, e: int, work: Work, out: dict[str, Array], row: int, pool: ThreadPoolExecutor | None) -> None:
+        engine, table = self.engine, self.engine.rows(e)
+        begin = self.x.copy()
+        if engine.run.lags:
+            self.references[e] = begin
+        work.sums[:] = 0
+        if engine.run.reshuffled and engine.kind == loop.MINIBATCH:
+            work.order = self._order(e)
+        for low, high, reached in self._pieces(e, table.size):
+            if engine.cancelled.is_set():
+                raise Cancelled
+            work.run(table[low:high], pool)
+            for reference, lag in reached:
+                out["angle_lag"][:, reference, lag] = self._angles(self.references[reference])
+            engine.progress((high - low) * self.x.shape[0])
+        self.epoch = e + 1
+        out["angle_epoch"][:, row] = self._angles(begin)
+        norms = self._norms()
+        out["weight_norm"][:, row] = np.sqrt(norms)
+        out["angle_step"][:, row] = np.sqrt(work.sums[0] / table.size)
+        out["displacement_ratio"][:, row] = work.sums[1] / work.sums[2]
+        self._gradient(out, row, norms, work)
+        view = self.x.view()
+        view.flags.writeable = False
+        for name, function in engine.observe.items():
+            out[name][:, row] = function(view)
+
+    def _gradient(self, out: dict[str, Array], row: int, norms: Array, work: Work) -> None:
+        """Full loss, and the squared mean gradient at the unit vector, at the end of the epoch."""
+        engine = self.engine
+        function = engine.run.problem.loss.gradient
+        out["loss"][:, row], out["signal"][:, row] = 0.0, 0.0
+        if function is None:
+            out["loss"][self.fault[0] >= 0, row] = out["signal"][self.fault[0] >= 0, row] = np.nan
+            return
+        gradient, value = work.g[0], np.empty(self.x.shape[0])
+        function(self.x, engine.arrays.params, gradient, value)
+        squares = np.add.reduceat(gradient**2, engine.arrays.offsets[:-1], axis=1)
+        if squares.shape[1] > 1:
+            squares = np.concatenate([squares, squares.sum(axis=1, keepdims=True)], axis=1)
+        out["loss"][:, row], out["signal"][:, row] = value, squares * norms
+
+    def _order(self, e: int) -> Array:
+        """The samples' order in epoch `e` of each path: a function of (seed, path, epoch) alone."""
+        run, n = self.engine.run, self.engine.arrays.N
+        return np.stack([generator(run.seed, ORDER, p, e).permutation(n) for p in range(self.low, self.high)])
+
+    def _pieces(self, e: int, steps: int) -> list[tuple[int, int, list[tuple[int, int]]]]:
+        """Cut an epoch into chunks, and wherever a lag is reached: (low, high, [(epoch of reference, lag), ...])."""
+        start, lags = self.engine.run.timetable.start, self.engine.run.lags
+        cuts: dict[int, list[tuple[int, int]]] = {steps: []}
+        for cut in range(CHUNK, steps, CHUNK):
+            cuts[cut] = []
+        for reference in list(self.references):
+            if lags and start[reference] + lags[-1] <= start[e]:
+                del self.references[reference]
+                continue
+            for i, lag in enumerate(lags):
+                inside = int(start[reference] + lag - start[e])
+                if 0 < inside <= steps:
+                    cuts.setdefault(inside, []).append((reference, i))
+        edges = sorted(cuts)
+        return [(low, high, cuts[high]) for low, high in zip([0, *edges[:-1]], edges, strict=True)]
+
+
+class Work:
+    """The kernel's work space for one block and the `steps` that it is about to run."""
+
+    def __init__(self, block: Block, steps: int) -> None:
+        engine, arrays = block.engine, block.engine.arrays
+        run = engine.run
+        paths, dim = block.x.shape
+        self.block = block
+        self.draws = np.array(run.scheme.draws, dtype=np.int64)
+        rows = run.substeps * self.draws.size if engine.prefilled else 1 + (engine.fine > 1)
+        fills = engine.functions[4] != 0
+        shape = (rows, block.size if fills else 0, arrays.noise_dim if fills else 0)
+        # Two, so that the pool can fill the next step's increments while the kernel uses this one's.
+        self.xi = [np.empty(shape) for _ in range(1 + engine.prefilled)]
+        self.order = np.empty((block.size, 0), dtype=np.int64)
+        self.scratch = np.empty((2, paths, dim))
+        self.g = np.empty((self.draws.size + 1, paths, dim))
+        self.sums = np.zeros((3, paths, engine.columns))
+        self.plan = engine.plan()
+        self.steps_left = steps
+        self.ready: list[Any] = []
+
+    def run(self, table: Array, pool: ThreadPoolExecutor | None) -> None:
+        """Advance the block by the steps of `table`."""
+        if pool is None:
+            self._kernel(table, self.xi[0])
+            return
+        for k in range(table.size):
+            filled, free = self.xi
+            for future in self.ready or self._fill(pool, filled):
+                future.result()
+            self.steps_left -= 1
+            # Never beyond the last step: the generators must stand where a longer run would find them.
+            self.ready = self._fill(pool, free) if self.steps_left else []
+            self._kernel(table[k : k + 1], filled)
+            self.xi.reverse()
+
+    def _fill(self, pool: ThreadPoolExecutor, xi: Array) -> list[Any]:
+        pairs = zip(self.block.engine.parts, self.block.rngs, strict=True)
+        return [pool.submit(self._fill_part, part, rng, xi) for part, rng in pairs]
+
+    def _fill_part(self, part: slice, rng: np.random.Generator, xi: Array) -> None:
+        engine = self.block.engine
+        assert engine.run.law is not None
+        fill: Any = engine.run.law.fill
+        for row in xi:
+            target = row[:, part]
+            fill(rng, target)
+            if engine.fine > 1:
+                buffer = np.empty_like(target)
+                for _ in range(engine.fine - 1):
+                    fill(rng, buffer)
+                    target += buffer
+                target *= 1 / np.sqrt(engine.fine)
+
+    def _kernel(self, table: Array, xi: Array) -> None:
+        block, arrays = self.block, self.block.engine.arrays
+        loop.kernel(
+            block.x,
+            block.state,
+            table,
+            self.plan,
+            self.draws,
+            self.block.engine.functions,
+            block.rngs[0],
+            block.sampler,
+            arrays.params,
+            arrays.offsets,
+            block.memory,
+            xi,
+            self.order,
+            self.scratch,
+            self.g,
+            self.sums,
+            block.fault,
+        )

@@ -1,0 +1,40 @@
+"""What a user did wrong, said so that it can be mended; and the exit codes of every command."""
+
+DONE = 0
+CLAIM_FAILED = 1
+BAD_INPUT = 2
+DIVERGED = 3
+DISK = 4
+
+
+class BadInput(ValueError):
+    """An argument that is refused before any work begins.
+
+    Parameters
+    ----------
+    name : str
+        The argument as the user knows it (a Python keyword; the command line shows it as a flag).
+    expected, got : object
+        What would have been right, and what was given.
+    advice : str, optional
+        A next step that works.
+    """
+
+    def __init__(self, name: str, expected: str, got: object, advice: str = "") -> None:
+        self.name, self.expected, self.got, self.advice = name, expected, got, advice
+        super().__init__(self.message(name))
+
+    def message(self, label: str) -> str:
+        """The one-line message, with `label` for the argument's name."""
+        text = f"{label}: expected {self.expected}, got {self.got}"
+        return f"{text}; try {self.advice}" if self.advice else text
+
+
+class DiskProblem(OSError):
+    """A file or folder that cannot be read or written; nothing half-written is left behind."""
+
+
+def require(ok: bool, name: str, expected: str, got: object, advice: str = "") -> None:
+    """Raise `BadInput` unless `ok`."""
+    if not ok:
+        raise BadInput(name, expected, got, advice)

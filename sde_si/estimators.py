@@ -1,0 +1,240 @@
+"""What is estimated from a record: values per epoch, equilibrium values, and whether there is an equilibrium."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = np.ndarray
+FEWEST_PATHS = 8  # below it the spread between paths says too little; batch means over epochs instead
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured value and its standard error; nan where unknowable."""
+
+    value: float
+    stderr: float
+
+
+def mean_and_error(samples: Array) -> Estimate:
+    """Mean and standard error of independent samples."""
+    samples = samples[np.isfinite(samples)]
+    if samples.size == 0:
+        return Estimate(math.nan, math.nan)
+    error = samples.std(ddof=1) / math.sqrt(samples.size) if samples.size > 1 else math.nan
+    return Estimate(float(samples.mean()), float(error))
+
+
+def _path_or_batch_means(values: Array) -> Array:
+    """Independent means of values (path, epoch): per path, or, with few paths, per batch of epochs."""
+    alive = values[np.isfinite(values).all(axis=1)]
+    if alive.shape[0] >= FEWEST_PATHS:
+        return alive.mean(axis=1)
+    batches = min(10, alive.shape[1])
+    # neighbouring epochs are correlated: batches of consecutive epochs are much less so
+    return np.array([part.mean() for row in alive for part in np.array_split(row, batches)])
+
+
+# quantity -> (variable, to an additive mean, back); means are taken where they are exact
+_MEANS = {
+    "weight_norm": ("weight_norm", np.square, np.sqrt),
+    "angle_step": ("angle_step", np.square, np.sqrt),
+    # 1 - cos, from the angle: no digits are lost near 1
+    "versine_epoch": ("angle_epoch", lambda a: 2 * np.sin(a / 2) ** 2, lambda v: v),
+    "angle_epoch": ("angle_epoch", lambda a: 2 * np.sin(a / 2) ** 2, lambda v: 2 * np.arcsin(np.sqrt(v / 2))),
+    "loss": ("loss", lambda v: v, lambda v: v),
+    "signal": ("signal", lambda v: v, lambda v: v),
+    "displacement_ratio": ("displacement_ratio", lambda v: v, lambda v: v),
+}
+QUANTITIES = ("weight_norm", "effective_lr", "angle_step", "angle_epoch", "cos_epoch", "versine_epoch", "signal", "loss")
+
+
+def values(record: xr.Dataset, name: str, group: str = "all") -> Array:
+    """A variable of one group, shape (path, epoch)."""
+    variable = record[name]
+    if "group" in variable.dims:
+        variable = variable.sel(group=group)
+    return variable.transpose("path", "epoch").values
+
+
+def _reduce(record: xr.Dataset, quantity: str, group: str, epochs: slice, means: bool) -> Estimate:
+    if quantity == "cos_epoch":
+        versine = _reduce(record, "versine_epoch", group, epochs, means)
+        return Estimate(1 - versine.value, versine.stderr)
+    if quantity == "effective_lr":
+        norm = _reduce(record, "weight_norm", group, epochs, means)
+        lr = float(record["lr"].values[epochs][-1])
+        return Estimate(lr / norm.value**2, 2 * lr / norm.value**3 * norm.stderr)
+    name, forward, back = _MEANS[quantity]
+    samples = forward(values(record, name, group)[:, epochs])
+    found = mean_and_error(_path_or_batch_means(samples) if means else samples.mean(axis=1))
+    if not math.isfinite(found.value):
+        return found
+    value = float(back(found.value))
+    slope = _slope(back, found.value)
+    return Estimate(value, found.stderr * slope)
+
+
+def _slope(function, at: float) -> float:
+    """Derivative, for the error of a function of a mean."""
+    step = 1e-6 * abs(at)
+    return float((function(at + step) - function(at - step)) / (2 * step)) if step else 1.0
+
+
+def epoch_estimate(record: xr.Dataset, quantity: str, epoch: int, group: str = "all") -> Estimate:
+    """Mean over paths at one epoch (from 1), with the standard error between paths."""
+    return _reduce(record, quantity, group, slice(epoch - 1, epoch), means=False)
+
+
+def series(record: xr.Dataset, quantity: str, group: str = "all") -> tuple[Array, Array]:
+    """Means over paths at every epoch and their standard errors."""
+    found = [epoch_estimate(record, quantity, e + 1, group) for e in range(record.sizes["epoch"])]
+    return np.array([f.value for f in found]), np.array([f.stderr for f in found])
+
+
+@dataclass(frozen=True)
+class Window:
+    """The equilibrated epochs of a record.
+
+    Attributes
+    ----------
+    first : int
+        First equilibrated epoch (from 1); all to the end are. 0 if there are none.
+    candidate : int
+        First epoch that the transient allows.
+    why : str
+        In words, for people.
+    """
+
+    first: int
+    candidate: int
+    why: str
+
+    def __bool__(self) -> bool:
+        return self.first > 0
+
+    @property
+    def epochs(self) -> slice:
+        """As a slice of the epoch axis."""
+        return slice(self.first - 1, None)
+
+
+def candidate_epoch(last_change: int, tuning_factor: float) -> float:
+    """First epoch after the last change and max(7/(4 tuning factor), 5) epochs; infinite without weight decay."""
+    if tuning_factor == 0:
+        return math.inf
+    return last_change + math.ceil(max(7 / (4 * tuning_factor), 5)) + 1
+
+
+def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") -> Window:
+    """Which epochs are in equilibrium, from measured quantities alone.
+
+    After the transient, in the longest stretch to the end for which (a) the slope of ln |x|^2 per path is zero within
+    three standard errors (or under 0.1 % per relaxation time) and under 2 % per relaxation time, and (b) the squared
+    displacement of a substep over the squared norm is what a stationary norm needs, within max(5 s.e., 2 %).
+
+    Parameters
+    ----------
+    record : Dataset
+        With attributes ``last_change`` and ``tuning_factor``.
+    expected_ratio : float
+        `sde_si.theory.displacement_ratio`; nan skips (b).
+    group : str
+        Which group.
+    """
+    factor, total = float(record.attrs["tuning_factor"]), record.sizes["epoch"]
+    candidate = candidate_epoch(int(record.attrs["last_change"]), factor)
+    if math.isinf(candidate):
+        return Window(0, 0, "no weight decay, no equilibrium")
+    candidate = int(candidate)
+    if candidate > total - 2:
+        return Window(0, candidate, f"needs at least {candidate + 2} epochs, the run has {total}")
+    log_norm = 2 * np.log(values(record, "weight_norm", group))
+    ratio = values(record, "displacement_ratio", group)
+    why = ""
+    length = total - candidate + 1
+    for part in range(4):
+        first = candidate + part * length // 4
+        if total - first < 2:
+            break
+        why = _stationary(log_norm[:, first - 1 :], ratio[:, first - 1 :], factor, expected_ratio)
+        if not why:
+            return Window(first, candidate, f"epochs {first} to {total} are equilibrated")
+    return Window(0, candidate, why)
+
+
+def _stationary(log_norm: Array, ratio: Array, factor: float, expected: float) -> str:
+    """Empty if in equilibrium, else why not."""
+    alive = np.isfinite(log_norm).all(axis=1)
+    if not alive.any():
+        return "no path is finite"
+    log_norm, ratio = log_norm[alive], ratio[alive]
+    time = np.arange(log_norm.shape[1]) - (log_norm.shape[1] - 1) / 2
+    # drift of ln |x|^2 per relaxation time 1/(4 tuning factor)
+    slope = mean_and_error(log_norm @ time / (time @ time) / (4 * factor))
+    error = slope.stderr if math.isfinite(slope.stderr) else 0.0
+    drift = abs(slope.value)
+    if drift > max(3 * error, 1e-3) or drift > 0.02:
+        return f"the norm drifts: ln|x|^2 changes by {slope.value:+.2g} +- {error:.1g} per relaxation time"
+    if math.isfinite(expected):
+        found = mean_and_error(_path_or_batch_means(ratio))
+        error = found.stderr if math.isfinite(found.stderr) else 0.0
+        if abs(found.value - expected) > max(5 * error, 0.02 * expected):
+            return f"displacement and norm are out of balance: {found.value / expected:.4g} of the stationary ratio"
+    return ""
+
+
+def equilibrium(record: xr.Dataset, window: Window, quantity: str, group: str = "all") -> Estimate:
+    """Mean over paths and equilibrated epochs; nan without an equilibrium."""
+    if not window:
+        return Estimate(math.nan, math.nan)
+    if quantity == "time_to_equilibrium":
+        return relaxation(record, window, group)
+    return _reduce(record, quantity, group, window.epochs, means=True)
+
+
+def relaxation(record: xr.Dataset, window: Window, group: str = "all") -> Estimate:
+    """Epochs in which |x|^4 approaches its equilibrium by a factor e, from the transient's slope; nan if it had none.
+
+    Weighted straight line through ln |E|x|^2/E* squared - 1| over the epochs where the deviation is more than ten
+    standard errors and more than 1 %; its error by leaving out each path in turn.
+    """
+    last = int(record.attrs["last_change"])
+    squares = values(record, "weight_norm", group) ** 2
+    start = record["weight_norm_initial"].sel(group=group).values[:, None] ** 2
+    squares = np.concatenate([start, squares], axis=1) if last == 0 else squares[:, last - 1 :]
+    squares = squares[np.isfinite(squares).all(axis=1)]
+    settled = window.first - last - 1 + 1
+
+    def quartic(rows: Array) -> Array:
+        mean = rows.mean(axis=0)
+        return (mean / mean[settled:].mean()) ** 2 - 1
+
+    if squares.shape[0] < 1 or settled >= squares.shape[1]:
+        return Estimate(math.nan, math.nan)
+    deviation = quartic(squares)
+    noise = 2 * squares.std(axis=0, ddof=1) / squares.mean(axis=0) / math.sqrt(squares.shape[0]) if len(squares) > 1 else 0
+    usable = (np.abs(deviation) > np.maximum(10 * noise, 0.01))[:settled]
+    stop = int(np.argmin(usable)) if not usable.all() else usable.size
+    if stop < 3:
+        return Estimate(math.nan, math.nan)
+
+    def fit(rows: Array) -> float:
+        d = np.abs(quartic(rows))[:stop]
+        slope = np.polyfit(np.arange(stop), np.log(d), 1, w=d)[0]
+        return -1 / slope
+
+    value = fit(squares)
+    n = squares.shape[0]
+    if n < 2:
+        return Estimate(value, math.nan)
+    folds = np.array_split(np.arange(n), min(n, 32))
+    left_out = np.array([fit(np.delete(squares, fold, axis=0)) for fold in folds])
+    return Estimate(value, float(math.sqrt((len(folds) - 1) / len(folds) * np.sum((left_out - left_out.mean()) ** 2))))

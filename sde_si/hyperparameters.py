@@ -1,0 +1,116 @@
+"""The five hyperparameters of the theory, the epochs, and what follows from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import numbers
+from dataclasses import dataclass
+from typing import Any
+
+from sde_si.errors import require
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float = math.inf,
+    advice: str = "",
+) -> None:
+    """Refuse what is no finite real number above `above` or of at least `least`, and below `below`."""
+    low, edge = (least, "[") if above is None else (above, "(")
+    expected = "a finite number" if low is None else f"a number in {edge}{low:g}, {below:g})"
+    ok = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    ok = ok and (above is None or value > above) and (least is None or value >= least) and value < below
+    require(ok, name, expected, value, advice)
+
+
+def check_count(name: str, value: Any, least: int = 1, advice: str = "") -> None:
+    """Refuse what is no whole number of at least `least`."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    require(whole and value >= least, name, f"a whole number >= {least}", value, advice)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HyperParameters:
+    """Hyperparameters of SGD or SGDM with weight decay on N samples.
+
+    Parameters
+    ----------
+    N : int
+        Training samples.
+    B : int
+        Batch size, at most N.
+    lr : float
+        Learning rate per step (eta), positive.
+    wd : float
+        Weight decay (lambda), at least 0; ``lr * wd`` below 1, or one step would flip the weight's direction.
+    momentum : float
+        Momentum coefficient (mu), in [0, 1).
+    epochs : int
+        Epochs to run.
+    schedule : str
+        How lr, momentum and batch size change, as ``NAME:ARGS`` (`sde_si.schedules`).
+
+    Raises
+    ------
+    BadInput
+        If a value is out of its range.
+
+    Examples
+    --------
+    >>> hp = HyperParameters(N=50_000, B=128, lr=0.1, wd=5e-4, momentum=0.9)
+    >>> hp.steps_per_epoch, round(hp.tuning_factor, 6)
+    (390, 0.195312)
+    """
+
+    N: int = 50_000
+    B: int = 128
+    lr: float = 0.1
+    wd: float = 5e-4
+    momentum: float = 0.9
+    epochs: int = 40
+    schedule: str = "constant"
+
+    def __post_init__(self) -> None:
+        check_count("N", self.N, advice="50000")
+        check_count("B", self.B, advice="128")
+        require(self.B <= self.N, "B", f"a batch of at most N = {self.N} samples", self.B, f"{min(128, self.N)}")
+        check_number("lr", self.lr, above=0, advice="0.1")
+        check_number("wd", self.wd, least=0, advice="5e-4")
+        check_number("momentum", self.momentum, least=0, below=1, advice="0.9")
+        check_count("epochs", self.epochs, advice="40")
+        require(
+            self.lr * self.wd < 1,
+            "wd",
+            f"lr * wd < 1 (at lr = {self.lr:g}: wd < {1 / self.lr:g})",
+            self.wd,
+            "5e-4",
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps per epoch, ``N // B``: the last, partial batch is dropped."""
+        return self.N // self.B
+
+    @property
+    def intrinsic_lr(self) -> float:
+        """``u = lr * wd`` per step (theory.md 0.3)."""
+        return self.lr * self.wd
+
+    @property
+    def tuning_factor(self) -> float:
+        """``N lr wd / (B (1 - momentum))`` per epoch with the true ratio N/B (Yun et al., eq. 27)."""
+        return self.N / self.B * self.intrinsic_lr / (1 - self.momentum)
+
+    @property
+    def decoupled_tuning_factor(self) -> float:
+        """``N lr wd / B`` per epoch: decoupled weight decay knows no 1/(1 - momentum) (theory.md 9.5)."""
+        return self.N / self.B * self.intrinsic_lr
+
+    def replace(self, **changes: Any) -> HyperParameters:
+        """A copy with some values changed."""
+        return dataclasses.replace(self, **changes)

@@ -1,0 +1,137 @@
+"""The discrete optimizers: SGD and SGDM in the paper's and in torch's form, SGDW, SVAG."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sde_si.jit import jitted
+from sde_si.methods.base import Array, Method, Scheme, outer, unit_noise
+
+
+@jitted
+def euler_step(x, state, hyper, offsets, g, out):
+    """x' = x - lr h (g + wd x): SGD at h = 1, Euler-Maruyama below (theory.md 3.6)."""
+    rate = hyper.lr * hyper.h
+    for p in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[p, j] = x[p, j] - rate * (g[0, p, j] + hyper.wd * x[p, j])
+
+
+@jitted
+def velocity_step(x, state, hyper, offsets, g, out):
+    """v' = c0 v - lr h (g + wd x), x' = x + h v' (Yun et al. eq. 3 at h = 1, eqs. 19-20 below)."""
+    rate = hyper.lr * hyper.h
+    v = state[0]
+    for p in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            v[p, j] = hyper.c0 * v[p, j] - rate * (g[0, p, j] + hyper.wd * x[p, j])
+            out[p, j] = x[p, j] + hyper.h * v[p, j]
+
+
+@jitted
+def buffer_step(x, state, hyper, offsets, g, out):
+    """b' = momentum b + g + wd x, x' = x - lr b' (torch)."""
+    b = state[0]
+    for p in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            b[p, j] = hyper.momentum * b[p, j] + (g[0, p, j] + hyper.wd * x[p, j])
+            out[p, j] = x[p, j] - hyper.lr * b[p, j]
+
+
+@jitted
+def decoupled_step(x, state, hyper, offsets, g, out):
+    """v' = momentum v - lr g, x' = (1 - lr wd) x + v'."""
+    shrink = 1.0 - hyper.lr * hyper.wd
+    v = state[0]
+    for p in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            v[p, j] = hyper.momentum * v[p, j] - hyper.lr * g[0, p, j]
+            out[p, j] = shrink * x[p, j] + v[p, j]
+
+
+@jitted
+def svag_step(x, state, hyper, offsets, g, out):
+    """x' = x - lr h (c0 g0 + c1 g1 + wd x): two batches, their difference amplified (theory.md 4.1)."""
+    rate = hyper.lr * hyper.h
+    for p in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            gradient = hyper.c0 * g[0, p, j] + hyper.c1 * g[1, p, j]
+            out[p, j] = x[p, j] - rate * (gradient + hyper.wd * x[p, j])
+
+
+def euler_linear(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array]:
+    """x' = (1 - u h) x + lr sqrt(h) noise."""
+    return np.diag([1 - lr * wd * h, 0.0]), outer(lr * np.sqrt(h), 0)
+
+
+def damping(momentum: Array, h: float) -> Array:
+    """1 - (1 - momentum) h, written so that it is the momentum itself, to the bit, at h = 1."""
+    return momentum + (1 - momentum) * (1 - h)
+
+
+def velocity_coefficients(lr: Array, wd: Array, momentum: Array, h: float) -> dict[str, Array]:
+    """Noise of variance h a substep, and the velocity's damping."""
+    return {"noise1": np.full_like(lr, 1 / np.sqrt(h)), "c0": damping(momentum, h)}
+
+
+def velocity_linear(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array]:
+    """z = (x, v) of `velocity_step` (theory.md 9.2 at h = 1)."""
+    u, m = lr * wd, damping(momentum, h)
+    return np.array([[1 - u * h * h, h * m], [-u * h, m]]), outer(lr * h**1.5, lr * h**0.5)
+
+
+def _buffer_linear(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array]:
+    """z = (x, buffer): good for any schedule, also where lr is 0 (theory.md 9.10)."""
+    return np.array([[1 - lr * wd, -lr * momentum], [wd, momentum]]), outer(lr, -1)
+
+
+def _decoupled_linear(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array]:
+    """z = (x, v) of `decoupled_step` (theory.md 9.5)."""
+    return np.array([[1 - lr * wd, momentum], [0, momentum]]), outer(lr, lr)
+
+
+def svag_coefficients(lr: Array, wd: Array, momentum: Array, h: float) -> dict[str, Array]:
+    """(1 +- sqrt(2l - 1))/2 for l = 1/h (theory.md 4.1)."""
+    root = np.sqrt(2 / h - 1)
+    return {"c0": np.full_like(lr, (1 + root) / 2), "c1": np.full_like(lr, (1 - root) / 2)}
+
+
+PLAIN_SGD = Scheme(step=euler_step, coefficients=unit_noise, linear=euler_linear)
+
+OPTIMIZERS = (
+    Method(
+        name="sgd",
+        summary="SGD; with momentum in the paper's displacement form",
+        source="Yun et al. eqs. 1, 3; theory.md 0.8 (S)",
+        sde=False,
+        plain=PLAIN_SGD,
+        heavy=Scheme(step=velocity_step, slots=1, coefficients=velocity_coefficients, linear=velocity_linear),
+    ),
+    Method(
+        name="sgd-torch",
+        summary="SGD as torch writes it: the velocity is scaled by the lr of the moment",
+        source="theory.md 0.8 (P)",
+        sde=False,
+        plain=PLAIN_SGD,
+        heavy=Scheme(step=buffer_step, slots=1, coefficients=unit_noise, linear=_buffer_linear),
+    ),
+    Method(
+        name="sgdw",
+        summary="SGD with decoupled weight decay lr wd a step",
+        source="theory.md 0.8 (D), 9.5",
+        sde=False,
+        plain=PLAIN_SGD,
+        heavy=Scheme(step=decoupled_step, slots=1, coefficients=unit_noise, linear=_decoupled_linear),
+        decoupled=True,
+    ),
+    Method(
+        name="svag",
+        summary="l substeps with the noise of SGD amplified by sqrt(l): towards the SDE by real minibatches",
+        source="theory.md 4.1-4.3",
+        sde=True,
+        plain=Scheme(step=svag_step, coefficients=svag_coefficients, linear=euler_linear, draws=(True, True)),
+        heavy=None,
+        substeps=4,
+        weak_order=1,
+    ),
+)

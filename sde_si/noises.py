@@ -1,0 +1,114 @@
+"""Standard increments: fillers of independent numbers of mean 0 and variance 1, and what may shape them.
+
+To add a noise, write its filler and name it in `NOISES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sde_si.jit import Jitted, jitted
+
+
+@jitted
+def fill_gaussian(rng, xi):
+    """Standard normals, the same stream as NumPy's own."""
+    for p in range(xi.shape[0]):
+        for j in range(xi.shape[1]):
+            xi[p, j] = rng.standard_normal()
+
+
+@jitted
+def fill_rademacher(rng, xi):
+    """Signs, 52 to a random number (simplified weak Euler)."""
+    flat = xi.reshape(xi.size)
+    whole = flat.size // 52
+    words = np.empty(whole + 1, np.int64)
+    for w in range(words.size):
+        words[w] = np.int64(rng.random() * 4503599627370496.0)
+    for w in range(whole):
+        bits, start = words[w], w * 52
+        for q in range(52):
+            flat[start + q] = 1.0 - 2.0 * ((bits >> q) & 1)
+    for q in range(flat.size - whole * 52):
+        flat[whole * 52 + q] = 1.0 - 2.0 * ((words[whole] >> q) & 1)
+
+
+@jitted
+def shape_fixed_length(x, xi, memory, hyper, offsets):
+    """Project on the tangent space of each group and stretch to the root of its dimension d - 1."""
+    for p in range(x.shape[0]):
+        for g in range(offsets.size - 1):
+            low, high = np.uint64(offsets[g]), np.uint64(offsets[g + 1])
+            xx = along = 0.0
+            for j in range(low, high):
+                xx += x[p, j] * x[p, j]
+                along += x[p, j] * xi[p, j]
+            length = 0.0
+            for j in range(low, high):
+                xi[p, j] -= along / xx * x[p, j]
+                length += xi[p, j] * xi[p, j]
+            scale = np.sqrt((offsets[g + 1] - offsets[g] - 1) / length)
+            for j in range(low, high):
+                xi[p, j] *= scale
+
+
+@jitted
+def shape_sum_zero(x, xi, memory, hyper, offsets):
+    """Increments of variance 1 that sum to zero over every epoch: reshuffled noise (theory.md 1.13).
+
+    The law of n exchangeable normals given that they sum to zero, built in sequence from their running sum
+    (`memory`): given those before it, number j has mean -sum/(n - j + 1).
+    """
+    n, j = hyper.epoch_steps, hyper.epoch_step + 1.0
+    left = n - j + 1
+    scale = np.sqrt((left - 1) / left * n / (n - 1)) if n > 1 else 0.0
+    for p in range(x.shape[0]):
+        for k in range(xi.shape[1]):
+            if j == 1:
+                memory[p, k] = 0.0
+            xi[p, k] = scale * xi[p, k] - memory[p, k] / left
+            memory[p, k] += xi[p, k]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """A law of increments.
+
+    Attributes
+    ----------
+    name, summary : str
+        As on the command line; one line for people.
+    fill : Jitted or None
+        ``fill(rng, xi)`` writes independent numbers of mean 0 and variance 1; None if the loss draws minibatches.
+    shape : Jitted or None
+        ``shape(x, xi, memory, hyper, offsets)`` changes them in the light of the weights.
+    kurtosis : float
+        d Var(|g|^2)/E|g|^2 of the isotropic tangential noise made of it: 2 for normal, 0 for fixed length
+        (theory.md 2.7).
+    """
+
+    name: str
+    summary: str
+    fill: Jitted | None
+    shape: Jitted | None = None
+    kurtosis: float = 0.0
+
+
+NOISES: dict[str, Noise] = {
+    noise.name: noise
+    for noise in (
+        Noise(name="gaussian", summary="normal increments", fill=fill_gaussian, kurtosis=2.0),
+        Noise(name="rademacher", summary="random signs: weak order 1 at a fraction of the cost", fill=fill_rademacher),
+        Noise(
+            name="fixed-length",
+            summary="tangential noise of constant length: the norm is deterministic without momentum",
+            fill=fill_gaussian,
+            shape=shape_fixed_length,
+        ),
+        Noise(name="difference", summary="(g1 - g2)/sqrt(2) of two minibatches: exact covariance", fill=None),
+    )
+}
+SAMPLINGS = ("replacement", "reshuffle")

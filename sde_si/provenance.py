@@ -1,0 +1,44 @@
+"""Where and when numbers were made; the only part of a record that may differ between equal runs."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+
+def version() -> str:
+    """Version of the installed package."""
+    try:
+        return metadata.version("sde_si")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _commit() -> str:
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def provenance(**more: Any) -> dict[str, Any]:
+    """Time, host, versions and commit, with whatever else is given."""
+    packages = ("numpy", "numba", "scipy", "xarray")
+    return {
+        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "device": platform.machine(),
+        "python": platform.python_version(),
+        "sde_si": version(),
+        "commit": _commit(),
+        **{name: metadata.version(name) for name in packages},
+        **more,
+    }

@@ -1,0 +1,276 @@
+"""One run, resolved and checked: a (problem, hyperparameters, method, seed, paths) and nothing left open."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sde_si.errors import BadInput, require
+from sde_si.hyperparameters import HyperParameters, check_count, check_number
+from sde_si.jit import python_function
+from sde_si.losses import Arrays
+from sde_si.methods import METHODS, Method, Scheme
+from sde_si.noises import NOISES, SAMPLINGS, Noise
+from sde_si.problem import Problem
+from sde_si.schedules import Timetable
+
+FORMAT = 1
+EXACT_FACTOR_LIMIT = 2e7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that decides the numbers of one simulation; see `resolve`."""
+
+    problem: Problem
+    hyperparameters: HyperParameters
+    method: Method
+    paths: int
+    seed: int
+    substeps: int
+    noise: str
+    sampling: str
+    start_norm: float
+    lags: tuple[int, ...] = ()
+    noise_from: int = 0
+
+    @property
+    def scheme(self) -> Scheme:
+        """The method's scheme for this momentum."""
+        scheme = self.method.scheme(self.hyperparameters.momentum > 0)
+        assert scheme is not None  # `resolve` has refused it
+        return scheme
+
+    @functools.cached_property
+    def arrays(self) -> Arrays:
+        """The loss's arrays."""
+        return self.problem.arrays(self.hyperparameters.N, self.seed)
+
+    @functools.cached_property
+    def timetable(self) -> Timetable:
+        """The schedule, step by step."""
+        return Timetable(self.hyperparameters)
+
+    @property
+    def settled(self) -> HyperParameters:
+        """The hyperparameters after the last change of the schedule; the first ones if it never settles."""
+        hp, last = self.hyperparameters, self.hyperparameters.epochs - 1
+        if self.timetable.last_change > last:
+            return hp
+        lr, momentum = self.timetable.lr_and_momentum(last)
+        return hp.replace(lr=float(lr[-1]), momentum=float(momentum[-1]), B=int(self.timetable.batch[last]), schedule="constant")
+
+    @property
+    def law(self) -> Noise | None:
+        """The law of the increments; None where minibatches are drawn."""
+        return NOISES.get(self.noise)
+
+    @property
+    def reshuffled(self) -> bool:
+        """Whether every epoch uses every sample once."""
+        return self.sampling == "reshuffle"
+
+    def replace(self, **changes: Any) -> Run:
+        """A copy with some values changed."""
+        return dataclasses.replace(self, **changes)
+
+    def configuration(self) -> dict[str, Any]:
+        """What decides the numbers, as plain JSON types."""
+        parameters = {k: _plain(v) for k, v in self.problem.parameters.items() if v is not None}
+        return {
+            "loss": self.problem.loss.name,
+            "dim": self.arrays.dim,
+            **parameters,
+            **dataclasses.asdict(self.hyperparameters),
+            "N": self.arrays.N if self.problem.loss.finite_sum else self.hyperparameters.N,
+            "method": self.method.name,
+            "substeps": self.substeps,
+            "noise": self.noise,
+            "sampling": self.sampling,
+            "paths": self.paths,
+            "seed": self.seed,
+            "init_norm": self.start_norm,
+            "lags": list(self.lags),
+            "noise_from": self.noise_from,
+        }
+
+    def sources(self) -> dict[str, str]:
+        """SHA-256 of the source text of each function that the numbers rest on."""
+        loss, law = self.problem.loss, self.law
+        functions = {
+            "step": self.scheme.step,
+            "coefficients": self.scheme.coefficients,
+            "gradient": loss.gradient,
+            "minibatch": loss.minibatch,
+            "noise": loss.noise,
+            "arrays": loss.arrays,
+            "fill": law and law.fill,
+            "shape": law and law.shape,
+        }
+        return {k: sha256(inspect.getsource(python_function(f)).encode()) for k, f in functions.items() if f}
+
+    def digest(self, **changes: Any) -> str:
+        """Hex digest of configuration, sources and format; `changes` replace entries of the configuration."""
+        content = {"format": FORMAT, "configuration": {**self.configuration(), **changes}, "sources": self.sources()}
+        return sha256(json.dumps(content, sort_keys=True).encode())
+
+
+def sha256(content: bytes) -> str:
+    """Hex digest."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON: an array or a file by the hash of its content."""
+    if isinstance(value, np.ndarray):
+        return f"sha256:{sha256(np.ascontiguousarray(value).tobytes() + str((value.shape, value.dtype)).encode())}"
+    if isinstance(value, str | Path):
+        with Path(value).open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return list(value) if isinstance(value, tuple) else value
+
+
+def find_method(name: str | Method) -> Method:
+    """The method of that name.
+
+    Raises
+    ------
+    BadInput
+        If there is none.
+    """
+    if isinstance(name, Method):
+        return name
+    require(name in METHODS, "method", f"one of {', '.join(METHODS)}", repr(name), "sgd,splitting")
+    return METHODS[name]
+
+
+def default_methods(problem: Problem, momentum: float) -> tuple[str, ...]:
+    """The discrete optimizer, and the best integrator of the SDE for this loss."""
+    constant = "noise_scale" in problem.parameters
+    return ("sgd", "splitting" if constant else "em")
+
+
+def resolve(
+    problem: Problem,
+    hyperparameters: HyperParameters,
+    *,
+    method: str | Method = "sgd",
+    paths: int = 64,
+    seed: int = 0,
+    substeps: int | None = None,
+    noise: str | None = None,
+    sampling: str = "replacement",
+    init_norm: float | str = "1eq",
+    lags: tuple[int, ...] = (),
+    noise_from: int | None = None,
+) -> Run:
+    """Fill in the defaults and refuse what cannot be run.
+
+    Raises
+    ------
+    BadInput
+        Naming the argument, what was expected, what it got, and what to try.
+    """
+    method = find_method(method)
+    check_count("paths", paths, advice="64")
+    check_count("seed", seed, least=0, advice="0")
+    loss = problem.loss
+    scheme = method.scheme(hyperparameters.momentum > 0)
+    if scheme is None:
+        raise BadInput("method", f"momentum 0 for {method.name}", f"momentum {hyperparameters.momentum:g}", "--momentum 0")
+    substeps = _substeps(method, loss.finite_sum, substeps)
+    noise, sampling = _noise(problem, method, noise, sampling)
+    run = Run(
+        problem=problem,
+        hyperparameters=hyperparameters,
+        method=method,
+        paths=int(paths),
+        seed=int(seed),
+        substeps=substeps,
+        noise=noise,
+        sampling=sampling,
+        start_norm=1.0,
+        lags=tuple(sorted(set(lags))),
+        noise_from=0 if noise_from is None else noise_from,
+    )
+    arrays = run.arrays
+    if method.constant_trace:
+        require(math.isfinite(arrays.noise_variance), "method",
+                f"a loss whose noise trace is constant for {method.name}", loss.name, "em")
+    if loss.finite_sum and noise == "gaussian":
+        cost = arrays.N * arrays.dim
+        require(cost <= EXACT_FACTOR_LIMIT, "noise",
+                f"N * dim <= {EXACT_FACTOR_LIMIT:.0e} for the exact factor of the covariance", f"{cost:.1e}", "difference")
+    total = int(run.timetable.start[-1])
+    for lag in run.lags:
+        check_count("lags", lag, advice="1,2,5,10")
+        require(lag <= total, "lags", f"lags of at most {total} steps, the whole run", lag)
+    if noise_from is not None:
+        check_count("noise_from", noise_from, advice=str(2 * substeps))
+        require(noise_from % substeps == 0, "noise_from", f"a multiple of {substeps}, the substeps of {method.name}",
+                noise_from, str(2 * substeps))
+        require(scheme.coupled and run.law is not None and run.law.fill is not None, "noise_from",
+                "a method that is driven by summed increments (sgd, em)", f"{method.name} with noise {noise}", "em")
+    return run.replace(start_norm=start_norm(run, init_norm))
+
+
+def _substeps(method: Method, finite_sum: bool, substeps: int | None) -> int:
+    if substeps is None or not method.sde:
+        return min(method.substeps, 4) if finite_sum else method.substeps
+    check_count("substeps", substeps, advice=str(method.substeps))
+    return substeps
+
+
+def _noise(problem: Problem, method: Method, noise: str | None, sampling: str) -> tuple[str, str]:
+    """Noise and sampling of one method, defaults filled in; "minibatch" where real minibatches are drawn."""
+    loss = problem.loss
+    require(sampling in SAMPLINGS, "sampling", f"one of {', '.join(SAMPLINGS)}", repr(sampling), "replacement")
+    require(noise is None or noise in NOISES, "noise", f"one of {', '.join(NOISES)}", repr(noise), "gaussian")
+    if sampling == "reshuffle":
+        fits = (loss.finite_sum or loss.flat) and not method.sde
+        require(fits, "sampling", "a discrete optimizer on a finite sum or on isotropic for reshuffling",
+                f"{method.name} on {loss.name}", "--method sgd")
+        require(loss.finite_sum or noise in (None, "gaussian"), "noise", "gaussian noise for reshuffling", noise)
+    if loss.finite_sum:
+        if not method.sde or method.name == "svag":
+            return "minibatch", sampling
+        chosen = noise or "difference"
+        require(chosen in ("gaussian", "difference"), "noise", f"gaussian or difference for {loss.name}", chosen,
+                "difference")
+        return chosen, "replacement"
+    require(noise != "difference", "noise", "a finite sum (pca, regression) for difference", loss.name, "gaussian")
+    require(noise != "fixed-length" or "noise_scale" in problem.parameters, "noise",
+            "isotropic tangential noise for fixed-length", loss.name, "gaussian")
+    return noise or "gaussian", sampling
+
+
+def start_norm(run: Run, text: float | str) -> float:
+    """Length of the weights at the start: a number, or ``0.3eq``, a multiple of the predicted equilibrium norm.
+
+    Raises
+    ------
+    BadInput
+        If it is neither.
+    """
+    advice = "1eq or 2.5"
+    try:
+        multiple = isinstance(text, str) and text.endswith("eq")
+        value = float(text[:-2] if isinstance(text, str) and multiple else text)
+    except ValueError:
+        raise BadInput("init_norm", "a length or a multiple of the equilibrium norm", repr(text), advice) from None
+    check_number("init_norm", value, above=0, advice=advice)
+    if not multiple:
+        return value
+    from sde_si.theory import equilibrium_norm
+
+    known = equilibrium_norm(run)
+    return value * (known if known is not None else 1.0)

@@ -1,0 +1,194 @@
+"""`simulate`: a problem and hyperparameters in, a record out."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from sde_si.errors import BadInput, require
+from sde_si.hyperparameters import HyperParameters, check_count
+from sde_si.methods import Method
+from sde_si.problem import Problem
+from sde_si.run import Run, resolve
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sde_si.engine import Observe, Progress
+    from sde_si.simulate.session import Session
+
+WANTED_EPOCHS = 20
+
+
+def simulate(
+    problem: Problem,
+    hyperparameters: HyperParameters,
+    *,
+    method: str | Method = "sgd",
+    paths: int = 64,
+    seed: int = 0,
+    substeps: int | None = None,
+    noise: str | None = None,
+    sampling: str = "replacement",
+    init_norm: float | str = "1eq",
+    lags: tuple[int, ...] = (),
+    noise_from: int | None = None,
+    until_equilibrium: bool = False,
+    target_error: float | None = None,
+    observe: Observe | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Simulate an optimizer or the SDE on a synthetic scale-invariant loss.
+
+    Parameters
+    ----------
+    problem : Problem
+        The loss with its dimension and parameters.
+    hyperparameters : HyperParameters
+        N, B, lr, wd, momentum, epochs, schedule.
+    method : str or Method
+        A name in `sde_si.METHODS`: ``sgd``, ``sgd-torch``, ``sgdw`` are optimizers; ``em``, ``splitting`` integrate
+        the SDE (Yun et al. eqs. 12, 15, 19-22), ``svag`` approaches it.
+    paths : int
+        Independent trajectories; the first 40 of 100 are those of a run of 40.
+    seed : int
+        Decides every random number.
+    substeps : int, optional
+        Substeps per optimizer step of an SDE method.
+    noise : str, optional
+        A name in `sde_si.NOISES`; a finite sum draws real minibatches in an optimizer and ``difference`` in an SDE.
+    sampling : {"replacement", "reshuffle"}
+        How minibatches are drawn.
+    init_norm : float or str
+        Length of the weights at the start, or ``"0.3eq"``: a multiple of the predicted equilibrium length.
+    lags : tuple of int
+        Record ``cos_lag`` at these lags, in optimizer steps, from the start of every epoch.
+    noise_from : int, optional
+        Drive the run by the summed increments of a run with so many substeps and the same seed.
+    until_equilibrium : bool
+        Go on until 20 epochs are equilibrated, whatever ``hyperparameters.epochs`` says.
+    target_error : float, optional
+        Add paths until the relative standard error of 1 - cos_epoch is at most this.
+    observe : mapping of str to callable, optional
+        ``function(x) -> values[path]`` of the weights ``x[path, d]``, plain or jitted, called after every epoch.
+    threads : int, optional
+        Worker threads; the numbers do not depend on them.
+    progress : callable, optional
+        Called with the number of path-steps done since the last call.
+
+    Returns
+    -------
+    xarray.Dataset
+        The record: dimensions path, epoch, group (and lag); `sde_si.record.SCHEMA` names the variables and units.
+
+    Raises
+    ------
+    BadInput
+        If an argument is wrong; before any work.
+
+    Examples
+    --------
+    >>> hp = HyperParameters(N=1280, B=128, wd=5e-3, epochs=2)
+    >>> record = simulate(Problem("isotropic", dim=8), hp, paths=4)
+    >>> dict(record.sizes)
+    {'path': 4, 'epoch': 2, 'group': 1}
+    """
+    run = resolve(
+        problem,
+        hyperparameters,
+        method=method,
+        paths=paths,
+        seed=seed,
+        substeps=substeps,
+        noise=noise,
+        sampling=sampling,
+        init_norm=init_norm,
+        lags=lags,
+        noise_from=noise_from,
+    )
+    if threads is not None:
+        check_count("threads", threads)
+    if target_error is not None:
+        check_target(target_error)
+    if until_equilibrium:
+        run = begin_of_search(run)
+    from sde_si.simulate.session import Session
+
+    session = Session(run, observe=observe, threads=threads, progress=progress)
+    session.advance()
+    if until_equilibrium:
+        while (longer := next_epochs(session)) is not None:
+            session.change(longer)
+            session.advance()
+    if target_error is not None:
+        while (wider := next_paths(session, target_error)) is not None:
+            session.change(wider)
+    return session.record()
+
+
+def check_target(target: float) -> None:
+    """Refuse a relative error that is none."""
+    require(isinstance(target, float) and 1e-6 <= target < 1, "target_error", "a relative error from 0.0001% to below 100%",
+            target, "0.3%")
+
+
+def begin_of_search(run: Run) -> Run:
+    """A run of `epochs = "auto"`: the transient that theory demands and 20 epochs.
+
+    Raises
+    ------
+    BadInput
+        If there will never be an equilibrium, or the schedule's shape depends on the number of epochs.
+    """
+    from sde_si.estimators import candidate_epoch
+
+    settled = run.settled
+    factor = settled.decoupled_tuning_factor if run.method.decoupled else settled.tuning_factor
+    first = candidate_epoch(run.timetable.last_change, factor)
+    require(not math.isinf(first), "epochs", "weight decay above 0 for auto (without it there is no equilibrium)", "auto",
+            "40")
+    run = _with_epochs(run, int(first) - 1 + WANTED_EPOCHS)
+    longer = _with_epochs(run, 2 * run.hyperparameters.epochs)
+    if longer.timetable.last_change != run.timetable.last_change:
+        raise BadInput("epochs", "a number for a schedule whose shape depends on it or that never settles", "auto", "40")
+    return run
+
+
+def _with_epochs(run: Run, epochs: int) -> Run:
+    return run.replace(hyperparameters=run.hyperparameters.replace(epochs=epochs))
+
+
+MOST_EPOCHS = 200_000
+
+
+def next_epochs(session: Session) -> Run | None:
+    """The run to go on with until 20 epochs are equilibrated; None when they are, or when it is hopeless."""
+    from sde_si.simulate.session import window
+
+    found, total = window(session.record()), session.epoch
+    alive = (session.results["fault"][:, 0] < 0).any()
+    if (found and total - found.first + 1 >= WANTED_EPOCHS) or not alive:
+        return None
+    longer = total + (WANTED_EPOCHS - (total - found.first + 1) if found else max(WANTED_EPOCHS, total // 2))
+    return _with_epochs(session.run, longer) if longer <= MOST_EPOCHS else None
+
+
+def next_paths(session: Session, target: float) -> Run | None:
+    """The run with the paths that the target still needs; None when it is reached or out of reach."""
+    from sde_si.estimators import equilibrium, epoch_estimate
+    from sde_si.simulate.session import window
+
+    record = session.record()
+    found = window(record)
+    quantity = "versine_epoch"
+    estimate = equilibrium(record, found, quantity) if found else epoch_estimate(record, quantity, session.epoch)
+    error = estimate.stderr / abs(estimate.value) if estimate.value else math.nan
+    if not math.isfinite(error) or error <= target:
+        return None
+    paths = session.run.paths
+    # never more than eight times at once: the error is itself an estimate
+    wanted = math.ceil(paths * min(8.0, max(1.1, 1.05 * (error / target) ** 2)))
+    return session.run.replace(paths=wanted)
+
+
