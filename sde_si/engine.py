@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import numpy as np
 
 from sde_si import kernel as loop
 from sde_si.methods.base import HYPER
+from sde_si.machine import usable_cores
 from sde_si.run import Run
 from sde_si.streams import NOISE, ORDER, SAMPLING, START, block_size, generator, parts
 
@@ -24,11 +24,6 @@ Observe = Mapping[str, Callable[[Array], Array]]
 
 class Cancelled(Exception):
     """The run was interrupted."""
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Engine:
@@ -107,6 +102,11 @@ class Engine:
         """Fresh blocks for the paths from `first` (a block's first path) on."""
         size = block_size(self.arrays.dim)
         return [Block(self, low, min(low + size, self.run.paths)) for low in range(first, self.run.paths, size)]
+
+    def with_pool(self, job: Callable[[ThreadPoolExecutor], None]) -> None:
+        """Run one job that wants the pool for its increments."""
+        with ThreadPoolExecutor(self.threads) as pool:
+            job(pool)
 
     def advance(self, blocks: list[Block], epochs: int) -> dict[str, Array]:
         """Run all blocks to the end of epoch number `epochs`; see `Block.advance` for what comes back.
@@ -197,7 +197,7 @@ class Block:
             self.references[e] = begin
         work.sums[:] = 0
         if engine.run.reshuffled and engine.kind == loop.MINIBATCH:
-            work.order = self._order(e)
+            work.order = self.order(e)
         for low, high, reached in self._pieces(e, table.size):
             if engine.cancelled.is_set():
                 raise Cancelled
@@ -232,7 +232,7 @@ class Block:
             squares = np.concatenate([squares, squares.sum(axis=1, keepdims=True)], axis=1)
         out["loss"][:, row], out["signal"][:, row] = value, squares * norms
 
-    def _order(self, e: int) -> Array:
+    def order(self, e: int) -> Array:
         """The samples' order in epoch `e` of each path: a function of (seed, path, epoch) alone."""
         run, n = self.engine.run, self.engine.arrays.N
         return np.stack([generator(run.seed, ORDER, p, e).permutation(n) for p in range(self.low, self.high)])

@@ -200,6 +200,21 @@ def equilibrium(record: xr.Dataset, window: Window, quantity: str, group: str = 
     return _reduce(record, quantity, group, window.epochs, means=True)
 
 
+def difference(a: xr.Dataset, b: xr.Dataset, window: Window, quantity: str) -> Estimate:
+    """a minus b at equilibrium for two records driven by the same noise, path by path; nan without an equilibrium."""
+    one, two = equilibrium(a, window, quantity), equilibrium(b, window, quantity)
+    base = {"cos_epoch": "versine_epoch", "effective_lr": "weight_norm"}.get(quantity, quantity)
+    if not window or base not in _MEANS:
+        return Estimate(one.value - two.value, math.nan)
+    name, forward, back = _MEANS[base]
+    pairs = [_path_or_batch_means(forward(values(r, name)[:, window.epochs])) for r in (a, b)]
+    spread = mean_and_error(pairs[0] - pairs[1]).stderr if pairs[0].shape == pairs[1].shape else math.nan
+    slope = abs(_slope(back, float(pairs[0].mean())))
+    if quantity == "effective_lr":
+        slope *= 2 * one.value / math.sqrt(float(pairs[0].mean()))
+    return Estimate(one.value - two.value, spread * slope)
+
+
 def relaxation(record: xr.Dataset, window: Window, group: str = "all") -> Estimate:
     """Epochs in which |x|^4 approaches its equilibrium by a factor e, from the transient's slope; nan if it had none.
 

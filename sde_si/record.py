@@ -43,6 +43,11 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "diverged_step": (("path",), "steps", "step at which the path ceased to be finite, or -1"),
     "diverged_reason": (("path",), "1", "0 finite, 1 weight norm overflowed, 2 NaN, 3 weight norm is zero"),
 }
+SCHEMA |= {
+    f"{name}_predicted": (tuple(d for d in SCHEMA[name][0] if d not in ("path", "group")), SCHEMA[name][1], "predicted")
+    for name in ("weight_norm", "effective_lr", "cos_epoch", "angle_epoch", "angle_step", "cos_lag")
+}
+SCHEMA["angle_epoch_paper"] = (("epoch",), "rad", "angle per epoch by Yun et al. eqs. 18, 27")
 REASONS = {1: "weight norm overflowed", 2: "weight is NaN", 3: "weight norm is zero"}
 
 
@@ -82,12 +87,12 @@ def make(
         data[name] = (dims, np.asarray(values), {"units": unit, "long_name": long_name})
     for name, values in (observables or {}).items():
         data[name] = (("path", "epoch"), np.asarray(values), {"units": "", "long_name": f"observable {name}"})
-    epochs = next(v.shape[d.index("epoch")] for d, v, _ in data.values() if "epoch" in d)
+    epochs: int = next(v.shape[d.index("epoch")] for d, v, _ in data.values() if "epoch" in d)
     coords: dict[str, Any] = {
         "epoch": ("epoch", np.arange(1, epochs + 1, dtype=np.int32), {"units": "epochs", "long_name": "epoch"}),
         "group": ("group", group_names(groups), {"long_name": "scale-invariant group"}),
     }
-    if "cos_lag" in data:
+    if any("lag" in dims for dims, *_ in data.values()):
         coords["lag"] = ("lag", np.array(lags, dtype=np.int32), {"units": "steps", "long_name": "lag"})
     record = xr.Dataset(data, coords)
     for key, value in (attributes or {}).items():

@@ -18,6 +18,7 @@ from sde_si.errors import BadInput, require
 from sde_si.hyperparameters import HyperParameters, check_count, check_number
 from sde_si.jit import python_function
 from sde_si.losses import Arrays
+from sde_si.machine import check_memory
 from sde_si.methods import METHODS, Method, Scheme
 from sde_si.noises import NOISES, SAMPLINGS, Noise
 from sde_si.problem import Problem
@@ -153,7 +154,7 @@ def find_method(name: str | Method) -> Method:
     return METHODS[name]
 
 
-def default_methods(problem: Problem, momentum: float) -> tuple[str, ...]:
+def default_methods(problem: Problem) -> tuple[str, ...]:
     """The discrete optimizer, and the best integrator of the SDE for this loss."""
     constant = "noise_scale" in problem.parameters
     return ("sgd", "splitting" if constant else "em")
@@ -172,6 +173,7 @@ def resolve(
     init_norm: float | str = "1eq",
     lags: tuple[int, ...] = (),
     noise_from: int | None = None,
+    epochs_known: bool = True,
 ) -> Run:
     """Fill in the defaults and refuse what cannot be run.
 
@@ -183,7 +185,9 @@ def resolve(
     method = find_method(method)
     check_count("paths", paths, advice="64")
     check_count("seed", seed, least=0, advice="0")
-    loss = problem.loss
+    loss, hp = problem.loss, hyperparameters
+    check_memory("epochs", 200.0 * paths * hp.epochs, f"{hp.epochs} epochs of {paths} paths", "fewer")
+    check_memory("N", 400.0 * hp.steps_per_epoch, f"{hp.steps_per_epoch} steps an epoch", "a smaller N/B")
     scheme = method.scheme(hyperparameters.momentum > 0)
     if scheme is None:
         raise BadInput("method", f"momentum 0 for {method.name}", f"momentum {hyperparameters.momentum:g}", "--momentum 0")
@@ -213,7 +217,7 @@ def resolve(
     total = int(run.timetable.start[-1])
     for lag in run.lags:
         check_count("lags", lag, advice="1,2,5,10")
-        require(lag <= total, "lags", f"lags of at most {total} steps, the whole run", lag)
+        require(lag <= total or not epochs_known, "lags", f"lags of at most {total} steps, the whole run", lag)
     if noise_from is not None:
         check_count("noise_from", noise_from, advice=str(2 * substeps))
         require(noise_from % substeps == 0, "noise_from", f"a multiple of {substeps}, the substeps of {method.name}",
@@ -253,8 +257,8 @@ def _noise(problem: Problem, method: Method, noise: str | None, sampling: str) -
     return noise or "gaussian", sampling
 
 
-def start_norm(run: Run, text: float | str) -> float:
-    """Length of the weights at the start: a number, or ``0.3eq``, a multiple of the predicted equilibrium norm.
+def read_norm(text: float | str) -> tuple[float, bool]:
+    """A length, or ``0.3eq`` as (0.3, True): a multiple of the predicted equilibrium length.
 
     Raises
     ------
@@ -268,6 +272,12 @@ def start_norm(run: Run, text: float | str) -> float:
     except ValueError:
         raise BadInput("init_norm", "a length or a multiple of the equilibrium norm", repr(text), advice) from None
     check_number("init_norm", value, above=0, advice=advice)
+    return value, multiple
+
+
+def start_norm(run: Run, text: float | str) -> float:
+    """Length of the weights at the start; a multiple of 1 where no equilibrium length is known."""
+    value, multiple = read_norm(text)
     if not multiple:
         return value
     from sde_si.theory import equilibrium_norm

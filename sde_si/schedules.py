@@ -188,6 +188,13 @@ def batch_growth(clock: Clock, every: float, factor: float = 2) -> Change:
     return Change(batch=factor ** (clock.epoch // int(every)))
 
 
+def usage(name: str) -> str:
+    """How a schedule is written, with its defaults."""
+    parameters = list(inspect.signature(SCHEDULES[name]).parameters.values())[1:]
+    shown = [str(p).partition(":")[0] + ("" if p.default is p.empty else f"={p.default:g}") for p in parameters]
+    return f"{name}:{','.join(shown)}" if shown else name
+
+
 def parse(text: str) -> list[tuple[Callable[..., Change], tuple[float, ...], dict[str, float]]]:
     """The schedule functions that `text` names, with their arguments.
 
@@ -202,8 +209,6 @@ def parse(text: str) -> list[tuple[Callable[..., Change], tuple[float, ...], dic
         known = ", ".join(SCHEDULES)
         require(name in SCHEDULES, "schedule", f"one of {known}", repr(name), "constant or multi-step:150,225")
         function = SCHEDULES[name]
-        usage = f"{name}{inspect.signature(function)}".replace("clock: 'Clock', ", "").replace("clock: 'Clock'", "")
-        usage = usage.replace(" -> 'Change'", "").replace("'", "")
         args, kwargs = [], {}
         try:
             for item in filter(None, arguments.split(",")):
@@ -214,9 +219,9 @@ def parse(text: str) -> list[tuple[Callable[..., Change], tuple[float, ...], dic
                     args.append(float(value))
             bound = inspect.signature(function).bind(None, *args, **kwargs)
         except (ValueError, TypeError) as error:
-            raise BadInput("schedule", f"the arguments of {usage}", repr(part), "constant") from error
+            raise BadInput("schedule", f"the arguments of {usage(name)}", repr(part), "constant") from error
         bound.apply_defaults()
-        _check_arguments(usage, part, bound.arguments)
+        _check_arguments(usage(name), part, bound.arguments)
         parts.append((function, tuple(args), kwargs))
     return parts
 
@@ -224,7 +229,7 @@ def parse(text: str) -> list[tuple[Callable[..., Change], tuple[float, ...], dic
 _POSITIVE = ("size", "epochs", "first", "half", "divide", "final_div", "every", "peak", "multiply")
 
 
-def _check_arguments(usage: str, part: str, arguments: dict[str, Any]) -> None:
+def _check_arguments(how: str, part: str, arguments: dict[str, Any]) -> None:
     for key, value in arguments.items():
         for number in value if isinstance(value, tuple) else (value,):
             if number is None:
@@ -233,8 +238,8 @@ def _check_arguments(usage: str, part: str, arguments: dict[str, Any]) -> None:
             ok = ok and (number >= 1 or key not in ("size", "every", "multiply"))
             ok = ok and (number < 1 or key not in ("peak", "low", "high"))
             ok = ok and (number <= 1 or key not in ("warm", "decay"))
-            require(ok, "schedule", f"sensible arguments of {usage}", f"{key} = {number:g} in {part!r}", "constant")
-        require(value != () or key != "milestones", "schedule", f"milestones, as in {usage}", repr(part),
+            require(ok, "schedule", f"sensible arguments of {how}", f"{key} = {number:g} in {part!r}", "constant")
+        require(value != () or key != "milestones", "schedule", f"milestones, as in {how}", repr(part),
                 "multi-step:150,225")
 
 

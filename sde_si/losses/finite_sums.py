@@ -15,6 +15,7 @@ import numpy as np
 from sde_si.errors import BadInput, require
 from sde_si.jit import jitted
 from sde_si.losses.base import DEFAULT_DIM, Arrays, Loss, Parameter
+from sde_si.machine import check_memory
 
 
 @jitted
@@ -149,6 +150,7 @@ def _rows(values: Mapping[str, Any], dim: int | None, N: int | None, rng: np.ran
         return given
     d = DEFAULT_DIM if dim is None else dim
     spectrum = np.array(values["spectrum"][:d])
+    check_memory("N", 24.0 * (N or 50_000) * d, f"{N} rows of {d}", "a smaller N or dim")
     spectrum = np.concatenate([spectrum, np.full(d - spectrum.size, spectrum[-1])])
     return rng.standard_normal((N or 50_000, d)) * np.sqrt(spectrum)
 

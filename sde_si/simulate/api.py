@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sde_si.engine import Observe, Progress
-    from sde_si.simulate.session import Session
 
 WANTED_EPOCHS = 20
 
@@ -118,11 +117,11 @@ def simulate(
     session = Session(run, observe=observe, threads=threads, progress=progress)
     session.advance()
     if until_equilibrium:
-        while (longer := next_epochs(session)) is not None:
+        while (longer := next_epochs(session.run, session.record())) is not None:
             session.change(longer)
             session.advance()
     if target_error is not None:
-        while (wider := next_paths(session, target_error)) is not None:
+        while (wider := next_paths(session.run, session.record(), target_error)) is not None:
             session.change(wider)
     return session.record()
 
@@ -162,33 +161,30 @@ def _with_epochs(run: Run, epochs: int) -> Run:
 MOST_EPOCHS = 200_000
 
 
-def next_epochs(session: Session) -> Run | None:
+def next_epochs(run: Run, record: xr.Dataset) -> Run | None:
     """The run to go on with until 20 epochs are equilibrated; None when they are, or when it is hopeless."""
-    from sde_si.simulate.session import window
+    from sde_si.simulate.report import window_of
 
-    found, total = window(session.record()), session.epoch
-    alive = (session.results["fault"][:, 0] < 0).any()
-    if (found and total - found.first + 1 >= WANTED_EPOCHS) or not alive:
+    found, total = window_of(record), run.hyperparameters.epochs
+    alive = (record["diverged_step"].values < 0).any()
+    have = total - found.first + 1 if found else 0
+    if have >= WANTED_EPOCHS or not alive:
         return None
-    longer = total + (WANTED_EPOCHS - (total - found.first + 1) if found else max(WANTED_EPOCHS, total // 2))
-    return _with_epochs(session.run, longer) if longer <= MOST_EPOCHS else None
+    longer = total + (WANTED_EPOCHS - have if found else max(WANTED_EPOCHS, total // 2))
+    return _with_epochs(run, longer) if longer <= MOST_EPOCHS else None
 
 
-def next_paths(session: Session, target: float) -> Run | None:
+def next_paths(run: Run, record: xr.Dataset, target: float) -> Run | None:
     """The run with the paths that the target still needs; None when it is reached or out of reach."""
-    from sde_si.estimators import equilibrium, epoch_estimate
-    from sde_si.simulate.session import window
+    from sde_si.estimators import epoch_estimate, equilibrium
+    from sde_si.simulate.report import window_of
 
-    record = session.record()
-    found = window(record)
-    quantity = "versine_epoch"
-    estimate = equilibrium(record, found, quantity) if found else epoch_estimate(record, quantity, session.epoch)
+    found, quantity = window_of(record), "versine_epoch"
+    last = run.hyperparameters.epochs
+    estimate = equilibrium(record, found, quantity) if found else epoch_estimate(record, quantity, last)
     error = estimate.stderr / abs(estimate.value) if estimate.value else math.nan
     if not math.isfinite(error) or error <= target:
         return None
-    paths = session.run.paths
     # never more than eight times at once: the error is itself an estimate
-    wanted = math.ceil(paths * min(8.0, max(1.1, 1.05 * (error / target) ** 2)))
-    return session.run.replace(paths=wanted)
-
-
+    wanted = math.ceil(run.paths * min(8.0, max(1.1, 1.05 * (error / target) ** 2)))
+    return run.replace(paths=wanted)

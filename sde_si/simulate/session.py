@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sde_si import estimators
 from sde_si.engine import Block, Engine, Observe, Progress
 from sde_si.errors import DiskProblem
 from sde_si.provenance import provenance
 from sde_si.record import make, write_bytes
 from sde_si.run import Run
 from sde_si.streams import block_size
-from sde_si.theory import displacement_ratio
+from sde_si.theory import displacement_ratio, predict
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -118,7 +117,8 @@ class Session:
             variables["cos_lag"] = np.cos(results["angle_lag"][:, :epochs])
         settled = run.settled
         factor = settled.decoupled_tuning_factor if run.method.decoupled else settled.tuning_factor
-        return make(
+        predicted = predict(run)
+        record = make(
             variables,
             groups=run.arrays.groups,
             lags=run.lags,
@@ -131,9 +131,11 @@ class Session:
                 "last_change": run.timetable.last_change,
                 "tuning_factor": factor,
                 "expected_displacement_ratio": expected_ratio(run),
+                "predictions": json.loads(predicted.attrs["predictions"]),
                 "provenance": provenance(seconds=self.seconds, threads=self.engine.threads),
             },
         )
+        return record.merge(predicted, combine_attrs="override")
 
     def save_states(self, folder: Path) -> Path:
         """Write everything that a longer run needs to go on bit-identically."""
@@ -198,8 +200,3 @@ def _states_name(run: Run, epochs: int) -> str:
 def expected_ratio(run: Run) -> float:
     """`displacement_ratio`, nan where there is no equilibrium."""
     return displacement_ratio(run) if run.settled.intrinsic_lr > 0 else math.nan
-
-
-def window(record: xr.Dataset, group: str = "all") -> estimators.Window:
-    """The equilibrated epochs of a record, judged by its own method's balance."""
-    return estimators.equilibrated(record, float(record.attrs["expected_displacement_ratio"]), group)

@@ -23,7 +23,7 @@ from sde_si.theory.models import (
     vmf_resultant,
 )
 from sde_si.theory.moments import Closure, displacement_ratio
-from sde_si.theory.predict import QUANTITIES, Prediction, course, equilibrium, equilibrium_norm, paper_course
+from sde_si.theory.predict import QUANTITIES, Prediction, equilibrium, equilibrium_norm, paper_course, predict
 from sde_si.theory.sde import (
     lr_drop_angle,
     quartic_norm,
@@ -43,7 +43,6 @@ __all__ = [
     "Prediction",
     "angle_of",
     "bingham_second_moment",
-    "course",
     "decoupled_lag_cosines",
     "displacement_ratio",
     "equilibrium",
@@ -55,6 +54,7 @@ __all__ = [
     "lion_equilibrium",
     "lr_drop_angle",
     "paper_course",
+    "predict",
     "quartic_norm",
     "relaxation_steps",
     "reshuffled",

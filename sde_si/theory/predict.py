@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from sde_si.theory.discrete import angle_of, finite_dimension, reshuffled, rms_a
 from sde_si.theory.models import vmf_resultant
 from sde_si.theory.moments import Closure, stationary
 from sde_si.theory.sde import sde_lag_cosine
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 QUANTITIES = ("weight_norm", "effective_lr", "angle_step", "angle_epoch", "cos_epoch", "time_to_equilibrium")
 
@@ -150,7 +154,7 @@ def _noise_only(run: Run) -> dict[str, dict[str, Any]]:
         "angle_epoch": (infinite - finite.cos) / (1 - infinite) / 2,
     }
     for name, shift in shifts.items():
-        rows[name]["note"] = f"finite d = {d}: {100 * shift:+.2g} %"
+        rows[name]["note"] = f"finite d = {d} shifts it by {100 * shift:+.1g} %"
     if run.method.sde:
         limit = Closure(run, limit=True)
         values = {"weight_norm": math.sqrt(float(limit.equilibrium()[0, 0])), "cos_epoch": float(sde_lag_cosine(n, u, mu))}
@@ -259,27 +263,11 @@ def _vmf_norm_squared(run: Run, closure: Closure) -> float:
     return brentq(excess, low * (1 - 1e-12), high * (1 + 1e-12), rtol=1e-13)  # pyright: ignore[reportReturnType]
 
 
-Course = dict[str, np.ndarray]
-
-
-def course(run: Run) -> Course:
-    """Predicted course: epochs 1..E, nan where there is no closed form.
-
-    Returns
-    -------
-    dict of ndarray
-        ``weight_norm``, ``cos_epoch``, ``angle_epoch``, ``angle_step``, ``effective_lr`` of shape (epochs,), and
-        ``cos_lag`` (epochs, lag).
-    """
+def _course(run: Run) -> dict[str, np.ndarray]:
+    """Norm, step angle, cosines of epochs and lags, epoch by epoch; nan where there is no closed form."""
     epochs = run.hyperparameters.epochs
-    nothing = np.full(epochs, np.nan)
-    lags = np.full((epochs, len(run.lags)), np.nan)
-    out: Course = {
-        "weight_norm": nothing,
-        "cos_epoch": nothing,
-        "angle_step": nothing,
-        "cos_lag": lags,
-    }
+    out = dict.fromkeys(("weight_norm", "cos_epoch", "angle_step"), np.full(epochs, np.nan))
+    out["cos_lag"] = np.full((epochs, len(run.lags)), np.nan)
     flat = run.problem.loss.flat and not run.reshuffled
     norm_only = not run.problem.loss.flat and run.method.name == "splitting" and run.hyperparameters.momentum == 0
     if flat or (norm_only and run.arrays.groups == 1):
@@ -287,10 +275,30 @@ def course(run: Run) -> Course:
         out["weight_norm"] = predicted.weight_norm
         if flat:
             out |= {"cos_epoch": predicted.cos_epoch, "angle_step": predicted.angle_step, "cos_lag": predicted.cos_lag}
-    out["angle_epoch"] = 2 * np.arcsin(np.sqrt(np.clip((1 - out["cos_epoch"]) / 2, 0, 1)))
-    lr = np.array([run.timetable.lr_and_momentum(e)[0][-1] for e in range(epochs)])
-    out["effective_lr"] = lr / out["weight_norm"] ** 2
     return out
+
+
+def predict(run: Run) -> xr.Dataset:
+    """Everything that theory says of a run.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``weight_norm_predicted``, ``effective_lr_predicted``, ``cos_epoch_predicted``, ``angle_epoch_predicted``,
+        ``angle_step_predicted`` (epoch), ``cos_lag_predicted`` (epoch, lag), nan where there is no closed form;
+        ``angle_epoch_paper``; and in the attribute ``predictions`` the equilibrium values as JSON (`equilibrium`).
+    """
+    from sde_si.record import make
+
+    epochs, found = run.hyperparameters.epochs, _course(run)
+    lr = np.array([run.timetable.lr_and_momentum(e)[0][-1] for e in range(epochs)])
+    variables = {f"{name}_predicted": value for name, value in found.items() if name != "cos_lag" or run.lags}
+    versine = np.clip(1 - found["cos_epoch"], 0, 2)
+    variables["angle_epoch_predicted"] = 2 * np.arcsin(np.sqrt(versine / 2))
+    variables["effective_lr_predicted"] = lr / found["weight_norm"] ** 2
+    variables["angle_epoch_paper"] = paper_course(run)
+    rows = {name: dataclasses.asdict(row) for name, row in equilibrium(run).items()}
+    return make(variables, groups=run.arrays.groups, lags=run.lags, attributes={"predictions": rows})
 
 
 def paper_course(run: Run) -> np.ndarray:

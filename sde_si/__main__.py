@@ -1,0 +1,39 @@
+"""``sde-si COMMAND``; each command is imported when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+# command -> (module with a main(args), one line for people)
+COMMANDS = {
+    "simulate": ("sde_si.simulate.cli", "simulate an optimizer and its SDE beside the exact predictions"),
+    "show": ("sde_si.show", "table and figure of saved records"),
+    "diff": ("sde_si.show", "which configuration keys of two records differ"),
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """The console script; returns the exit code."""
+    words = list(sys.argv[1:] if args is None else args)
+    if words and words[0] in COMMANDS:
+        module = import_module(COMMANDS[words[0]][0])
+        entry = getattr(module, "main" if words[0] == "simulate" else f"main_{words[0]}")
+        return entry(words[1:])
+    if words == ["--version"]:
+        from sde_si.provenance import version
+
+        print(version())
+        return 0
+    asked = not words or words[0] in ("-h", "--help")
+    text = "usage: sde-si COMMAND [options]\n\n" + "\n".join(f"  {k:10} {v[1]}" for k, v in COMMANDS.items())
+    text += "\n\nsde-si COMMAND --help tells the options; python -m sde_si.COMMAND is the same."
+    if not asked:
+        text = f"error: expected a command ({', '.join(COMMANDS)}), got {words[0]!r}\n" + text
+    print(text, file=sys.stdout if asked else sys.stderr)
+    return 0 if asked else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""The comparison row: a measured number beside what theory and the papers say. Nobody formats a number elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sde_si.theory import Prediction
+
+# quantity -> (as shown, unit shown, factor from the stored unit)
+SHOWN: dict[str, tuple[str, str, float]] = {
+    "weight_norm": ("weight norm", "", 1.0),
+    "effective_lr": ("effective LR", "/step", 1.0),
+    "angle_step": ("rms angle per step", "deg", 180 / math.pi),
+    "angle_epoch": ("angle per epoch", "deg", 180 / math.pi),
+    "cos_epoch": ("cosine per epoch", "", 1.0),
+    "time_to_equilibrium": ("time to equilibrium", "epochs", 1.0),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity of one method.
+
+    Attributes
+    ----------
+    quantity : str
+        A name of the vocabulary; angles are in radians, times in epochs.
+    measured, stderr, predicted, paper : float or None
+        None where there is nothing to say.
+    source, assumes, note : str
+        Of the prediction.
+    bias, bias_stderr : float or None
+        Step-size bias: this substep minus half of it, under the same noise where the method allows.
+    """
+
+    quantity: str
+    measured: float | None = None
+    stderr: float | None = None
+    predicted: float | None = None
+    paper: float | None = None
+    source: str = ""
+    assumes: str = ""
+    note: str = ""
+    bias: float | None = None
+    bias_stderr: float | None = None
+
+    @classmethod
+    def of(cls, quantity: str, prediction: Prediction, value: float, stderr: float, **more: Any) -> Row:
+        """A measured value (nan: not measured) beside its prediction."""
+        return cls(
+            quantity,
+            finite(value),
+            finite(stderr),
+            finite(prediction.value),
+            finite(prediction.paper),
+            prediction.source,
+            prediction.assumes,
+            prediction.note,
+            **more,
+        )
+
+    def error(self, reference: float | None) -> float | None:
+        """Relative error of the measured value; of a cosine, that of 1 - cos: near 1 a cosine hides errors."""
+        if self.measured is None or reference is None:
+            return None
+        if self.quantity == "cos_epoch":
+            return finite((reference - self.measured) / (1 - reference)) if reference != 1 else None
+        return finite(self.measured / reference - 1) if reference else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types, None for nan."""
+        fields = ("measured", "stderr", "predicted", "paper", "source", "assumes", "note")
+        out = {name: getattr(self, name) for name in fields}
+        return out if self.bias is None else out | {"bias": self.bias, "bias_stderr": self.bias_stderr}
+
+    def cells(self, with_bias: bool) -> list[str]:
+        """The row's cells in the table, without quantity and method."""
+        _, _, factor = SHOWN.get(self.quantity, (self.quantity, "", 1.0))
+        found = number(self.measured, factor, error=self.stderr)
+        cells = [found, number(self.predicted, factor), percent(self.error(self.predicted)),
+                 number(self.paper, factor), percent(self.error(self.paper))]  # fmt: skip
+        return [*cells, number(self.bias, factor, error=self.bias_stderr)] if with_bias else cells
+
+
+def finite(value: float | None) -> float | None:
+    """The value as a plain float; None for None, nan and infinity."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def number(value: float | None, factor: float = 1.0, error: float | None = None) -> str:
+    """Six digits, or as many as a standard error with two digits leaves."""
+    if value is None:
+        return "-"
+    value *= factor
+    if not error:
+        return f"{value:.6g}"
+    error *= factor
+    digits = 1 - math.floor(math.log10(error))
+    if not 0 <= digits <= 8:
+        return f"{value:.6g} ± {error:.1e}"
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    """A relative error."""
+    if value is None:
+        return "-"
+    shown = 100 * value
+    return f"{shown:+.3f} %" if abs(shown) < 10 else f"{shown:+.3g} %"
+
+
+def table(rows: Mapping[str, Iterable[Row]], title: str) -> Table:
+    """Rows of several methods, quantity by quantity, the methods under each other."""
+    from rich.table import Table
+
+    by_method = {method: {row.quantity: row for row in of} for method, of in rows.items()}
+    with_bias = any(row.bias is not None for of in by_method.values() for row in of.values())
+    out = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
+    for name in ("quantity", "method"):
+        out.add_column(name, no_wrap=True)
+    for name in ("measured ± s.e.", "exact", "error", "paper", "error", *(["step bias"] if with_bias else [])):
+        out.add_column(name, justify="right", no_wrap=True)
+    quantities = dict.fromkeys(q for of in by_method.values() for q in of)
+    for quantity in quantities:
+        name, unit, _ = SHOWN.get(quantity, (quantity, "", 1.0))
+        label = f"{name} [{unit}]" if unit else name
+        for method, of in by_method.items():
+            out.add_row(label.replace("[", r"\["), method, *of[quantity].cells(with_bias))
+            label = ""
+        out.add_section()
+    return out

@@ -1,0 +1,109 @@
+"""The figure of the main job: angle per epoch, norm and effective LR, measured beside predicted, from records alone."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sde_si import estimators
+from sde_si.record import configuration, write_bytes
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+STYLE = Path(__file__).with_name("sde_si.mplstyle")
+MARKERS = "os^Dv<>P"
+# quantity -> (label, factor from the stored unit)
+PANELS = {
+    "angle_epoch": ("angle per epoch [deg]", 180 / np.pi),
+    "weight_norm": ("weight norm", 1.0),
+    "effective_lr": ("effective LR [per step]", 1.0),
+}
+
+
+def overlay(records: Mapping[str, xr.Dataset]) -> Figure:
+    """Draw records over each other.
+
+    Points are means over paths with their standard errors, the band holds 80 % of the paths, a line is the exact
+    prediction, a dashed line the papers' first-order one.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(fname=str(STYLE)):
+        figure = Figure(figsize=(11, 3.6), layout="constrained")
+        axes = figure.subplots(1, len(PANELS))
+        for axis, (quantity, (label, factor)) in zip(axes, PANELS.items(), strict=True):
+            for i, (name, record) in enumerate(records.items()):
+                _draw(axis, i, name, record, quantity, factor)
+            axis.set(xlabel="epoch", ylabel=label)
+            axis.margins(y=0.15)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))
+        figure.suptitle(_title(records), fontsize="medium")
+    return figure
+
+
+def _draw(axis: Axes, i: int, name: str, record: xr.Dataset, quantity: str, factor: float) -> None:
+    color, epoch = f"C{i}", record["epoch"].values
+    paths = estimators.values(record, quantity) * factor
+    alive = paths[np.isfinite(paths).all(axis=1)]
+    if alive.shape[0] > 1:
+        low, high = np.quantile(alive, [0.1, 0.9], axis=0)
+        axis.fill_between(epoch, low, high, color=color, alpha=0.15, lw=0)
+    mean, error = estimators.series(record, quantity)
+    every = max(1, epoch.size // 40)
+    axis.errorbar(
+        epoch[::every], factor * mean[::every], factor * error[::every], fmt=MARKERS[i % len(MARKERS)], color=color,
+        label=f"{name}, measured", markersize=3.5 - 0.7 * (i % 3), zorder=3,
+    )  # fmt: skip
+    predicted = record[f"{quantity}_predicted"].values * factor
+    if np.isfinite(predicted).any():
+        axis.plot(epoch, predicted, color=color, label=f"{name}, exact")
+    paper = _paper(record, quantity) * factor
+    if i == 0 and np.isfinite(paper).any():
+        axis.plot(epoch, paper, color="0.35", ls="--", label="papers, first order", zorder=1)
+
+
+def _paper(record: xr.Dataset, quantity: str) -> np.ndarray:
+    """The papers' curve: epoch by epoch for the angle, the equilibrium value for the rest."""
+    import json
+
+    if quantity == "angle_epoch":
+        return record["angle_epoch_paper"].values
+    value = json.loads(record.attrs["predictions"])[quantity]["paper"]
+    return np.full(record.sizes["epoch"], np.nan if value is None else value)
+
+
+def _title(records: Mapping[str, xr.Dataset]) -> str:
+    """What all the records have in common."""
+    made: list[dict[str, Any]] = [configuration(record) for record in records.values()]
+    keys = ("loss", "dim", "N", "B", "lr", "wd", "momentum", "schedule")
+    return "  ".join(f"{k}={made[0][k]}" for k in keys if k in made[0] and all(m.get(k) == made[0][k] for m in made))
+
+
+def overlay_figure(records: Mapping[str, xr.Dataset], folder: Path) -> Path:
+    """Draw records over each other and save the picture; returns its path, which their digests decide.
+
+    Raises
+    ------
+    DiskProblem
+        If the folder or the disk refuses.
+    """
+    digests = [record.attrs["digest"] for record in records.values()]
+    name = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context(fname=str(STYLE)):
+        overlay(records).savefig(buffer, format="png")
+    path = folder / f"simulate-{name[:12]}.png"
+    write_bytes(buffer.getvalue(), path)
+    return path

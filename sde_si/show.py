@@ -1,0 +1,86 @@
+"""``sde-si show RECORD...`` and ``sde-si diff A B``: saved records again, as table, figure and configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from sde_si.errors import DONE, require
+from sde_si.terminal import guarded
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Records = Annotated[tuple[str, ...], tyro.conf.Positional]
+
+
+def _show(records: Records, out: str = "", no_figure: bool = False) -> None:
+    """Table and figure of saved records, several overlaid.
+
+    Parameters
+    ----------
+    records
+        Files written by sde-si simulate.
+    out
+        Folder for the figure [default: the first record's].
+    no_figure
+        Draw no figure.
+    """
+    from sde_si.figures import overlay_figure
+    from sde_si.simulate import report
+
+    require(bool(records), "records", "at least one record", "none", "runs/simulate-sgd-....nc")
+    loaded = _load_all(records)
+    below = [line for name, record in loaded.items() for line in report.lines(name, record, "loaded")]
+    if not no_figure:
+        below.append(f"figure: {overlay_figure(loaded, Path(out) if out else Path(records[0]).parent)}")
+    report.print_tables({name: report.rows(record) for name, record in loaded.items()}, "saved records", below)
+
+
+def _load_all(files: Sequence[str]) -> dict[str, xr.Dataset]:
+    from sde_si.record import configuration, load
+
+    loaded = [(file, load(file)) for file in files]
+    methods = [configuration(record).get("method", record.attrs.get("source", "")) for _, record in loaded]
+    unique = len(set(methods)) == len(methods)
+    return {m if unique else f"{m} {Path(file).stem[-12:]}": record for m, (file, record) in zip(methods, loaded, strict=True)}
+
+
+def _diff(records: Records) -> None:
+    """Which configuration keys of two records differ.
+
+    Parameters
+    ----------
+    records
+        Two files written by sde-si simulate.
+    """
+    from sde_si.record import configuration, load
+
+    require(len(records) == 2, "records", "two records", f"{len(records)}", "A.nc B.nc")
+    first, second = (configuration(load(file)) for file in records)
+    keys = [key for key in sorted(first.keys() | second.keys()) if first.get(key) != second.get(key)]
+    for key in keys:
+        print(f"{key}: {first.get(key, '-')} | {second.get(key, '-')}")
+    if not keys:
+        print("same configuration")
+
+
+def _run(function: Any, prog: str, args: Sequence[str] | None) -> int:
+    def body() -> int:
+        tyro.cli(function, prog=prog, args=args, config=(tyro.conf.FlagCreatePairsOff,))
+        return DONE
+
+    return guarded(body)
+
+
+def main_show(args: Sequence[str] | None = None) -> int:
+    """``sde-si show``; returns the exit code."""
+    return _run(_show, "sde-si show", args)
+
+
+def main_diff(args: Sequence[str] | None = None) -> int:
+    """``sde-si diff``; returns the exit code."""
+    return _run(_diff, "sde-si diff", args)

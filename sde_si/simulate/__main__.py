@@ -1,0 +1,7 @@
+"""``python -m sde_si.simulate``."""
+
+import sys
+
+from sde_si.simulate.cli import main
+
+sys.exit(main())

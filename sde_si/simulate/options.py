@@ -1,0 +1,147 @@
+"""The flags of ``python -m sde_si.simulate``: one flat set, with every loss's parameters from the registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sde_si.errors import BadInput, require
+from sde_si.hyperparameters import HyperParameters
+from sde_si.losses import LOSSES
+from sde_si.methods import METHODS
+from sde_si.noises import NOISES, SAMPLINGS
+from sde_si.options import comma, flag, one, options_class
+from sde_si.problem import Problem, find_loss
+from sde_si.schedules import SCHEDULES
+
+_INT, _TEXT = one(int, "INT"), one(str, "TEXT")
+_KINDS = {"number": one(float, "FLOAT"), "numbers": comma(float, "A,B,..."), "array": one(str, "FILE.npy")}
+
+
+def _shown(value: Any) -> str:
+    return ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else f"{value:g}"
+
+
+def _epochs(text: str) -> int | str:
+    return text if text == "auto" else int(text)
+
+
+def _loss_flags() -> dict[str, tuple[Any, Any]]:
+    """The union of the losses' parameters; None: take the loss's own default."""
+    flags: dict[str, tuple[Any, Any]] = {}
+    for loss in LOSSES.values():
+        for name, parameter in loss.parameters.items():
+            users = ", ".join(other.name for other in LOSSES.values() if name in other.parameters)
+            default = "" if parameter.default is None else f" [default {_shown(parameter.default)}]"
+            flags[name] = flag(_KINDS[parameter.kind], None, f"({users}) {parameter.help}{default}")
+    return flags
+
+
+_HP = HyperParameters()
+RUN_FLAGS: dict[str, tuple[Any, Any]] = {
+    "N": flag(_INT, None, "training samples [default 50000, or the rows of --data]"),
+    "B": flag(int, _HP.B, "batch size"),
+    "lr": flag(float, _HP.lr, "learning rate per step"),
+    "wd": flag(float, _HP.wd, "weight decay"),
+    "momentum": flag(float, _HP.momentum, "momentum coefficient"),
+    "epochs": flag(one(_epochs, "INT|auto"), _HP.epochs, "epochs, or auto: until 20 epochs are in equilibrium"),
+    "schedule": flag(str, _HP.schedule, f"NAME:ARGS, several joined by +; names: {', '.join(SCHEDULES)}"),
+    "loss": flag(str, "isotropic", f"{', '.join(LOSSES)}, or path/file.py:name"),
+    "dim": flag(_INT, None, "dimension of the weights [default 256, or as the loss or the data have it]"),
+    "method": flag(comma(str, "NAME,..."), None,
+                   f"any of {', '.join(METHODS)} [default sgd, and splitting or em for the SDE]"),
+    "paths": flag(int, 64, "independent trajectories"),
+    "substeps": flag(_INT, None, "substeps per step of the SDE methods [default em 8, splitting 4, svag 4]"),
+    "noise": flag(_TEXT, None, f"{', '.join(NOISES)} [default gaussian; difference for the SDE of a finite sum]"),
+    "sampling": flag(str, "replacement", f"{' or '.join(SAMPLINGS)}"),
+    "init_norm": flag(str, "1eq", "length at the start, or 0.3eq: a multiple of the first method's equilibrium length"),
+    "seed": flag(int, 0, "decides every random number"),
+    "lags": flag(comma(int, "1,2,5,..."), None, "record the cosine at these lags, in steps"),
+    "noise_from": flag(_TEXT, None, "sum the increments of a run with so many substeps (a number or its record)"),
+    "target_error": flag(_TEXT, None, "add paths until 1 - cos_epoch has this relative standard error, as 0.3%"),
+    "check_step": flag(bool, False, "halve the substep too and show the difference"),
+}  # fmt: skip
+OUTPUT_FLAGS: dict[str, tuple[Any, Any]] = {
+    "threads": flag(_INT, None, "worker threads [default: all cores]; the numbers do not depend on them"),
+    "out": flag(str, "./runs", "folder for records and figure"),
+    "config": flag(_TEXT, None, "TOML file with any of these flags (as written in the JSON); flags override it"),
+    "theory": flag(bool, False, "print predictions, simulate nothing"),
+    "fresh": flag(bool, False, "compute again even if the record exists"),
+    "no_figure": flag(bool, False, "draw no figure"),
+    "json": flag(bool, False, "print one JSON object instead of the table"),
+    "quiet": flag(bool, False, "no progress, no messages"),
+    "save_states": flag(bool, False, "save the end states, so that a longer --epochs goes on from them"),
+    "dry_run": flag(bool, False, "print steps, memory and estimated time, simulate nothing"),
+    "list": flag(bool, False, "list losses, methods, noises and schedules"),
+    "version": flag(bool, False, "print the version"),
+}
+LOSS_FLAGS = _loss_flags()
+DERIVED = frozenset({"tuning_factor", "steps_per_epoch", "intrinsic_lr"})
+Options = options_class(
+    "Options",
+    RUN_FLAGS | LOSS_FLAGS | OUTPUT_FLAGS,
+    "Simulate SGD or SGDM and its SDE on a synthetic scale-invariant loss, beside the exact predictions.",
+)
+
+
+def problem_of(options: Any) -> Problem:
+    """The problem that the flags describe.
+
+    Raises
+    ------
+    BadInput
+        For an unknown loss or a parameter of another one.
+    """
+    given = {name: getattr(options, name) for name in LOSS_FLAGS if getattr(options, name) is not None}
+    return Problem(find_loss(options.loss), dim=options.dim, **given)
+
+
+def hyperparameters_of(options: Any, problem: Problem) -> HyperParameters:
+    """The hyperparameters; N from the data if there are any, ``auto`` epochs as 1 for now."""
+    N = options.N if options.N is not None else problem.default_N() or _HP.N
+    epochs = 1 if options.epochs == "auto" else options.epochs
+    return HyperParameters(
+        N=N,
+        B=options.B,
+        lr=options.lr,
+        wd=options.wd,
+        momentum=options.momentum,
+        epochs=epochs,
+        schedule=options.schedule,
+    )
+
+
+def target_of(options: Any) -> float | None:
+    """``0.3%`` or ``0.003`` as a number.
+
+    Raises
+    ------
+    BadInput
+        If it is neither.
+    """
+    text = options.target_error
+    if text is None:
+        return None
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise BadInput("target_error", "a relative error such as 0.3%", repr(text), "0.3%") from None
+    from sde_si.simulate.api import check_target
+
+    check_target(value)
+    return value
+
+
+def block_of(
+    options: Any, problem: Problem, hyperparameters: HyperParameters, methods: list[str]
+) -> dict[str, Any]:
+    """The JSON's ``hyperparameters``: every flag that decides the run, and the derived quantities."""
+    block = {name: getattr(options, name) for name in RUN_FLAGS}
+    block |= {"N": hyperparameters.N, "method": methods, **problem.parameters}
+    block = {name: list(v) if isinstance(v, tuple) else v for name, v in block.items() if v is not None}
+    return block | {name: getattr(hyperparameters, name) for name in sorted(DERIVED)}
+
+
+def check_output(options: Any) -> None:
+    """Refuse flags that contradict each other."""
+    require(not (options.theory and options.dry_run), "dry_run", "either --theory or --dry-run", "both")
+    require(not (options.save_states and options.epochs == "auto"), "save_states", "a number of --epochs", "auto", "40")

@@ -1,0 +1,92 @@
+"""What every command says while it works: progress and messages on stderr, and errors turned into exit codes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sde_si.errors import BAD_INPUT, DISK, BadInput, DiskProblem
+
+
+def in_notebook() -> bool:
+    """Whether this is a Jupyter kernel, where progress would only clutter the output."""
+    return "ipykernel" in sys.modules
+
+
+def say(text: str, quiet: bool = False) -> None:
+    """One message for people, on stderr."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Progress of one task: a bar on a terminal, otherwise one line every 30 seconds; thread-safe.
+
+    Parameters
+    ----------
+    label : str
+        What is being done.
+    total : float
+        Amount of work, in the unit that `advance` counts.
+    quiet : bool
+        Say nothing.
+    """
+
+    INTERVAL = 30.0
+
+    def __init__(self, label: str, total: float, quiet: bool = False) -> None:
+        self.label, self.total, self.done = label, max(total, 1.0), 0.0
+        self.quiet = quiet or in_notebook()
+        self._lock = threading.Lock()
+        self._begin = self._last = time.monotonic()
+        self._bar: Any = None
+
+    def __enter__(self) -> Progress:
+        if not self.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+            self._bar = Bar(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task(self.label, total=self.total)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self, amount: float) -> None:
+        """Count work done."""
+        with self._lock:
+            self.done += amount
+            # Work can grow (more epochs, more paths): then the bar's end moves.
+            self.total = max(self.total, self.done)
+            if self._bar is not None:
+                self._bar.update(self._task, completed=self.done, total=self.total)
+                return
+            now = time.monotonic()
+            if not self.quiet and now - self._last >= self.INTERVAL:
+                self._last = now
+                left = (now - self._begin) * (self.total / self.done - 1)
+                say(f"{self.label}: {self.done / self.total:.0%}, about {left:.0f} s left")
+
+
+def guarded(main: Callable[[], int]) -> int:
+    """Run a command; bad input and disk problems become one message on stderr and their exit code."""
+    try:
+        return main()
+    except BadInput as error:
+        flag = f"--{error.name.replace('_', '-')}"
+        say(f"error: {error.message(flag)}")
+        return BAD_INPUT
+    except DiskProblem as error:
+        say(f"error: {error}")
+        return DISK
+    except KeyboardInterrupt:
+        say("interrupted; finished records are kept")
+        return 130
