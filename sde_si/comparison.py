@@ -115,13 +115,14 @@ def percent(value: float | None) -> str:
     return f"{shown:+.3f} %" if abs(shown) < 10 else f"{shown:+.3g} %"
 
 
-def table(rows: Mapping[str, Iterable[Row]], title: str) -> Table:
+def table(rows: Mapping[str, Iterable[Row]]) -> Table:
     """Rows of several methods, quantity by quantity, the methods under each other."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     by_method = {method: {row.quantity: row for row in of} for method, of in rows.items()}
     with_bias = any(row.bias is not None for of in by_method.values() for row in of.values())
-    out = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
+    out = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for name in ("quantity", "method"):
         out.add_column(name, no_wrap=True)
     for name in ("measured ± s.e.", "exact", "error", "paper", "error", *(["step bias"] if with_bias else [])):
@@ -133,5 +134,4 @@ def table(rows: Mapping[str, Iterable[Row]], title: str) -> Table:
         for method, of in by_method.items():
             out.add_row(label.replace("[", r"\["), method, *of[quantity].cells(with_bias))
             label = ""
-        out.add_section()
     return out

@@ -13,8 +13,10 @@ import numpy as np
 from sde_si import kernel as loop
 from sde_si.methods.base import HYPER
 from sde_si.machine import usable_cores
+from sde_si.noises import shape_sum_zero
 from sde_si.run import Run
 from sde_si.streams import NOISE, ORDER, SAMPLING, START, block_size, generator, parts
+from sde_si.wide import WideWork
 
 Array = np.ndarray
 CHUNK = 4096
@@ -49,38 +51,38 @@ class Engine:
         self.cancelled = threading.Event()
         self.arrays = run.arrays
         loss, law = run.problem.loss, run.law
-        shape = law and law.shape
+        self.fill, self.shape = (law.fill, law.shape) if law else (None, None)
         if run.reshuffled and not loss.finite_sum:
-            from sde_si.noises import shape_sum_zero as shape
+            self.shape = shape_sum_zero
         entry = {
             "step": run.scheme.step,
             "gradient": loss.gradient,
             "noise": loss.noise,
             "minibatch": loss.minibatch,
-            "fill": law and law.fill,
-            "shape": shape,
+            "fill": self.fill,
+            "shape": self.shape,
         }
         self.functions = np.array([loop.address(name, entry[name]) for name in loop.SIGNATURES], dtype=np.int64)
-        self.shaped = shape is not None
         if run.noise == "minibatch":
-            kind = loop.MINIBATCH
+            self.kind = loop.MINIBATCH
         else:
-            kind = loop.DIFFERENCE if run.noise == "difference" else loop.INCREMENTS
-        self.kind = kind
+            self.kind = loop.DIFFERENCE if run.noise == "difference" else loop.INCREMENTS
         self.fine = run.noise_from // run.substeps if run.noise_from else 1
-        self.parts = parts(self.arrays.dim) if kind == loop.INCREMENTS and law and law.fill else [slice(None)]
+        wide = self.kind == loop.INCREMENTS and self.arrays.noise_dim == self.arrays.dim
+        self.parts = parts(self.arrays.dim) if wide else [slice(None)]
         self.columns = self.arrays.groups + (self.arrays.groups > 1)
+        self.watched = True
         self.rows = functools.lru_cache(maxsize=64)(self._rows)
 
     @property
-    def prefilled(self) -> bool:
-        """Whether paths are so long that the pool fills their increments ahead of the kernel."""
+    def wide(self) -> bool:
+        """Whether a path is so long that it is cut into parts (`sde_si.wide`)."""
         return len(self.parts) > 1
 
     def plan(self) -> Array:
         """The kernel's integers."""
         run, ordered = self.run, self.run.reshuffled and self.kind == loop.MINIBATCH
-        return np.array([run.substeps, self.kind, self.fine, self.prefilled, self.arrays.N, ordered], dtype=np.int64)
+        return np.array([run.substeps, self.kind, self.fine, self.arrays.N, ordered, self.watched], dtype=np.int64)
 
     def _rows(self, epoch: int) -> Array:
         """The kernel's records of one epoch (from 0)."""
@@ -103,11 +105,6 @@ class Engine:
         size = block_size(self.arrays.dim)
         return [Block(self, low, min(low + size, self.run.paths)) for low in range(first, self.run.paths, size)]
 
-    def with_pool(self, job: Callable[[ThreadPoolExecutor], None]) -> None:
-        """Run one job that wants the pool for its increments."""
-        with ThreadPoolExecutor(self.threads) as pool:
-            job(pool)
-
     def advance(self, blocks: list[Block], epochs: int) -> dict[str, Array]:
         """Run all blocks to the end of epoch number `epochs`; see `Block.advance` for what comes back.
 
@@ -117,7 +114,7 @@ class Engine:
             If another thread has set `cancelled`.
         """
         with ThreadPoolExecutor(self.threads) as pool:
-            if self.prefilled:
+            if self.wide:
                 results = [block.advance(epochs, pool) for block in blocks]
             else:
                 futures = [pool.submit(block.advance, epochs) for block in blocks]
@@ -145,10 +142,10 @@ class Block:
         self.x = start * (run.start_norm / np.sqrt(arrays.groups))
         self.initial_norm = np.sqrt(self._norms())
         self.state = np.zeros((run.scheme.slots, *self.x.shape))
-        keys = [(self.index, i) for i in range(len(engine.parts))] if engine.prefilled else [(self.index,)]
+        keys = [(self.index, i) for i in range(len(engine.parts))] if engine.wide else [(self.index,)]
         self.rngs = [generator(run.seed, NOISE, *key) for key in keys]
         self.sampler = generator(run.seed, SAMPLING, self.index)
-        self.memory = np.zeros((high - low, arrays.noise_dim if engine.shaped else 0))
+        self.memory = np.zeros((high - low, arrays.noise_dim if engine.shape else 0))
         self.fault = np.full((2, high - low), -1, dtype=np.int64)
         self.references: dict[int, Array] = {}
 
@@ -181,27 +178,27 @@ class Block:
         out["loss"] = np.full((paths, count), np.nan)
         out["angle_lag"] = np.full((paths, epochs, len(engine.run.lags), columns), np.nan)
         out |= {name: np.full((paths, count), np.nan) for name in engine.observe}
-        first, start = self.epoch, engine.run.timetable.start
-        work = Work(self, int(start[epochs] - start[first]))
+        first = self.epoch
+        work = Work(self) if pool is None else WideWork(self, pool)
         with np.errstate(all="ignore"):  # a diverged path is NaN, named in the record, and no warning
             for e in range(first, epochs):
-                self._epoch(e, work, out, e - first, pool)
+                self._epoch(e, work, out, e - first)
         out["fault"] = self.fault.T
         out["initial_norm"] = self.initial_norm
         return out
 
-    def _epoch(self, e: int, work: Work, out: dict[str, Array], row: int, pool: ThreadPoolExecutor | None) -> None:
+    def _epoch(self, e: int, work: Work | WideWork, out: dict[str, Array], row: int) -> None:
         engine, table = self.engine, self.engine.rows(e)
         begin = self.x.copy()
         if engine.run.lags:
             self.references[e] = begin
         work.sums[:] = 0
-        if engine.run.reshuffled and engine.kind == loop.MINIBATCH:
+        if isinstance(work, Work) and engine.run.reshuffled and engine.kind == loop.MINIBATCH:
             work.order = self.order(e)
         for low, high, reached in self._pieces(e, table.size):
             if engine.cancelled.is_set():
                 raise Cancelled
-            work.run(table[low:high], pool)
+            work.run(table[low:high])
             for reference, lag in reached:
                 out["angle_lag"][:, reference, lag] = self._angles(self.references[reference])
             engine.progress((high - low) * self.x.shape[0])
@@ -217,7 +214,7 @@ class Block:
         for name, function in engine.observe.items():
             out[name][:, row] = function(view)
 
-    def _gradient(self, out: dict[str, Array], row: int, norms: Array, work: Work) -> None:
+    def _gradient(self, out: dict[str, Array], row: int, norms: Array, work: Work | WideWork) -> None:
         """Full loss, and the squared mean gradient at the unit vector, at the end of the epoch."""
         engine = self.engine
         function = engine.run.problem.loss.gradient
@@ -256,61 +253,23 @@ class Block:
 
 
 class Work:
-    """The kernel's work space for one block and the `steps` that it is about to run."""
+    """The kernel's work space for one block."""
 
-    def __init__(self, block: Block, steps: int) -> None:
+    def __init__(self, block: Block) -> None:
         engine, arrays = block.engine, block.engine.arrays
-        run = engine.run
         paths, dim = block.x.shape
         self.block = block
-        self.draws = np.array(run.scheme.draws, dtype=np.int64)
-        rows = run.substeps * self.draws.size if engine.prefilled else 1 + (engine.fine > 1)
-        fills = engine.functions[4] != 0
-        shape = (rows, block.size if fills else 0, arrays.noise_dim if fills else 0)
-        # Two, so that the pool can fill the next step's increments while the kernel uses this one's.
-        self.xi = [np.empty(shape) for _ in range(1 + engine.prefilled)]
+        self.draws = np.array(engine.run.scheme.draws, dtype=np.int64)
+        filled = engine.fill is not None and engine.kind == loop.INCREMENTS
+        self.xi = np.empty((1 + (engine.fine > 1), block.size if filled else 0, arrays.noise_dim if filled else 0))
         self.order = np.empty((block.size, 0), dtype=np.int64)
         self.scratch = np.empty((2, paths, dim))
-        self.g = np.empty((self.draws.size + 1, paths, dim))
+        self.g = np.empty((self.draws.size + (engine.kind == loop.DIFFERENCE), paths, dim))
         self.sums = np.zeros((3, paths, engine.columns))
         self.plan = engine.plan()
-        self.steps_left = steps
-        self.ready: list[Any] = []
 
-    def run(self, table: Array, pool: ThreadPoolExecutor | None) -> None:
+    def run(self, table: Array) -> None:
         """Advance the block by the steps of `table`."""
-        if pool is None:
-            self._kernel(table, self.xi[0])
-            return
-        for k in range(table.size):
-            filled, free = self.xi
-            for future in self.ready or self._fill(pool, filled):
-                future.result()
-            self.steps_left -= 1
-            # Never beyond the last step: the generators must stand where a longer run would find them.
-            self.ready = self._fill(pool, free) if self.steps_left else []
-            self._kernel(table[k : k + 1], filled)
-            self.xi.reverse()
-
-    def _fill(self, pool: ThreadPoolExecutor, xi: Array) -> list[Any]:
-        pairs = zip(self.block.engine.parts, self.block.rngs, strict=True)
-        return [pool.submit(self._fill_part, part, rng, xi) for part, rng in pairs]
-
-    def _fill_part(self, part: slice, rng: np.random.Generator, xi: Array) -> None:
-        engine = self.block.engine
-        assert engine.run.law is not None
-        fill: Any = engine.run.law.fill
-        for row in xi:
-            target = row[:, part]
-            fill(rng, target)
-            if engine.fine > 1:
-                buffer = np.empty_like(target)
-                for _ in range(engine.fine - 1):
-                    fill(rng, buffer)
-                    target += buffer
-                target *= 1 / np.sqrt(engine.fine)
-
-    def _kernel(self, table: Array, xi: Array) -> None:
         block, arrays = self.block, self.block.engine.arrays
         loop.kernel(
             block.x,
@@ -318,13 +277,13 @@ class Work:
             table,
             self.plan,
             self.draws,
-            self.block.engine.functions,
+            block.engine.functions,
             block.rngs[0],
             block.sampler,
             arrays.params,
             arrays.offsets,
             block.memory,
-            xi,
+            self.xi,
             self.order,
             self.scratch,
             self.g,

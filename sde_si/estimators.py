@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Array = np.ndarray
+NEGLIGIBLE = 1e-3  # a drift of ln |x|^2 that shifts no mean by more than a twentieth of the tolerance of 0.5 %
 FEWEST_PATHS = 8  # below it the spread between paths says too little; batch means over epochs instead
 
 
@@ -137,7 +138,8 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
     """Which epochs are in equilibrium, from measured quantities alone.
 
     After the transient, in the longest stretch to the end for which (a) the slope of ln |x|^2 per path is zero within
-    three standard errors (or under 0.1 % per relaxation time) and under 2 % per relaxation time, and (b) the squared
+    three standard errors and under 2 % per relaxation time, and so is what is left of an exponential transient (0.1 %
+    passes in any case: without momentum the SDE's norm has no standard error), and (b) the squared
     displacement of a substep over the squared norm is what a stationary norm needs, within max(5 s.e., 2 %).
 
     Parameters
@@ -176,13 +178,17 @@ def _stationary(log_norm: Array, ratio: Array, factor: float, expected: float) -
     if not alive.any():
         return "no path is finite"
     log_norm, ratio = log_norm[alive], ratio[alive]
-    time = np.arange(log_norm.shape[1]) - (log_norm.shape[1] - 1) / 2
-    # drift of ln |x|^2 per relaxation time 1/(4 tuning factor)
-    slope = mean_and_error(log_norm @ time / (time @ time) / (4 * factor))
-    error = slope.stderr if math.isfinite(slope.stderr) else 0.0
-    drift = abs(slope.value)
-    if drift > max(3 * error, 1e-3) or drift > 0.02:
-        return f"the norm drifts: ln|x|^2 changes by {slope.value:+.2g} +- {error:.1g} per relaxation time"
+    time = np.arange(log_norm.shape[1])
+    centred = time - time.mean()
+    # drift of ln |x|^2 per relaxation time 1/(4 tuning factor), and what is left of an exponential transient
+    slope = mean_and_error(log_norm @ centred / (centred @ centred) / (4 * factor))
+    decay = np.exp(-4 * factor * time)
+    decay -= decay.mean()
+    left = mean_and_error(log_norm @ decay / (decay @ decay))
+    for found in (slope, left):
+        error = found.stderr if math.isfinite(found.stderr) else 0.0
+        if abs(found.value) > max(3 * error, NEGLIGIBLE) or abs(slope.value) > 0.02:
+            return f"the norm drifts: ln|x|^2 changes by {found.value:+.2g} +- {error:.1g} per relaxation time"
     if math.isfinite(expected):
         found = mean_and_error(_path_or_batch_means(ratio))
         error = found.stderr if math.isfinite(found.stderr) else 0.0
@@ -216,10 +222,10 @@ def difference(a: xr.Dataset, b: xr.Dataset, window: Window, quantity: str) -> E
 
 
 def relaxation(record: xr.Dataset, window: Window, group: str = "all") -> Estimate:
-    """Epochs in which |x|^4 approaches its equilibrium by a factor e, from the transient's slope; nan if it had none.
+    """Epochs in which a small deviation of |x|^4 from equilibrium falls by e, from the transient; nan if it had none.
 
-    Weighted straight line through ln |E|x|^2/E* squared - 1| over the epochs where the deviation is more than ten
-    standard errors and more than 1 %; its error by leaving out each path in turn.
+    Weighted straight line through ln |(E|x|^2/E*)^2 - 1| over the epochs where the deviation is below one half and
+    more than 1 % and ten standard errors; its error by leaving out each path in turn.
     """
     last = int(record.attrs["last_change"])
     squares = values(record, "weight_norm", group) ** 2
@@ -236,15 +242,16 @@ def relaxation(record: xr.Dataset, window: Window, group: str = "all") -> Estima
         return Estimate(math.nan, math.nan)
     deviation = quartic(squares)
     noise = 2 * squares.std(axis=0, ddof=1) / squares.mean(axis=0) / math.sqrt(squares.shape[0]) if len(squares) > 1 else 0
-    usable = (np.abs(deviation) > np.maximum(10 * noise, 0.01))[:settled]
-    stop = int(np.argmin(usable)) if not usable.all() else usable.size
-    if stop < 3:
+    small = np.abs(deviation[:settled]) < 0.5
+    begin = int(np.argmax(small)) if small.any() else settled
+    clear = (np.abs(deviation) > np.maximum(10 * noise, 0.01))[begin:settled]
+    stop = begin + (int(np.argmin(clear)) if not clear.all() else clear.size)
+    if stop - begin < 3:
         return Estimate(math.nan, math.nan)
 
     def fit(rows: Array) -> float:
-        d = np.abs(quartic(rows))[:stop]
-        slope = np.polyfit(np.arange(stop), np.log(d), 1, w=d)[0]
-        return -1 / slope
+        d = np.abs(quartic(rows))[begin:stop]
+        return -1 / np.polyfit(np.arange(d.size), np.log(d), 1, w=d)[0]
 
     value = fit(squares)
     n = squares.shape[0]

@@ -71,8 +71,10 @@ def address(name: str, function: Any) -> int:
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
 
 
+# Ranges over unsigned integers: numba's wrap-around of negative indices would keep LLVM from vectorising.
 @numba.njit(**OPTIONS)
-def _squared_norms(x, offsets, out):
+def squared_norms(x, offsets, out):
+    """Squared length of each path and group."""
     for p in range(x.shape[0]):
         for g in range(offsets.size - 1):
             total = 0.0
@@ -82,7 +84,32 @@ def _squared_norms(x, offsets, out):
 
 
 @numba.njit(**OPTIONS)
-def _moments(a, b, offsets, out):
+def _isotropic_noise(x, xi, norm, scale, offsets, add, a, b, out):
+    """Noise scale P(y) xi/|x|, group by group, added to `out` or written into it; a, b (path, group) are work space."""
+    groups = offsets.size - 1
+    for p in range(x.shape[0]):
+        for g in range(groups):
+            along = 0.0
+            for j in range(np.uint64(offsets[g]), np.uint64(offsets[g + 1])):
+                along += x[p, j] * xi[p, j]
+            b[p, g] = along
+    flat_a, flat_b, flat_norm = a.reshape(a.size), b.reshape(b.size), norm.reshape(norm.size)
+    for i in range(norm.size):
+        flat_a[i] = scale / np.sqrt(flat_norm[i])
+        flat_b[i] *= flat_a[i] / flat_norm[i]
+    for p in range(x.shape[0]):
+        for g in range(groups):
+            low, high, ap, bp = np.uint64(offsets[g]), np.uint64(offsets[g + 1]), a[p, g], b[p, g]
+            if add:
+                for j in range(low, high):
+                    out[p, j] += ap * xi[p, j] - bp * x[p, j]
+            else:
+                for j in range(low, high):
+                    out[p, j] = ap * xi[p, j] - bp * x[p, j]
+
+
+@numba.njit(**OPTIONS)
+def moments_of(a, b, offsets, out):
     """<a, b - a>, |b - a|^2 and |b|^2 of each path and group; the difference keeps small angles exact."""
     for p in range(a.shape[0]):
         for g in range(offsets.size - 1):
@@ -98,7 +125,7 @@ def _moments(a, b, offsets, out):
 
 
 @numba.njit(**OPTIONS)
-def _with_total(moments):
+def with_total(moments):
     """Sum over the groups into the last column, when there is one for all groups together."""
     groups = moments.shape[2] - 1
     if groups:
@@ -111,27 +138,27 @@ def _with_total(moments):
 
 
 @numba.njit(**OPTIONS)
-def _add_squared_angles(norm, moments, out):
+def add_squared_angles(norm, moments, out):
     """Add the squared angle of a step to `out`: series of atan(t)^2 to rounding for small t, else atan2."""
+    n = norm.size
+    norm, out, moments = norm.reshape(n), out.reshape(n), moments.reshape((3, n))
+    along, square = moments[0], moments[1]
     largest = 0.0
-    for p in range(norm.shape[0]):
-        for g in range(norm.shape[1]):
-            dot = norm[p, g] + moments[0, p, g]
-            across = norm[p, g] * moments[1, p, g] - moments[0, p, g] * moments[0, p, g]
-            t = across / (dot * dot)
-            series = 44 / 105 - t * (563 / 1575 - t * (3254 / 10395))
-            out[p, g] += t * (1 - t * (2 / 3 - t * (23 / 45 - t * series)))
-            largest = max(largest, t if dot > 0 else 1.0)
+    for i in range(n):
+        dot = norm[i] + along[i]
+        t = (norm[i] * square[i] - along[i] * along[i]) / (dot * dot)
+        series = 44 / 105 - t * (563 / 1575 - t * (3254 / 10395))
+        out[i] += t * (1 - t * (2 / 3 - t * (23 / 45 - t * series)))
+        largest = max(largest, t if dot > 0 else 1.0)
     if largest > _SERIES_LIMIT:
-        for p in range(norm.shape[0]):
-            for g in range(norm.shape[1]):
-                dot = norm[p, g] + moments[0, p, g]
-                across = norm[p, g] * moments[1, p, g] - moments[0, p, g] * moments[0, p, g]
-                t = across / (dot * dot)
-                if t > _SERIES_LIMIT or dot <= 0:
-                    series = 44 / 105 - t * (563 / 1575 - t * (3254 / 10395))
-                    out[p, g] -= t * (1 - t * (2 / 3 - t * (23 / 45 - t * series)))
-                    out[p, g] += np.arctan2(np.sqrt(max(across, 0.0)), dot) ** 2
+        for i in range(n):
+            dot = norm[i] + along[i]
+            across = norm[i] * square[i] - along[i] * along[i]
+            t = across / (dot * dot)
+            if t > _SERIES_LIMIT or dot <= 0:
+                series = 44 / 105 - t * (563 / 1575 - t * (3254 / 10395))
+                out[i] -= t * (1 - t * (2 / 3 - t * (23 / 45 - t * series)))
+                out[i] += np.arctan2(np.sqrt(max(across, 0.0)), dot) ** 2
 
 
 @numba.njit(**OPTIONS)
@@ -176,20 +203,21 @@ def kernel(
     table : (step,) records of `HYPER`
         One row an optimizer step.
     plan : (6,)
-        Substeps; kind of draw; increments summed into one; whether `xi` is filled already; samples N; whether
-        `order` holds the epoch's order.
+        Substeps; kind of draw; increments summed into one; samples N; whether `order` holds the epoch's order;
+        whether every step is watched, or only the norm, every 64 steps.
     gradients : (draw,)
         Whether each draw contains the mean gradient.
     functions : (6,)
-        Addresses in the order of `SIGNATURES`; 0 where there is none.
+        Addresses in the order of `SIGNATURES`; 0 where there is none. Without a noise of the loss's own it is
+        isotropic in the tangent space of each group.
     rng, sampler : Generator
         For increments and for minibatches.
     params, offsets
         The loss's arrays, and where its scale-invariant groups begin and end.
     memory : (path, k)
         What the noise keeps from step to step.
-    xi : (row, block, k)
-        Standard increments: room for one draw, or all draws of one step if they are filled already.
+    xi : (2, block, k)
+        Room for standard increments; the second is needed only if several are summed into one.
     order : (block, n)
         The epoch's order of the samples, or anything with one row a path.
     scratch, g : (2, path, d), (draws + 1, path, d)
@@ -199,19 +227,21 @@ def kernel(
     fault : (2, path)
         Step at which a path ceased to be finite (-1: never), and why (1 overflow, 2 NaN, 3 zero norm).
     """
-    substeps, kind, fine, filled, samples, ordered = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5]
+    substeps, kind, fine, samples, ordered, watched = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5]
     step, gradient, noise = _as_step(functions[0]), _as_gradient(functions[1]), _as_noise(functions[2])
     minibatch, fill, shape = _as_minibatch(functions[3]), _as_fill(functions[4]), _as_shape(functions[5])
-    has_gradient, has_shape = functions[1] != 0, functions[5] != 0
+    has_gradient, has_noise, has_shape = functions[1] != 0, functions[2] != 0, functions[5] != 0
     paths, d = x.shape
     draws, columns = gradients.size, sums.shape[2]
     value = np.empty(paths)
-    norm = np.empty((paths, columns))
+    norm, work1, work2 = np.empty((paths, columns)), np.empty((paths, columns)), np.empty((paths, columns))
     moments = np.empty((3, paths, columns))
     batch = np.empty((order.shape[0], 0), np.int64)
-    _squared_norms(x, offsets, norm)
+    squared_norms(x, offsets, norm)
     norm3 = norm.reshape((1, paths, columns))
-    _with_total(norm3)
+    with_total(norm3)
+    flat_norm, flat_sums = norm.reshape(norm.size), sums.reshape((3, norm.size))
+    flat_moments = moments.reshape((3, norm.size))
     before = norm.copy()
     current, spare, other = x, scratch[0], scratch[1]
     for k in range(table.size):
@@ -220,58 +250,67 @@ def kernel(
         size = np.int64(hyper.batch)
         if kind != INCREMENTS and batch.shape[1] != size:
             batch = np.empty((order.shape[0], size), np.int64)
-        row = 0
         for s in range(substeps):
             for i in range(draws):
                 target = g[i]
-                amplitude = (hyper.noise1 if i == 0 else hyper.noise2) / np.sqrt(hyper.batch)
                 if kind == MINIBATCH:
                     _next_batch(sampler, order, np.int64(hyper.epoch_step) * size if ordered else -1, samples, batch)
                     minibatch(current, batch, params, target)
                     continue
-                if has_gradient and gradients[i]:
+                drift = has_gradient and gradients[i]
+                if drift:
                     gradient(current, params, target, value)
-                else:
+                elif has_noise or kind == DIFFERENCE:
                     for p in range(paths):
                         for j in range(d):
                             target[p, j] = 0.0
                 if kind == DIFFERENCE:
-                    extra = g[draws]
-                    scale = hyper.noise1 / np.sqrt(2.0)
-                    for sign in (scale, -scale):
+                    for sign in (1.0, -1.0):
                         _next_batch(sampler, order, -1, samples, batch)
-                        minibatch(current, batch, params, extra)
+                        minibatch(current, batch, params, g[draws])
+                        scale = sign * hyper.noise1 / np.sqrt(2.0)
                         for p in range(paths):
                             for j in range(d):
-                                target[p, j] += sign * extra[p, j]
+                                target[p, j] += scale * g[draws, p, j]
                     continue
-                if not filled:
-                    row = 0
-                    fill(rng, xi[0])
-                    if fine > 1:
-                        _sum_increments(fill, rng, xi, fine)
+                fill(rng, xi[0])
+                if fine > 1:
+                    _sum_increments(fill, rng, xi, fine)
                 if has_shape:
-                    shape(current, xi[row], memory, hyper, offsets)
-                noise(current, xi[row], amplitude, params, offsets, target)
-                row += 1
+                    shape(current, xi[0], memory, hyper, offsets)
+                amplitude = (hyper.noise1 if i == 0 else hyper.noise2) / np.sqrt(hyper.batch)
+                if has_noise:
+                    noise(current, xi[0], amplitude, params, offsets, target)
+                else:
+                    scale = amplitude * np.sqrt(hyper.noise_variance)
+                    if not watched:
+                        squared_norms(current, offsets, norm)
+                    _isotropic_noise(current, xi[0], norm, scale, offsets, drift, work1, work2, target)
             step(current, state, hyper, offsets, g, spare)
-            # Summed per substep: the displacement's balance with the norm tells equilibrium.
-            _moments(current, spare, offsets, moments)
-            _with_total(moments)
-            for p in range(paths):
-                for c in range(columns):
-                    sums[1, p, c] += moments[1, p, c]
-                    sums[2, p, c] += norm[p, c]
-                    norm[p, c] = moments[2, p, c]
+            if watched:
+                # Summed per substep: the displacement's balance with the norm tells equilibrium.
+                moments_of(current, spare, offsets, moments)
+                with_total(moments)
+                for i in range(flat_norm.size):
+                    flat_sums[1, i] += flat_moments[1, i]
+                    flat_sums[2, i] += flat_norm[i]
+                    flat_norm[i] = flat_moments[2, i]
             if s == 0:
                 current, spare = spare, (begin if substeps == 1 else other)
             else:
                 current, spare = spare, current
         if substeps > 1:
-            _moments(begin, current, offsets, moments)
-            _with_total(moments)
             other = begin
-        _add_squared_angles(before, moments, sums[0])
+        if watched:
+            if substeps > 1:
+                moments_of(begin, current, offsets, moments)
+                with_total(moments)
+            add_squared_angles(before, moments, sums[0])
+        elif (k + 1) % 64 and k + 1 < table.size:
+            continue
+        else:
+            squared_norms(current, offsets, norm)
+            with_total(norm3)
         for p in range(paths):
             for c in range(columns):
                 before[p, c] = norm[p, c]

@@ -207,6 +207,9 @@ def resolve(
         noise_from=0 if noise_from is None else noise_from,
     )
     arrays = run.arrays
+    if loss.noise is None:
+        require(math.isfinite(arrays.noise_variance), "loss", "a loss with a parameter noise_scale or a noise of its own",
+                loss.name)
     if method.constant_trace:
         require(math.isfinite(arrays.noise_variance), "method",
                 f"a loss whose noise trace is constant for {method.name}", loss.name, "em")

@@ -162,6 +162,7 @@ def one_cycle(
     momentum stays without.
     """
     top, end = peak * clock.total_steps - 1, clock.total_steps - 1
+    require(0 < top < end, "schedule", f"more than {1 / peak:.3g} steps for 1cycle", clock.total_steps, "more --epochs")
     rising = clock.step <= top
     x = np.where(rising, clock.step / top, (clock.step - top) / (end - top))
 
@@ -226,21 +227,33 @@ def parse(text: str) -> list[tuple[Callable[..., Change], tuple[float, ...], dic
     return parts
 
 
-_POSITIVE = ("size", "epochs", "first", "half", "divide", "final_div", "every", "peak", "multiply")
+# argument -> (least, most); the rest is anything from 0 on
+_BOUNDS = {
+    "size": (1, math.inf),
+    "every": (1, math.inf),
+    "multiply": (1, math.inf),
+    "epochs": (1e-9, math.inf),
+    "first": (1e-9, math.inf),
+    "half": (1e-9, math.inf),
+    "divide": (1e-9, math.inf),
+    "final": (1e-9, math.inf),
+    "factor": (1e-9, math.inf),
+    "peak": (1e-9, 1 - 1e-9),
+    "low": (0, 1 - 1e-9),
+    "high": (0, 1 - 1e-9),
+    "warm": (0, 1),
+    "decay": (0, 1),
+}
 
 
 def _check_arguments(how: str, part: str, arguments: dict[str, Any]) -> None:
     for key, value in arguments.items():
+        least, most = _BOUNDS.get(key, (0, math.inf))
         for number in value if isinstance(value, tuple) else (value,):
-            if number is None:
-                continue
-            ok = math.isfinite(number) and number >= 0 and (number > 0 or key not in _POSITIVE)
-            ok = ok and (number >= 1 or key not in ("size", "every", "multiply"))
-            ok = ok and (number < 1 or key not in ("peak", "low", "high"))
-            ok = ok and (number <= 1 or key not in ("warm", "decay"))
-            require(ok, "schedule", f"sensible arguments of {how}", f"{key} = {number:g} in {part!r}", "constant")
-        require(value != () or key != "milestones", "schedule", f"milestones, as in {how}", repr(part),
-                "multi-step:150,225")
+            ok = number is None or (math.isfinite(number) and least <= number <= most)
+            require(ok, "schedule", f"sensible arguments of {how}", f"{key} = {number} in {part!r}", "constant")
+    milestones = arguments.get("milestones", (0,))
+    require(len(milestones) > 0, "schedule", f"milestones, as in {how}", repr(part), "multi-step:150,225")
 
 
 class Timetable:

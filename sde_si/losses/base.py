@@ -10,7 +10,7 @@ import numpy as np
 
 from sde_si.errors import BadInput, require
 from sde_si.hyperparameters import check_count, check_number
-from sde_si.jit import Jitted, jitted
+from sde_si.jit import Jitted
 
 Array = np.ndarray
 DEFAULT_DIM = 256
@@ -105,23 +105,6 @@ def simple_arrays(values: Mapping[str, Any], dim: int | None, N: int, rng: np.ra
     return Arrays((numbers[None], empty, empty), d, N, np.array([0, d]), variance)
 
 
-@jitted
-def tangential_noise(x, xi, amplitude, params, offsets, out):
-    """out += amplitude sqrt(c) P(y) xi / |x|, group by group: isotropic in the tangent space."""
-    c = amplitude * np.sqrt(params[0][0, 0])
-    for p in range(x.shape[0]):
-        for g in range(offsets.size - 1):
-            low, high = np.uint64(offsets[g]), np.uint64(offsets[g + 1])
-            norm = along = 0.0
-            for j in range(low, high):
-                norm += x[p, j] * x[p, j]
-                along += x[p, j] * xi[p, j]
-            a = c / np.sqrt(norm)
-            b = a * along / norm
-            for j in range(low, high):
-                out[p, j] += a * xi[p, j] - b * x[p, j]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Loss:
     """A scale-invariant loss and the noise of its stochastic gradient.
@@ -135,10 +118,10 @@ class Loss:
     gradient : Jitted or None
         ``gradient(x, params, out, value)`` writes the mean gradient ``out[path, d]`` and the loss ``value[path]``;
         None if both are zero.
-    noise : Jitted
+    noise : Jitted or None
         ``noise(x, xi, amplitude, params, offsets, out)`` adds amplitude * S(x) xi, where S S' is the covariance of ONE
-        sample's gradient and xi holds standard increments. Default: isotropic in the tangent space, of
-        variance ``params[0][0, 0]``.
+        sample's gradient and xi holds standard increments. None: isotropic in the tangent space of each group, with
+        the variance of `Arrays.noise_variance`, which is by default the parameter ``noise_scale``.
     minibatch : Jitted or None
         For finite sums: ``minibatch(x, index, params, out)`` writes the mean gradient of the samples
         ``index[path, B]``.
@@ -154,7 +137,7 @@ class Loss:
     gradient: Jitted | None = None
     summary: str = ""
     source: str = ""
-    noise: Jitted = tangential_noise
+    noise: Jitted | None = None
     minibatch: Jitted | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=lambda: {"noise_scale": NOISE_SCALE})
     arrays: Callable[..., Arrays] = simple_arrays

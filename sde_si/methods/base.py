@@ -41,6 +41,8 @@ class Scheme:
         Arrays of memory beside the weights.
     draws : tuple of bool
         One entry for each stochastic gradient that the step needs: does it contain the mean gradient?
+    elementwise : bool
+        Whether the step treats every weight by itself, so that long paths can be cut into parts.
     """
 
     step: Jitted
@@ -48,6 +50,7 @@ class Scheme:
     linear: Callable[[float, float, float, float], tuple[Array, Array]]
     slots: int = 0
     draws: tuple[bool, ...] = (True,)
+    elementwise: bool = True
 
     @property
     def coupled(self) -> bool:

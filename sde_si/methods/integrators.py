@@ -60,12 +60,14 @@ def exponential_step(x, state, hyper, offsets, g, out):
 
     x' = c0 x + c1 v - noise, v' = c2 x + c3 v - c5 g0 with the correlated noise of x in c4 g0 and ``noise2`` g1.
     """
-    v = state[0]
-    for p in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            old = v[p, j]
-            v[p, j] = hyper.c2 * x[p, j] + hyper.c3 * old - hyper.c5 * g[0, p, j]
-            out[p, j] = hyper.c0 * x[p, j] + hyper.c1 * old - hyper.c4 * g[0, p, j] - g[1, p, j]
+    c0, c1, c2, c3, c4, c5 = hyper.c0, hyper.c1, hyper.c2, hyper.c3, hyper.c4, hyper.c5
+    n = x.size
+    x, v, out = x.reshape(n), state[0].reshape(n), out.reshape(n)
+    first, second = g[0].reshape(n), g[1].reshape(n)
+    for i in range(n):
+        old = v[i]
+        v[i] = c2 * x[i] + c3 * old - c5 * first[i]
+        out[i] = c0 * x[i] + c1 * old - c4 * first[i] - second[i]
 
 
 def flow(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array, Array]:
@@ -141,7 +143,7 @@ INTEGRATORS = (
         summary="exact norm (no momentum) or exact linear flow (momentum); for noise of constant trace",
         source="theory.md 2.3, 3.8, 9.9",
         sde=True,
-        plain=Scheme(step=sphere_step, coefficients=_euler_coefficients, linear=_sphere_linear),
+        plain=Scheme(step=sphere_step, coefficients=_euler_coefficients, linear=_sphere_linear, elementwise=False),
         heavy=Scheme(
             step=exponential_step,
             slots=1,

@@ -11,52 +11,54 @@ from sde_si.methods.base import Array, Method, Scheme, outer, unit_noise
 @jitted
 def euler_step(x, state, hyper, offsets, g, out):
     """x' = x - lr h (g + wd x): SGD at h = 1, Euler-Maruyama below (theory.md 3.6)."""
-    rate = hyper.lr * hyper.h
-    for p in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            out[p, j] = x[p, j] - rate * (g[0, p, j] + hyper.wd * x[p, j])
+    rate, wd = hyper.lr * hyper.h, hyper.wd
+    n = x.size
+    x, g, out = x.reshape(n), g[0].reshape(n), out.reshape(n)
+    for i in range(n):
+        out[i] = x[i] - rate * (g[i] + wd * x[i])
 
 
 @jitted
 def velocity_step(x, state, hyper, offsets, g, out):
     """v' = c0 v - lr h (g + wd x), x' = x + h v' (Yun et al. eq. 3 at h = 1, eqs. 19-20 below)."""
-    rate = hyper.lr * hyper.h
-    v = state[0]
-    for p in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            v[p, j] = hyper.c0 * v[p, j] - rate * (g[0, p, j] + hyper.wd * x[p, j])
-            out[p, j] = x[p, j] + hyper.h * v[p, j]
+    rate, wd, h, damping = hyper.lr * hyper.h, hyper.wd, hyper.h, hyper.c0
+    n = x.size
+    x, v, g, out = x.reshape(n), state[0].reshape(n), g[0].reshape(n), out.reshape(n)
+    for i in range(n):
+        v[i] = damping * v[i] - rate * (g[i] + wd * x[i])
+        out[i] = x[i] + h * v[i]
 
 
 @jitted
 def buffer_step(x, state, hyper, offsets, g, out):
     """b' = momentum b + g + wd x, x' = x - lr b' (torch)."""
-    b = state[0]
-    for p in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            b[p, j] = hyper.momentum * b[p, j] + (g[0, p, j] + hyper.wd * x[p, j])
-            out[p, j] = x[p, j] - hyper.lr * b[p, j]
+    lr, wd, momentum = hyper.lr, hyper.wd, hyper.momentum
+    n = x.size
+    x, b, g, out = x.reshape(n), state[0].reshape(n), g[0].reshape(n), out.reshape(n)
+    for i in range(n):
+        b[i] = momentum * b[i] + (g[i] + wd * x[i])
+        out[i] = x[i] - lr * b[i]
 
 
 @jitted
 def decoupled_step(x, state, hyper, offsets, g, out):
     """v' = momentum v - lr g, x' = (1 - lr wd) x + v'."""
-    shrink = 1.0 - hyper.lr * hyper.wd
-    v = state[0]
-    for p in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            v[p, j] = hyper.momentum * v[p, j] - hyper.lr * g[0, p, j]
-            out[p, j] = shrink * x[p, j] + v[p, j]
+    lr, momentum, shrink = hyper.lr, hyper.momentum, 1.0 - hyper.lr * hyper.wd
+    n = x.size
+    x, v, g, out = x.reshape(n), state[0].reshape(n), g[0].reshape(n), out.reshape(n)
+    for i in range(n):
+        v[i] = momentum * v[i] - lr * g[i]
+        out[i] = shrink * x[i] + v[i]
 
 
 @jitted
 def svag_step(x, state, hyper, offsets, g, out):
     """x' = x - lr h (c0 g0 + c1 g1 + wd x): two batches, their difference amplified (theory.md 4.1)."""
-    rate = hyper.lr * hyper.h
-    for p in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            gradient = hyper.c0 * g[0, p, j] + hyper.c1 * g[1, p, j]
-            out[p, j] = x[p, j] - rate * (gradient + hyper.wd * x[p, j])
+    rate, wd, c0, c1 = hyper.lr * hyper.h, hyper.wd, hyper.c0, hyper.c1
+    n = x.size
+    x, first, second, out = x.reshape(n), g[0].reshape(n), g[1].reshape(n), out.reshape(n)
+    for i in range(n):
+        out[i] = x[i] - rate * (c0 * first[i] + c1 * second[i] + wd * x[i])
 
 
 def euler_linear(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array]:

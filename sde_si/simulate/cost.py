@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sde_si.machine import check_memory
@@ -19,7 +20,7 @@ def memory(run: Run, threads: int) -> float:
     columns = arrays.groups + (arrays.groups > 1)
     states = run.paths * dim * (1 + scheme.slots)
     results = 2 * run.paths * hp.epochs * columns * (_SERIES + 2 * len(run.lags))
-    increments = arrays.noise_dim * (2 * run.substeps * len(scheme.draws) if dim > PART else 2)
+    increments = arrays.noise_dim * (1 + len(scheme.draws))
     work = (1 if dim > PART else threads) * size * (dim * (len(scheme.draws) + 5) + increments)
     references = 0
     if run.lags:
@@ -47,26 +48,24 @@ def estimate(run: Run, threads: int) -> dict[str, Any]:
         ``steps``, ``substeps``, ``paths``, ``memory_bytes``, ``seconds``.
     """
     from sde_si.engine import Engine, Work
+    from sde_si.wide import WideWork
 
     size = block_size(run.arrays.dim)
     engine = Engine(run.replace(paths=min(size, run.paths)), threads=threads)
     block = engine.blocks()[0]
     total = int(run.timetable.start[-1])
     rows, seconds, steps = engine.rows(0), 0.0, 1
-    while seconds < 0.05 and steps <= rows.size:
-        work = Work(block, steps)
-        work.sums[:] = 0
-        if engine.run.reshuffled and engine.run.problem.loss.finite_sum:
-            work.order = block.order(0)
-        begin = time.perf_counter()
-        if engine.prefilled:
-            engine.with_pool(lambda pool, work=work, steps=steps: work.run(rows[:steps], pool))
-        else:
-            work.run(rows[:steps], None)
-        seconds, done = time.perf_counter() - begin, steps
-        steps *= 4
+    with ThreadPoolExecutor(threads) as pool:
+        while seconds < 0.05 and steps <= rows.size:
+            work = WideWork(block, pool) if engine.wide else Work(block)
+            if isinstance(work, Work) and run.reshuffled and run.problem.loss.finite_sum:
+                work.order = block.order(0)
+            begin = time.perf_counter()
+            work.run(rows[:steps])
+            seconds, done = time.perf_counter() - begin, steps
+            steps *= 4
     blocks = -(-run.paths // size)
-    parallel = 1 if engine.prefilled else min(threads, blocks)
+    parallel = 1 if engine.wide else min(threads, blocks)
     return {
         "steps": total,
         "substeps": total * run.substeps,

@@ -145,6 +145,7 @@ def print_tables(tables: dict[str, list[Row]], title: str, below: list[str]) -> 
     from sde_si.comparison import table
 
     console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table(tables, title))
+    console.print(title, highlight=False, soft_wrap=True)
+    console.print(table(tables))
     for line in [*below, PAPER]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

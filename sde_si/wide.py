@@ -1,0 +1,278 @@
+"""Paths of more than 65,536 weights: every part of a path is drawn and advanced by its own thread.
+
+A part has a generator of its own. Norms and products are summed segment by segment in fixed order, so the numbers
+do not depend on the threads. A segment never crosses the border of a group or of a part and fits into the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+from numba import types
+
+from sde_si import kernel as loop
+from sde_si.jit import OPTIONS
+from sde_si.streams import parts
+
+if TYPE_CHECKING:
+    from sde_si.engine import Block
+
+Array = np.ndarray
+SEGMENT = 1024
+GENERATORS = 8  # handed to one call: fewer calls, fewer waits for the interpreter's lock
+_f8, _i8 = types.float64, types.int64
+
+
+def segments(offsets: Array, dim: int) -> Array:
+    """Table (segment, 3): low, high, group."""
+    cuts = {0, dim, *(int(o) for o in offsets), *(part.start for part in parts(dim))}
+    edges = sorted(cuts)
+    rows = []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        group = int(np.searchsorted(offsets, low, side="right")) - 1
+        rows += [(start, min(start + SEGMENT, high), group) for start in range(low, high, SEGMENT)]
+    return np.array(rows, dtype=np.int64)
+
+
+@numba.njit(types.void(_f8[:, ::1], _f8[:, ::1], _i8[:, ::1], _f8[:, ::1]), **OPTIONS)
+def _products(x, y, table, out):
+    """<x, y> of each segment, into out (1, segment)."""
+    for s in range(table.shape[0]):
+        total = 0.0
+        for j in range(np.uint64(table[s, 0]), np.uint64(table[s, 1])):
+            total += x[0, j] * y[0, j]
+        out[0, s] = total
+
+
+@numba.njit(
+    types.void(
+        types.UniTuple(loop._RNG, GENERATORS), _i8, _i8, _f8[:, ::1], _f8[:, :, ::1], _i8[:, ::1], _i8[:, ::1],
+        _f8[:, ::1],
+    ),
+    **OPTIONS,
+)  # fmt: skip
+def _draw(rngs, function, fine, x, xi, bounds, table, out):
+    """Fill parts of the increments xi (draw, 1, d), and while they are in the cache take their products with x.
+
+    `bounds` (part, 4): low and high weight, first and last segment (counted from the first of `table`).
+    """
+    fill = loop._as_fill(function)
+    for q in range(bounds.shape[0]):
+        low, high = bounds[q, 0], bounds[q, 1]
+        for i in range(xi.shape[0]):
+            target = xi[i, 0][low:high].reshape((1, high - low))
+            fill(rngs[q], target)
+            if fine > 1:
+                more = np.empty((1, high - low))
+                for _ in range(fine - 1):
+                    fill(rngs[q], more)
+                    for j in range(more.shape[1]):
+                        target[0, j] += more[0, j]
+                for j in range(more.shape[1]):
+                    target[0, j] *= 1 / np.sqrt(fine)
+            for s in range(bounds[q, 2], bounds[q, 3]):
+                total = 0.0
+                for j in range(np.uint64(table[s, 0]), np.uint64(table[s, 1])):
+                    total += x[0, j] * xi[i, 0, j]
+                out[i, s] = total
+
+
+@numba.njit(
+    types.void(
+        _f8[:, ::1], _f8[:, :, ::1], _f8[:, :, ::1], _f8[:, :, ::1], loop._HYPER, _i8[:, ::1], _f8[:, :, ::1],
+        _i8[::1], types.boolean, _f8[:, ::1],
+    ),
+    **OPTIONS,
+)  # fmt: skip
+def _advance(x, state, xi, g, hyper, table, scales, functions, drift, out):
+    """Advance segments in place: noise, gradient (from `g`), step; moments of each segment into out (3, segment).
+
+    `scales` (draw, 2, group) are a and b of the tangential noise a xi - b x.
+    """
+    step = loop._as_step(functions[0])
+    draws, slots = xi.shape[0], state.shape[0]
+    offsets = np.zeros(2, np.int64)
+    size = 0
+    for s in range(table.shape[0]):
+        size = max(size, table[s, 1] - table[s, 0])
+    room = np.empty((2 + slots + draws) * size)
+    for s in range(table.shape[0]):
+        low, high, group = table[s, 0], table[s, 1], table[s, 2]
+        n = high - low
+        offsets[1] = n
+        old, new = room[:n].reshape((1, n)), room[n : 2 * n].reshape((1, n))
+        memory = room[2 * n : (2 + slots) * n].reshape((slots, 1, n))
+        gradient = room[(2 + slots) * n : (2 + slots + draws) * n].reshape((draws, 1, n))
+        here = x[0][low:high]
+        for j in range(n):
+            old[0, j] = here[j]
+        for k in range(slots):
+            kept = state[k, 0][low:high]
+            for j in range(n):
+                memory[k, 0, j] = kept[j]
+        for i in range(draws):
+            a, b, increments = scales[i, 0, group], scales[i, 1, group], xi[i, 0][low:high]
+            if drift and i == 0:
+                mean = g[i, 0][low:high]
+                for j in range(n):
+                    gradient[i, 0, j] = mean[j] + a * increments[j] - b * old[0, j]
+            else:
+                for j in range(n):
+                    gradient[i, 0, j] = a * increments[j] - b * old[0, j]
+        step(old, memory, hyper, offsets, gradient, new)
+        along = square = norm = 0.0
+        for j in range(n):
+            delta = new[0, j] - old[0, j]
+            along += old[0, j] * delta
+            square += delta * delta
+            norm += new[0, j] * new[0, j]
+            here[j] = new[0, j]
+        for k in range(slots):
+            kept = state[k, 0][low:high]
+            for j in range(n):
+                kept[j] = memory[k, 0, j]
+        out[0, s] = along
+        out[1, s] = square
+        out[2, s] = norm
+
+
+@numba.njit(types.void(_f8[:, ::1], _f8[:, ::1], _i8[:, ::1], _f8[:, ::1]), **OPTIONS)
+def _compare(a, b, table, out):
+    """Moments of b - a, segment by segment, as in `_advance`."""
+    for s in range(table.shape[0]):
+        along = square = norm = 0.0
+        for j in range(np.uint64(table[s, 0]), np.uint64(table[s, 1])):
+            delta = b[0, j] - a[0, j]
+            along += a[0, j] * delta
+            square += delta * delta
+            norm += b[0, j] * b[0, j]
+        out[0, s] = along
+        out[1, s] = square
+        out[2, s] = norm
+
+
+class WideWork:
+    """Work space for one path and its advance; the interface of `sde_si.engine.Work`."""
+
+    def __init__(self, block: Block, pool: ThreadPoolExecutor) -> None:
+        engine, arrays = block.engine, block.engine.arrays
+        run = engine.run
+        self.block, self.pool = block, pool
+        scheme, loss = run.scheme, run.problem.loss
+        draws = len(scheme.draws)
+        self.g = np.zeros((draws + 1, 1, arrays.dim))
+        self.xi = np.empty((draws, 1, arrays.dim))
+        self.scratch = np.empty((1, arrays.dim))
+        self.sums = np.zeros((3, 1, engine.columns))
+        self.table = segments(arrays.offsets, arrays.dim)
+        lows = [part.start for part in engine.parts]
+        starts = np.searchsorted(self.table[:, 0], [*lows, arrays.dim])
+        self.bounds = np.stack([lows, [*lows[1:], arrays.dim], starts[:-1], starts[1:]], axis=1).astype(np.int64)
+        self.shares = [share for share in np.array_split(np.arange(len(lows)), engine.threads) if share.size]
+        self.fused = loss.noise is None and scheme.elementwise
+        self.norm = self._norm()
+
+    def _norm(self) -> Array:
+        return self._by_group(self._parallel(lambda _, rows, out: _products(self.block.x, self.block.x, rows, out), 1))[0]
+
+    def _parallel(self, job: Callable[[Array, Array, Array], None], columns: int) -> Array:
+        """``job(parts, segments, out)`` on a share of the parts in every thread; returns (column, segment)."""
+
+        def share(numbers: Array) -> Array:
+            rows = self.table[self.bounds[numbers[0], 2] : self.bounds[numbers[-1], 3]]
+            out = np.empty((columns, rows.shape[0]))
+            job(numbers, rows, out)
+            return out
+
+        jobs = [self.pool.submit(share, numbers) for numbers in self.shares[1:]]
+        return np.concatenate([share(self.shares[0]), *(one.result() for one in jobs)], axis=1)
+
+    def _by_group(self, values: Array) -> Array:
+        """Sums of (column, segment) over each group, and over all if there are several, shape (column, 1, group)."""
+        groups = self.block.engine.arrays.groups
+        sums = np.stack([np.bincount(self.table[:, 2], column, groups) for column in values])
+        return np.concatenate([sums, sums.sum(axis=1, keepdims=True)], axis=1)[:, None] if groups > 1 else sums[:, None]
+
+    def run(self, table: Array) -> None:
+        """Advance the path by the steps of `table`."""
+        block, substeps = self.block, self.block.engine.run.substeps
+        for k in range(table.size):
+            hyper, before = table[k], self.norm
+            begin = block.x.copy() if substeps > 1 else block.x
+            for _ in range(substeps):
+                moments = self._substep(hyper)
+                self.sums[1] += moments[1]
+                self.sums[2] += self.norm
+                self.norm = moments[2]
+            if substeps > 1:
+                moments = self._by_group(self._parallel(lambda _, s, o, b=begin: _compare(b, block.x, s, o), 3))
+            loop.add_squared_angles(before, moments, self.sums[0])
+            self._check(int(hyper["step"]))
+
+    def _check(self, step: int) -> None:
+        fault = self.block.fault
+        if not (np.isfinite(self.norm).all() and (self.norm > 0).all()) and fault[0, 0] < 0:
+            worst = self.norm[~np.isfinite(self.norm) | (self.norm <= 0)][0]
+            fault[:, 0] = step, 1 if worst == np.inf else (3 if worst == 0 else 2)
+        if fault[0, 0] >= 0:
+            self.block.x[:] = np.nan
+
+    def _substep(self, hyper: Any) -> Array:
+        """One substep; returns moments (3, 1, group)."""
+        block, engine = self.block, self.block.engine
+        arrays, x = engine.arrays, block.x
+        drift = engine.run.problem.loss.gradient is not None
+        products = self._parallel(self._draw, self.xi.shape[0])
+        if engine.shape is not None:
+            for xi, out in zip(self.xi, products, strict=True):
+                engine.shape(x, xi, block.memory, hyper, arrays.offsets)
+                _products(x, xi, self.table, out[None])
+        if drift:
+            engine.run.problem.loss.gradient(x, arrays.params, self.g[0], np.empty(1))
+        scales = self._scales(hyper, self._by_group(products)[:, 0, : arrays.groups])
+        if not self.fused:
+            return self._whole(hyper, drift, scales)
+
+        def job(_: Array, rows: Array, out: Array) -> None:
+            _advance(x, block.state, self.xi, self.g, hyper, rows, scales, engine.functions, drift, out)
+
+        return self._by_group(self._parallel(job, 3))
+
+    def _draw(self, numbers: Array, rows: Array, out: Array) -> None:
+        engine, rngs = self.block.engine, self.block.rngs
+        for chunk in np.array_split(numbers, -(-numbers.size // GENERATORS)):
+            bounds = self.bounds[chunk]
+            bounds[:, 2:] -= self.bounds[numbers[0], 2]
+            some = tuple(rngs[i] for i in chunk) + (rngs[chunk[-1]],) * (GENERATORS - chunk.size)
+            _draw(some, engine.functions[4], engine.fine, self.block.x, self.xi, bounds, rows, out)
+
+    def _scales(self, hyper: Any, along: Array) -> Array:
+        """a and b of the noise a xi - b x, shape (draw, 2, group); `along` (draw, group) are <x, xi>."""
+        norm = self.norm[0, : along.shape[1]]
+        noise = np.array([hyper["noise1"], hyper["noise2"]])[: along.shape[0], None]
+        a = noise * np.sqrt(hyper["noise_variance"] / hyper["batch"]) / np.sqrt(norm)
+        return np.stack([a, a * along / norm], axis=1)
+
+    def _whole(self, hyper: Any, drift: bool, scales: Array) -> Array:
+        """The loss's own noise, or a step that needs all weights at once, in one thread."""
+        block, engine, draws = self.block, self.block.engine, self.xi.shape[0]
+        arrays, own = engine.arrays, engine.run.problem.loss.noise
+        for i in range(draws):
+            target = self.g[i]
+            if not (drift and i == 0):
+                target[:] = 0.0
+            if own is None:
+                a, b = scales[i]
+                group = np.repeat(np.arange(arrays.groups), np.diff(arrays.offsets))
+                target += a[group] * self.xi[i] - b[group] * block.x
+            else:
+                amplitude = float(hyper["noise1" if i == 0 else "noise2"] / np.sqrt(hyper["batch"]))
+                own(block.x, self.xi[i], amplitude, arrays.params, arrays.offsets, target)
+        engine.run.scheme.step(block.x, block.state, hyper, arrays.offsets, self.g, self.scratch)
+        moments = self._by_group(self._parallel(lambda _, s, o: _compare(block.x, self.scratch, s, o), 3))
+        block.x[:] = self.scratch
+        return moments
