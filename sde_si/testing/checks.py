@@ -96,18 +96,18 @@ def check_loss(problem: Problem, x: Array, scale: float, *, N: int | None = None
 
 def _check_derivatives(problem: Problem, x: Array, g: Array, N: int | None, seed: int) -> None:
     """Finite differences: of the loss against the gradient, of the gradient along x against -grad (Euler)."""
-    rng = np.random.default_rng(0)
-    direction = rng.standard_normal(x.shape)
+    # A direction of its own seed: along x itself every gradient would pass.
+    direction = np.random.default_rng([20_220_729, x.shape[1]]).standard_normal(x.shape)
     direction *= np.linalg.norm(x, axis=1, keepdims=True) / np.linalg.norm(direction, axis=1, keepdims=True)
-    for step, tolerance in ((1e-4, 1e-4),):
-        _, up = evaluate(problem, x + step * direction, N=N, seed=seed)
-        _, down = evaluate(problem, x - step * direction, N=N, seed=seed)
-        found, expected = (up - down) / (2 * step), np.sum(g * direction, axis=1)
-        scale = np.linalg.norm(g, axis=1) * np.linalg.norm(x, axis=1) + 1e-6 * (1 + np.abs(up))
-        worst = float(np.max(np.abs(found - expected) / scale))
-        if worst > tolerance * 10:
-            msg = f"gradient and loss disagree: finite difference off by {worst:.1e} of |grad| |x|"
-            raise AssertionError(msg)
+    step = 1e-4
+    _, up = evaluate(problem, x + step * direction, N=N, seed=seed)
+    _, down = evaluate(problem, x - step * direction, N=N, seed=seed)
+    found, expected = (up - down) / (2 * step), np.sum(g * direction, axis=1)
+    scale = np.linalg.norm(g, axis=1) * np.linalg.norm(x, axis=1) + 1e-6 * (1 + np.abs(up))
+    worst = float(np.max(np.abs(found - expected) / scale))
+    if worst > 1e-3:
+        msg = f"gradient and loss disagree: finite difference off by {worst:.1e} of |grad| |x|"
+        raise AssertionError(msg)
     h = 1e-5
     up, _ = evaluate(problem, (1 + h) * x, N=N, seed=seed)
     down, _ = evaluate(problem, (1 - h) * x, N=N, seed=seed)

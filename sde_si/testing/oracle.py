@@ -10,7 +10,6 @@ import numpy as np
 from sde_si.jit import python_function
 from sde_si.methods.integrators import flow
 from sde_si.run import Run
-from sde_si.testing.checks import isotropic_factor
 from sde_si.streams import NOISE, ORDER, SAMPLING, START, block_size, generator
 
 Array = np.ndarray
@@ -145,8 +144,11 @@ def _block(run: Run, block: int, size: int) -> tuple[Array, Array]:
         if noise:
             noise(x, xi, scale, arrays.params, arrays.offsets, out)
             return out
-        for p in range(size):
-            out[p] += scale * isotropic_factor(x[p : p + 1], arrays) @ xi[p]
+        for low, high in zip(arrays.offsets[:-1], arrays.offsets[1:], strict=True):
+            length = np.linalg.norm(x[:, low:high], axis=1, keepdims=True)
+            y, z = x[:, low:high] / length, xi[:, low:high]
+            tangent = z - y * np.sum(y * z, axis=1, keepdims=True)
+            out[:, low:high] += scale * math.sqrt(arrays.noise_variance) / length * tangent
         return out
 
     x = _unit_start(run, block, size) * run.start_norm

@@ -1,0 +1,224 @@
+"""The kernel against plain NumPy, and what its numbers must not depend on."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from sde_si import LOSSES, METHODS, NOISES, BadInput, HyperParameters, Problem
+from sde_si.engine import Engine
+from sde_si.run import resolve
+from sde_si.simulate import simulate
+from sde_si.streams import NOISE, PART, block_size, generator
+from sde_si.testing import oracle
+
+
+def _possible():
+    """Every combination of the registries that can be run."""
+    hp = HyperParameters(N=24, B=4, lr=0.2, wd=0.05, momentum=0.0, epochs=3, schedule="step:2")
+    noises = (None, *NOISES)
+    for loss, method, momentum, noise, sampling in itertools.product(
+        LOSSES, METHODS, (0.0, 0.9), noises, ("replacement", "reshuffle")
+    ):
+        problem = Problem(loss, dim=None if loss == "groups" else 5)
+        try:
+            run = resolve(problem, hp.replace(momentum=momentum), method=method, noise=noise, sampling=sampling,
+                          paths=7, init_norm=1.3)
+        except BadInput:
+            continue
+        yield pytest.param(run, id=f"{loss}-{method}-{momentum}-{noise}-{sampling}")
+
+
+def _end(run, **options):
+    engine = Engine(run, **options)
+    blocks = engine.blocks()
+    results = engine.advance(blocks, run.hyperparameters.epochs)
+    return np.concatenate([block.x for block in blocks]), results
+
+
+@pytest.mark.parametrize("run", list(_possible()))
+def test_kernel_agrees_with_numpy(run):
+    weights, squares = oracle(run)
+    x, results = _end(run)
+    np.testing.assert_allclose(x, weights[-1], rtol=1e-9, atol=1e-11 * np.abs(weights).max())
+    np.testing.assert_allclose(results["angle_step"][:, :, -1].T ** 2, squares, rtol=1e-7)
+    np.testing.assert_allclose(results["weight_norm"][:, :, -1].T, np.linalg.norm(weights[1:], axis=2), rtol=1e-9)
+    dots = np.sum(weights[1:] * weights[:-1], axis=2)
+    cosines = dots / np.linalg.norm(weights[1:], axis=2) / np.linalg.norm(weights[:-1], axis=2)
+    np.testing.assert_allclose(np.cos(results["angle_epoch"][:, :, -1].T), cosines, atol=1e-9)
+
+
+HP = HyperParameters(N=60, B=4, lr=0.2, wd=0.02, momentum=0.9, epochs=4)
+
+
+@pytest.mark.parametrize(("dim", "loss", "momentum"), [(3, "vmf", 0.0), (7, "isotropic", 0.9), (300, "vmf", 0.9), (5, "pca", 0.9)])
+@pytest.mark.parametrize("method", ["sgd", "em"])
+def test_the_first_paths_do_not_depend_on_how_many_there_are(dim, loss, momentum, method):
+    hp = HP.replace(momentum=momentum)
+    few, many = (
+        simulate(Problem(loss, dim=dim), hp, method=method, paths=paths, init_norm=2.0) for paths in (40, 100)
+    )
+    for name in ("angle_epoch", "weight_norm", "angle_step", "loss"):
+        assert np.array_equal(few[name].values, many[name].values[:40])
+
+
+@pytest.mark.parametrize("dim", [3, 400])
+def test_the_numbers_do_not_depend_on_threads(dim):
+    one, four = (simulate(Problem("vmf", dim=dim), HP, paths=9, threads=threads, init_norm=1.0) for threads in (1, 4))
+    for name in ("angle_epoch", "weight_norm", "angle_step", "loss"):
+        assert np.array_equal(one[name].values, four[name].values)
+
+
+def test_what_is_saved_does_not_change_the_numbers():
+    plain = simulate(Problem("isotropic", dim=6), HP, paths=5)
+    watched = simulate(
+        Problem("isotropic", dim=6), HP, paths=5, lags=(1, 2, 7, 20, 33), observe={"first": lambda x: x[:, 0]}
+    )
+    for name in ("angle_epoch", "weight_norm", "angle_step"):
+        assert np.array_equal(plain[name].values, watched[name].values)
+
+
+@pytest.mark.parametrize("lags", [(1, 3, 15, 16, 40)])
+def test_cos_lag_is_the_cosine_of_the_weights_a_lag_apart(lags):
+    run = resolve(Problem("isotropic", dim=6), HP, paths=5, lags=lags, init_norm=1.0)
+    engine = Engine(run)
+    block = engine.blocks()[0]
+    found = np.cos(engine.advance([block], 4)["angle_lag"])
+    # one step an epoch shows every step's weights
+    fine = HP.replace(N=4, epochs=60)
+    walk = oracle(resolve(Problem("isotropic", dim=6), fine, paths=5, init_norm=1.0))[0]
+    unit = walk / np.linalg.norm(walk, axis=2, keepdims=True)
+    for e, (i, lag) in itertools.product(range(4), enumerate(lags)):
+        end = 15 * e + lag
+        if end > 60:
+            assert np.isnan(found[:, e, i]).all()
+        else:
+            np.testing.assert_allclose(found[:, e, i, 0], np.sum(unit[15 * e] * unit[end], axis=1), atol=1e-9)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_one_substep_of_euler_maruyama_is_sgd_draw_for_draw(momentum):
+    hp = HP.replace(momentum=momentum)
+    a, b = (
+        simulate(Problem("vmf", dim=6), hp, method=m, substeps=s, paths=5, init_norm=2.0) for m, s in (("sgd", None), ("em", 1))
+    )
+    for name in ("angle_epoch", "weight_norm", "angle_step", "loss"):
+        assert np.array_equal(a[name].values, b[name].values)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_rescaled_time_eq_12_and_eq_15(momentum):
+    """Yun et al. eq. 15 is eq. 12 (with momentum 21 is 19) on another clock: same increments, same path.
+
+    Eq. 15 with t = (B/N) k lr: drift times N/B over dt = (B/N) lr h, noise sqrt(lr) S with the increment of
+    W_{(N/B) t}, whose variance is (N/B) dt (theory.md 10.2).
+    """
+    hp = HP.replace(momentum=momentum, epochs=1)
+    run = resolve(Problem("isotropic", dim=6), hp, method="em", substeps=8, paths=5, init_norm=2.0)
+    expected, _ = _end(run)
+    rng, size, h = generator(0, NOISE, 0), block_size(6), 1 / 8
+    ratio, lr, wd = hp.N / hp.B, hp.lr, hp.wd
+    x = oracle(run.replace(hyperparameters=hp.replace(N=4)))[0][0].copy()
+    v = np.zeros_like(x)
+    dt = lr * h / ratio
+    for _ in range(15 * 8):
+        dW = np.sqrt(ratio * dt) * rng.standard_normal((size, 6))[:5]
+        R = np.sum(x**2, axis=1, keepdims=True)
+        noise = np.sqrt(lr / hp.B / R) * (dW - x * np.sum(x * dW, axis=1, keepdims=True) / R)
+        if momentum:
+            v = v - ratio * ((1 - momentum) / lr * v + wd * x) * dt - noise
+            x = x + ratio / lr * v * dt
+        else:
+            x = x - ratio * wd * x * dt - noise
+    np.testing.assert_allclose(x, expected, rtol=1e-9)
+
+
+def test_a_coarse_run_is_driven_by_the_summed_increments_of_a_finer_one():
+    """`noise_from`: the coarse path stays close to the fine one, a path with its own noise does not."""
+    hp = HyperParameters(N=400, B=4, lr=0.1, wd=0.02, momentum=0.0, epochs=1)
+
+    def end(**options):
+        return _end(resolve(Problem("isotropic", dim=20), hp, method="em", paths=6, init_norm=2.0, **options))[0]
+
+    fine, coarse, own = end(substeps=64), end(substeps=8, noise_from=64), end(substeps=8)
+    assert np.linalg.norm(coarse - fine) < 0.1 * np.linalg.norm(own - fine)
+
+
+def test_strong_order_one_half():
+    """Coupled paths: the error falls like sqrt(h) (multiplicative noise), and the limit is the right one (2.3)."""
+    hp = HyperParameters(N=100, B=1, lr=0.5, wd=0.02, momentum=0.0, epochs=1)
+    errors, reference = [], None
+    for substeps in (256, 16, 4, 1):
+        run = resolve(Problem("isotropic", dim=8), hp, method="em", substeps=substeps, noise_from=256, paths=100,
+                      init_norm=3.0)
+        x, _ = _end(run)
+        if reference is None:
+            reference = x
+            continue
+        errors.append(np.sqrt(np.mean(np.sum((x - reference) ** 2, axis=1))))
+    slope = np.polyfit(np.log([1 / 16, 1 / 4, 1]), np.log(errors), 1)[0]
+    assert 0.4 < slope < 0.65
+
+
+@pytest.mark.parametrize("method", ["sgd", "em", "splitting"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_path_of_many_weights_in_parts(method, momentum):
+    """More than 65,536 weights: parts with generators of their own, the same for any number of threads."""
+    dim = PART + 1000
+    hp = HyperParameters(N=12, B=4, lr=0.2, wd=0.05, momentum=momentum, epochs=2)
+    run = resolve(Problem("vmf", dim=dim), hp, method=method, paths=2, init_norm=1.3)
+    one, results = _end(run, threads=1)
+    three, again = _end(run, threads=3)
+    assert np.array_equal(one, three)
+    assert np.array_equal(results["angle_step"], again["angle_step"])
+    np.testing.assert_allclose(np.linalg.norm(one, axis=1), results["weight_norm"][:, -1, 0], rtol=1e-12)
+    # and as plain NumPy runs it, given the same numbers
+    source = sys.modules["sde_si.testing.oracle"]
+    real = source.generator
+
+    def joined(seed, stream, *key):
+        return _Joined(real(seed, stream, *key, 0), real(seed, stream, *key, 1)) if stream == NOISE else real(seed, stream, *key)
+
+    with patch.object(source, "generator", joined):
+        expected = oracle(run)[0][-1]
+    np.testing.assert_allclose(one, expected, rtol=1e-8, atol=1e-10)
+
+
+class _Joined:
+    """The generators of the two parts of a path, as one."""
+
+    def __init__(self, *generators):
+        self.generators = generators
+
+    def standard_normal(self, shape):
+        first, second = self.generators
+        return np.concatenate([first.standard_normal(PART), second.standard_normal(shape[1] - PART)])[None]
+
+
+def test_a_diverging_path_is_named_and_frozen_and_the_others_go_on():
+    """Weights that overflow in one path: NaN from the end of that epoch on, the neighbours untouched."""
+    run = resolve(Problem("isotropic", dim=4), HP, paths=5, init_norm=1.0)
+    engine = Engine(run)
+    block = engine.blocks()[0]
+    block.x[2] = 1e200
+    results = engine.advance([block], 4)
+    assert results["fault"][:, 0].tolist() == [-1, -1, 0, -1, -1]
+    assert results["fault"][2, 1] == 1
+    assert np.isnan(results["weight_norm"][2]).all()
+    alive = [0, 1, 3, 4]
+    clean = simulate(Problem("isotropic", dim=4), HP, paths=5, init_norm=1.0)
+    assert np.array_equal(results["weight_norm"][alive], clean["weight_norm"].values[alive])
+
+
+def test_unwatched_paths_are_the_same_paths():
+    run = resolve(Problem("vmf", dim=6), HP, paths=5, init_norm=1.0)
+    watched, _ = _end(run)
+    engine = Engine(run)
+    engine.watched = False
+    blocks = engine.blocks()
+    engine.advance(blocks, 4)
+    assert np.array_equal(watched, blocks[0].x)

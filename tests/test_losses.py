@@ -1,0 +1,137 @@
+"""Every loss in the registry: scale invariance and all that follows from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sde_si import LOSSES, Loss, Problem, jitted
+from sde_si.errors import BadInput
+from sde_si.testing import check_loss, evaluate, noise_factor
+from sde_si.testing.strategies import problems, weights
+
+N = 12
+
+
+@given(problems(), st.data(), st.floats(1e-2, 1e2))
+def test_every_loss_is_scale_invariant(problem, data, scale):
+    check_loss(problem, data.draw(weights(problem.arrays(N, 0).dim)), scale, N=N)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("power", [-3, 1, 4])
+def test_powers_of_two_are_bit_exact(name, power):
+    """No hidden absolute constant anywhere (theory.md T2)."""
+    problem = Problem(name, dim=None if name == "groups" else 7)
+    x = np.random.default_rng(3).standard_normal((2, problem.arrays(N, 0).dim))
+    c = 2.0**power
+    g, value = evaluate(problem, x, N=N)
+    scaled, same = evaluate(problem, c * x, N=N)
+    assert np.array_equal(g, c * scaled)
+    assert np.array_equal(value, same)
+
+
+@jitted
+def _not_invariant(x, params, out, value):
+    for p in range(x.shape[0]):
+        value[p] = 0.0
+        for j in range(x.shape[1]):
+            out[p, j] = x[p, j]
+            value[p] += 0.5 * x[p, j] * x[p, j]
+
+
+@jitted
+def _wrong_gradient(x, params, out, value):
+    """-<e_1, y>, but its gradient without the projection."""
+    for p in range(x.shape[0]):
+        norm = 0.0
+        for j in range(x.shape[1]):
+            norm += x[p, j] * x[p, j]
+        value[p] = -x[p, 0] / np.sqrt(norm)
+        for j in range(x.shape[1]):
+            out[p, j] = 0.0
+        out[p, 0] = -1 / np.sqrt(norm)
+
+
+@jitted
+def _wrong_sign(x, params, out, value):
+    for p in range(x.shape[0]):
+        norm = 0.0
+        for j in range(x.shape[1]):
+            norm += x[p, j] * x[p, j]
+        value[p] = x[p, 0] / np.sqrt(norm)
+        for j in range(x.shape[1]):
+            out[p, j] = x[p, 0] * x[p, j] / norm**1.5
+        out[p, 0] -= 1 / np.sqrt(norm)
+
+
+@jitted
+def _radial_noise(x, xi, amplitude, params, offsets, out):
+    for p in range(x.shape[0]):
+        norm = 0.0
+        for j in range(x.shape[1]):
+            norm += x[p, j] * x[p, j]
+        for j in range(x.shape[1]):
+            out[p, j] += amplitude * xi[p, j] / np.sqrt(norm)
+
+
+@pytest.mark.parametrize(("loss", "what"), [
+    (Loss(name="square", gradient=_not_invariant), "must not depend on the weights' length"),
+    (Loss(name="unprojected", gradient=_wrong_gradient), "<x, grad L> = 0"),
+    (Loss(name="sign", gradient=_wrong_sign), "gradient and loss disagree"),
+    (Loss(name="radial", noise=_radial_noise), "the noise has a part along x"),
+])
+def test_the_contract_names_what_is_broken(loss, what):
+    x = np.random.default_rng(0).standard_normal((2, 5))
+    with pytest.raises(AssertionError, match=what):
+        check_loss(Problem(loss, dim=5), x, 3.0)
+
+
+def test_covariance_with_and_without_replacement_0_7():
+    """C/B with replacement; without, smaller by (N-B)/(N-1): every batch of an epoch has the same law."""
+    problem, B = Problem("regression", dim=4), 3
+    arrays = problem.arrays(N, 0)
+    x = np.random.default_rng(1).standard_normal((1, 4))
+    S = noise_factor(problem, x, N=N)
+    rng = np.random.default_rng(0)
+
+    def covariance(draw, times=20_000):
+        found = np.empty((times, 4))
+        for i in range(times):
+            problem.loss.minibatch(x, draw()[None], arrays.params, found[i : i + 1])
+        return np.trace(np.cov(found.T))
+
+    expected = np.trace(S @ S.T) / B
+    assert covariance(lambda: rng.integers(0, N, B)) == pytest.approx(expected, rel=0.04)
+    assert covariance(lambda: rng.permutation(N)[:B]) == pytest.approx(expected * (N - B) / (N - 1), rel=0.04)
+
+
+def test_data_set_the_problem(tmp_path):
+    rows = np.random.default_rng(0).standard_normal((30, 4))
+    np.save(tmp_path / "rows.npy", rows.astype(np.float32))
+    problem = Problem("pca", data=str(tmp_path / "rows.npy"))
+    assert problem.default_N() == 30
+    whole = problem.arrays(30, 0)
+    assert (whole.N, whole.dim) == (30, 4)
+    np.testing.assert_allclose(whole.params[1][:, :4], rows, rtol=1e-6)
+    part = problem.arrays(10, 0)
+    assert part.N == 10
+    assert {tuple(r) for r in part.params[1][:, :4]} <= {tuple(r) for r in whole.params[1][:, :4]}
+    with pytest.raises(BadInput, match="30 rows"):
+        problem.arrays(31, 0)
+    with pytest.raises(BadInput, match="columns of the data"):
+        Problem("pca", data=rows, dim=5).arrays(None, 0)
+
+
+def test_pca_full_gradient_finds_the_principal_component():
+    rows = np.random.default_rng(0).standard_normal((500, 5)) * [3, 1, 1, 1, 1]
+    problem = Problem("pca", data=rows)
+    x = np.random.default_rng(1).standard_normal((1, 5))
+    for _ in range(500):
+        g, _ = evaluate(problem, x, N=500)
+        x = x - 0.02 * g * np.sum(x**2)
+        x /= np.linalg.norm(x)
+    top = np.linalg.eigh(rows.T @ rows)[1][:, -1]
+    assert abs(x[0] @ top) == pytest.approx(1, abs=1e-9)
