@@ -124,9 +124,9 @@ def table(rows: Mapping[str, Iterable[Row]]) -> Table:
     with_bias = any(row.bias is not None for of in by_method.values() for row in of.values())
     out = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for name in ("quantity", "method"):
-        out.add_column(name, no_wrap=True)
+        out.add_column(name, overflow="fold")
     for name in ("measured ± s.e.", "exact", "error", "paper", "error", *(["step bias"] if with_bias else [])):
-        out.add_column(name, justify="right", no_wrap=True)
+        out.add_column(name, justify="right", overflow="fold")
     quantities = dict.fromkeys(q for of in by_method.values() for q in of)
     for quantity in quantities:
         name, unit, _ = SHOWN.get(quantity, (quantity, "", 1.0))

@@ -20,6 +20,7 @@ from sde_si.wide import WideWork
 
 Array = np.ndarray
 CHUNK = 4096
+BALANCE = ("mean_squared_displacement", "mean_squared_norm")
 Progress = Callable[[float], None]
 Observe = Mapping[str, Callable[[Array], Array]]
 
@@ -167,13 +168,13 @@ class Block:
         Returns
         -------
         dict of ndarray
-            For every epoch run: ``angle_epoch``, ``weight_norm``, ``angle_step``, ``displacement_ratio``,
-            ``signal`` of shape (path, epoch, group), ``loss`` (path, epoch), ``angle_lag`` (path, epoch, lag,
+            For every epoch run: ``angle_epoch``, ``weight_norm``, ``angle_step``, ``mean_squared_displacement``,
+            ``mean_squared_norm``, ``signal`` of shape (path, epoch, group), ``loss`` (path, epoch), ``angle_lag`` (path, epoch, lag,
             group); ``fault`` (path, 2); and the observables (path, epoch).
         """
         engine = self.engine
         paths, count, columns = self.x.shape[0], epochs - self.epoch, engine.columns
-        names = ("angle_epoch", "weight_norm", "angle_step", "displacement_ratio", "signal")
+        names = ("angle_epoch", "weight_norm", "angle_step", *BALANCE, "signal")
         out = {name: np.full((paths, count, columns), np.nan) for name in names}
         out["loss"] = np.full((paths, count), np.nan)
         out["angle_lag"] = np.full((paths, epochs, len(engine.run.lags), columns), np.nan)
@@ -207,7 +208,8 @@ class Block:
         norms = self._norms()
         out["weight_norm"][:, row] = np.sqrt(norms)
         out["angle_step"][:, row] = np.sqrt(work.sums[0] / table.size)
-        out["displacement_ratio"][:, row] = work.sums[1] / work.sums[2]
+        for name, total in zip(BALANCE, work.sums[1:], strict=True):
+            out[name][:, row] = total / (table.size * engine.run.substeps)
         self._gradient(out, row, norms, work)
         view = self.x.view()
         view.flags.writeable = False

@@ -52,7 +52,6 @@ _MEANS = {
     "angle_epoch": ("angle_epoch", lambda a: 2 * np.sin(a / 2) ** 2, lambda v: 2 * np.arcsin(np.sqrt(v / 2))),
     "loss": ("loss", lambda v: v, lambda v: v),
     "signal": ("signal", lambda v: v, lambda v: v),
-    "displacement_ratio": ("displacement_ratio", lambda v: v, lambda v: v),
 }
 QUANTITIES = ("weight_norm", "effective_lr", "angle_step", "angle_epoch", "cos_epoch", "versine_epoch", "signal", "loss")
 
@@ -138,8 +137,8 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
     """Which epochs are in equilibrium, from measured quantities alone.
 
     After the transient, in the longest stretch to the end for which (a) the slope of ln |x|^2 per path is zero within
-    three standard errors and under 2 % per relaxation time, and so is what is left of an exponential transient (0.1 %
-    passes in any case: without momentum the SDE's norm has no standard error), and (b) the squared
+    three standard errors and under 2 % per relaxation time (plus one standard error), and so is what is left of an
+    exponential transient (0.1 % passes in any case: without momentum the SDE's norm has no standard error), and (b) the squared
     displacement of a substep over the squared norm is what a stationary norm needs, within max(5 s.e., 2 %).
 
     Parameters
@@ -159,25 +158,26 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
     if candidate > total - 2:
         return Window(0, candidate, f"needs at least {candidate + 2} epochs, the run has {total}")
     log_norm = 2 * np.log(values(record, "weight_norm", group))
-    ratio = values(record, "displacement_ratio", group)
+    moved, size = (values(record, f"mean_squared_{name}", group) for name in ("displacement", "norm"))
     why = ""
     length = total - candidate + 1
     for part in range(4):
         first = candidate + part * length // 4
         if total - first < 2:
             break
-        why = _stationary(log_norm[:, first - 1 :], ratio[:, first - 1 :], factor, expected_ratio)
+        part_of = (array[:, first - 1 :] for array in (log_norm, moved, size))
+        why = _stationary(*part_of, factor, expected_ratio)
         if not why:
             return Window(first, candidate, f"epochs {first} to {total} are equilibrated")
     return Window(0, candidate, why)
 
 
-def _stationary(log_norm: Array, ratio: Array, factor: float, expected: float) -> str:
+def _stationary(log_norm: Array, moved: Array, size: Array, factor: float, expected: float) -> str:
     """Empty if in equilibrium, else why not."""
     alive = np.isfinite(log_norm).all(axis=1)
     if not alive.any():
         return "no path is finite"
-    log_norm, ratio = log_norm[alive], ratio[alive]
+    log_norm, moved, size = log_norm[alive], moved[alive], size[alive]
     time = np.arange(log_norm.shape[1])
     centred = time - time.mean()
     # drift of ln |x|^2 per relaxation time 1/(4 tuning factor), and what is left of an exponential transient
@@ -187,13 +187,15 @@ def _stationary(log_norm: Array, ratio: Array, factor: float, expected: float) -
     left = mean_and_error(log_norm @ decay / (decay @ decay))
     for found in (slope, left):
         error = found.stderr if math.isfinite(found.stderr) else 0.0
-        if abs(found.value) > max(3 * error, NEGLIGIBLE) or abs(slope.value) > 0.02:
+        if abs(found.value) > max(3 * error, NEGLIGIBLE) or abs(found.value) > 0.02 + error:
             return f"the norm drifts: ln|x|^2 changes by {found.value:+.2g} +- {error:.1g} per relaxation time"
     if math.isfinite(expected):
-        found = mean_and_error(_path_or_batch_means(ratio))
-        error = found.stderr if math.isfinite(found.stderr) else 0.0
-        if abs(found.value - expected) > max(5 * error, 0.02 * expected):
-            return f"displacement and norm are out of balance: {found.value / expected:.4g} of the stationary ratio"
+        # a ratio of means, not a mean of ratios: both fluctuate, and together
+        ratio = moved.mean() / size.mean()
+        error = mean_and_error(_path_or_batch_means(moved - ratio * size)).stderr / size.mean()
+        error = error if math.isfinite(error) else 0.0
+        if abs(ratio - expected) > max(5 * error, 0.02 * expected):
+            return f"displacement and norm are out of balance: {ratio / expected:.4g} of the stationary ratio"
     return ""
 
 

@@ -143,21 +143,20 @@ def add_squared_angles(norm, moments, out):
     n = norm.size
     norm, out, moments = norm.reshape(n), out.reshape(n), moments.reshape((3, n))
     along, square = moments[0], moments[1]
-    largest = 0.0
+    wide = 0
     for i in range(n):
         dot = norm[i] + along[i]
         t = (norm[i] * square[i] - along[i] * along[i]) / (dot * dot)
+        small = t <= _SERIES_LIMIT and dot > 0
+        wide += not small
+        t = t if small else 0.0  # the series of a large t would drown the sum
         series = 44 / 105 - t * (563 / 1575 - t * (3254 / 10395))
         out[i] += t * (1 - t * (2 / 3 - t * (23 / 45 - t * series)))
-        largest = max(largest, t if dot > 0 else 1.0)
-    if largest > _SERIES_LIMIT:
+    if wide:
         for i in range(n):
             dot = norm[i] + along[i]
             across = norm[i] * square[i] - along[i] * along[i]
-            t = across / (dot * dot)
-            if t > _SERIES_LIMIT or dot <= 0:
-                series = 44 / 105 - t * (563 / 1575 - t * (3254 / 10395))
-                out[i] -= t * (1 - t * (2 / 3 - t * (23 / 45 - t * series)))
+            if not (across / (dot * dot) <= _SERIES_LIMIT and dot > 0):
                 out[i] += np.arctan2(np.sqrt(max(across, 0.0)), dot) ** 2
 
 

@@ -16,24 +16,45 @@ from sde_si.errors import BadInput, require
 T = TypeVar("T")
 
 
-def one(kind: Callable[[str], Any], metavar: str) -> Any:
-    """A type for a flag of one value, which may be absent."""
-    spec = _spec(lambda words: kind(words[0]), metavar)
-    return Annotated[kind | None if isinstance(kind, type) else Any, spec]  # pyright: ignore
+def whole(text: str) -> int:
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        msg = f"expected a whole number, got {text!r}"
+        raise ValueError(msg) from None
 
 
-def comma(kind: Callable[[str], Any], metavar: str) -> Any:
-    """A type for a flag of values separated by commas, as a tuple, which may be absent."""
-    return Annotated[tuple[Any, ...] | None, _spec(lambda words: tuple(kind(w.strip()) for w in words[0].split(",")), metavar)]
+def real(text: str) -> float:
+    """A real number."""
+    try:
+        return float(text)
+    except ValueError:
+        msg = f"expected a number, got {text!r}"
+        raise ValueError(msg) from None
+
+
+def one(read: Callable[[str], Any], metavar: str) -> Any:
+    """A type for a flag of one value."""
+    return Annotated[Any, _spec(lambda words: read(words[0]), metavar)]
+
+
+def comma(read: Callable[[str], Any], metavar: str) -> Any:
+    """A type for a flag of values separated by commas, as a tuple."""
+    return Annotated[Any, _spec(lambda words: tuple(read(w.strip()) for w in words[0].split(",")), metavar)]
+
+
+def _show(value: Any) -> list[str]:
+    return [",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)]
 
 
 def _spec(read: Callable[[list[str]], Any], metavar: str) -> Any:
-    def show(value: Any) -> list[str]:
-        return [",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
-
     return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1, metavar=metavar, instance_from_str=read, is_instance=lambda _: True, str_from_instance=show
+        nargs=1, metavar=metavar, instance_from_str=read, is_instance=lambda _: True, str_from_instance=_show
     )
+
+
+INT, FLOAT, TEXT = one(whole, "INT"), one(real, "FLOAT"), one(str, "TEXT")
 
 
 def flag(type_: Any, default: Any, help: str) -> tuple[Any, Any]:  # noqa: A002
@@ -59,9 +80,10 @@ def parse(cls: type[T], prog: str, args: Sequence[str] | None, derived: frozense
         If the file is missing, malformed, or has an unknown key. (Wrong flags end the process with code 2.)
     """
     words = list(sys.argv[1:] if args is None else args)
-    base = cls(**read_config(cls, _config_file(words), derived))
-    return tyro.cli(cls, prog=prog, args=words, default=base, description=cls.__doc__, use_underscores=False,
-                    config=(tyro.conf.FlagCreatePairsOff,))  # fmt: skip
+    configured = read_config(cls, _config_file(words), derived)
+    options: Any = {"prog": prog, "description": cls.__doc__, "config": (tyro.conf.FlagCreatePairsOff,)}
+    base = tyro.cli(cls, args=configured, **options) if configured else cls()
+    return tyro.cli(cls, args=words, default=base, **options)
 
 
 def _config_file(words: list[str]) -> str | None:
@@ -73,10 +95,16 @@ def _config_file(words: list[str]) -> str | None:
     return None
 
 
-def read_config(cls: type, file: str | None, derived: frozenset[str]) -> dict[str, Any]:
-    """The values of a TOML file, as the types of the options class; derived keys are passed over."""
+def read_config(cls: type, file: str | None, derived: frozenset[str]) -> list[str]:
+    """The flags that a TOML file stands for; derived keys are passed over.
+
+    Raises
+    ------
+    BadInput
+        If the file is missing, malformed, or has an unknown key.
+    """
     if file is None:
-        return {}
+        return []
     try:
         content = tomllib.loads(Path(file).read_text())
     except OSError as error:
@@ -84,23 +112,16 @@ def read_config(cls: type, file: str | None, derived: frozenset[str]) -> dict[st
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput("config", "a TOML file", f"{file} ({error})") from error
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    values = {}
+    words = []
     for key, value in content.items():
         if key in derived:
             continue
         require(key in fields, "config", f"keys among {', '.join(fields)}", f"{key!r} in {file}")
-        values[key] = _typed(key, value, fields[key].default, file)
-    return values
-
-
-def _typed(key: str, value: Any, default: Any, file: str) -> Any:
-    """Lists become tuples; a whole number may stand for a real one; nothing else is converted."""
-    if isinstance(value, list):
-        return tuple(value)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    same = default is None or isinstance(value, type(default)) or isinstance(default, tuple)
-    number_or_word = {type(default), type(value)} <= {int, str}
-    ok = same or (number_or_word and key in ("epochs", "init_norm"))
-    require(ok, key, f"a {type(default).__name__} in {file}", repr(value))
-    return (value,) if isinstance(default, tuple) and not isinstance(value, tuple) else value
+        name = f"--{key.replace('_', '-')}"
+        if isinstance(fields[key].default, bool):
+            require(isinstance(value, bool), key, f"true or false in {file}", repr(value))
+            words += [name] if value else []
+        else:
+            require(not isinstance(value, bool | dict), key, f"a number, text or list in {file}", repr(value))
+            words += [name, *_show(value)]
+    return words

@@ -115,13 +115,18 @@ def load_array(name: str, value: Any, ndim: int) -> np.ndarray:
         try:
             array = np.load(value, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise BadInput(name, "a readable .npy file", f"{label} ({error})") from error
+            raise BadInput(name, "a readable .npy file", f"{label} ({_reason(error)})") from error
     expected = f"a {ndim}-dimensional array of finite numbers"
     numeric = isinstance(array, np.ndarray) and array.dtype.kind in "fiub"
     require(numeric, name, expected, f"{label} of type {getattr(array, 'dtype', type(array).__name__)}")
     require(array.ndim == ndim and array.size > 0, name, expected, f"{label} of shape {array.shape}")
     require(bool(np.isfinite(array).all()), name, expected, f"{label} with NaN or infinity")
     return array
+
+
+def _reason(error: Exception) -> str:
+    """Why a file cannot be read, without NumPy's advice to unpickle what it does not know."""
+    return (getattr(error, "strerror", None) or str(error)) if isinstance(error, OSError) else "not in .npy format"
 
 
 def _subset(rows: int, N: int | None, rng: np.random.Generator) -> np.ndarray:

@@ -158,7 +158,7 @@ def _with_epochs(run: Run, epochs: int) -> Run:
     return run.replace(hyperparameters=run.hyperparameters.replace(epochs=epochs))
 
 
-MOST_EPOCHS = 200_000
+HOPELESS = 40  # times the length of the first attempt
 
 
 def next_epochs(run: Run, record: xr.Dataset) -> Run | None:
@@ -171,7 +171,7 @@ def next_epochs(run: Run, record: xr.Dataset) -> Run | None:
     if have >= WANTED_EPOCHS or not alive:
         return None
     longer = total + (WANTED_EPOCHS - have if found else max(WANTED_EPOCHS, total // 2))
-    return _with_epochs(run, longer) if longer <= MOST_EPOCHS else None
+    return _with_epochs(run, longer) if longer <= HOPELESS * begin_of_search(run).hyperparameters.epochs else None
 
 
 def next_paths(run: Run, record: xr.Dataset, target: float) -> Run | None:

@@ -172,8 +172,7 @@ def _top(options: Any, runs: list[Run], figure: Path | None) -> dict[str, Any]:
         "summary": run.problem.loss.summary,
     }
     problem["noise_trace"] = problem["noise_trace"] if math.isfinite(problem["noise_trace"]) else None
-    block = block_of(options, run.problem, run.hyperparameters, [r.method.name for r in runs])
-    return {"hyperparameters": block, "problem": problem, "figure": str(figure) if figure else None}
+    return {"hyperparameters": block_of(options, runs), "problem": problem, "figure": str(figure) if figure else None}
 
 
 def _simulate(options: Any, runs: list[Run], threads: int) -> int:

@@ -36,7 +36,7 @@ def check(run: Run, threads: int) -> None:
     BadInput
         With what it needs and what there is.
     """
-    check_memory("paths", memory(run, threads), f"{run.paths} paths of {run.arrays.dim} weights", "fewer paths or epochs")
+    check_memory("paths", memory(run, threads), f"{run.paths} paths of {run.arrays.dim} weights", "fewer paths, weights or epochs")
 
 
 def estimate(run: Run, threads: int) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from sde_si.hyperparameters import HyperParameters
 from sde_si.losses import LOSSES
 from sde_si.methods import METHODS
 from sde_si.noises import NOISES, SAMPLINGS
-from sde_si.options import comma, flag, one, options_class
+from sde_si.options import FLOAT, INT, TEXT, comma, flag, one, options_class, real, whole
 from sde_si.problem import Problem, find_loss
+from sde_si.run import Run
 from sde_si.schedules import SCHEDULES
 
-_INT, _TEXT = one(int, "INT"), one(str, "TEXT")
-_KINDS = {"number": one(float, "FLOAT"), "numbers": comma(float, "A,B,..."), "array": one(str, "FILE.npy")}
+_KINDS = {"number": FLOAT, "numbers": comma(real, "A,B,..."), "array": one(str, "FILE.npy")}
 
 
 def _shown(value: Any) -> str:
@@ -22,7 +22,7 @@ def _shown(value: Any) -> str:
 
 
 def _epochs(text: str) -> int | str:
-    return text if text == "auto" else int(text)
+    return text if text == "auto" else whole(text)
 
 
 def _loss_flags() -> dict[str, tuple[Any, Any]]:
@@ -38,32 +38,32 @@ def _loss_flags() -> dict[str, tuple[Any, Any]]:
 
 _HP = HyperParameters()
 RUN_FLAGS: dict[str, tuple[Any, Any]] = {
-    "N": flag(_INT, None, "training samples [default 50000, or the rows of --data]"),
-    "B": flag(int, _HP.B, "batch size"),
-    "lr": flag(float, _HP.lr, "learning rate per step"),
-    "wd": flag(float, _HP.wd, "weight decay"),
-    "momentum": flag(float, _HP.momentum, "momentum coefficient"),
+    "N": flag(INT, None, "training samples [default 50000, or the rows of --data]"),
+    "B": flag(INT, _HP.B, "batch size"),
+    "lr": flag(FLOAT, _HP.lr, "learning rate per step"),
+    "wd": flag(FLOAT, _HP.wd, "weight decay"),
+    "momentum": flag(FLOAT, _HP.momentum, "momentum coefficient"),
     "epochs": flag(one(_epochs, "INT|auto"), _HP.epochs, "epochs, or auto: until 20 epochs are in equilibrium"),
-    "schedule": flag(str, _HP.schedule, f"NAME:ARGS, several joined by +; names: {', '.join(SCHEDULES)}"),
-    "loss": flag(str, "isotropic", f"{', '.join(LOSSES)}, or path/file.py:name"),
-    "dim": flag(_INT, None, "dimension of the weights [default 256, or as the loss or the data have it]"),
+    "schedule": flag(TEXT, _HP.schedule, f"NAME:ARGS, several joined by +; names: {', '.join(SCHEDULES)}"),
+    "loss": flag(TEXT, "isotropic", f"{', '.join(LOSSES)}, or path/file.py:name"),
+    "dim": flag(INT, None, "dimension of the weights [default 256, or as the loss or the data have it]"),
     "method": flag(comma(str, "NAME,..."), None,
                    f"any of {', '.join(METHODS)} [default sgd, and splitting or em for the SDE]"),
-    "paths": flag(int, 64, "independent trajectories"),
-    "substeps": flag(_INT, None, "substeps per step of the SDE methods [default em 8, splitting 4, svag 4]"),
-    "noise": flag(_TEXT, None, f"{', '.join(NOISES)} [default gaussian; difference for the SDE of a finite sum]"),
-    "sampling": flag(str, "replacement", f"{' or '.join(SAMPLINGS)}"),
-    "init_norm": flag(str, "1eq", "length at the start, or 0.3eq: a multiple of the first method's equilibrium length"),
-    "seed": flag(int, 0, "decides every random number"),
-    "lags": flag(comma(int, "1,2,5,..."), None, "record the cosine at these lags, in steps"),
-    "noise_from": flag(_TEXT, None, "sum the increments of a run with so many substeps (a number or its record)"),
-    "target_error": flag(_TEXT, None, "add paths until 1 - cos_epoch has this relative standard error, as 0.3%"),
+    "paths": flag(INT, 64, "independent trajectories"),
+    "substeps": flag(INT, None, "substeps per step of the SDE methods [default em 8, splitting 4, svag 4]"),
+    "noise": flag(TEXT, None, f"{', '.join(NOISES)} [default gaussian; difference for the SDE of a finite sum]"),
+    "sampling": flag(TEXT, "replacement", f"{' or '.join(SAMPLINGS)}"),
+    "init_norm": flag(TEXT, "1eq", "length at the start, or 0.3eq: a multiple of the first method's equilibrium length"),
+    "seed": flag(INT, 0, "decides every random number"),
+    "lags": flag(comma(whole, "1,2,5,..."), None, "record the cosine at these lags, in steps"),
+    "noise_from": flag(TEXT, None, "sum the increments of a run with so many substeps (a number or its record)"),
+    "target_error": flag(TEXT, None, "add paths until 1 - cos_epoch has this relative standard error, as 0.3%"),
     "check_step": flag(bool, False, "halve the substep too and show the difference"),
 }  # fmt: skip
 OUTPUT_FLAGS: dict[str, tuple[Any, Any]] = {
-    "threads": flag(_INT, None, "worker threads [default: all cores]; the numbers do not depend on them"),
-    "out": flag(str, "./runs", "folder for records and figure"),
-    "config": flag(_TEXT, None, "TOML file with any of these flags (as written in the JSON); flags override it"),
+    "threads": flag(INT, None, "worker threads [default: all cores]; the numbers do not depend on them"),
+    "out": flag(TEXT, "./runs", "folder for records and figure"),
+    "config": flag(TEXT, None, "TOML file with any of these flags (as written in the JSON); flags override it"),
     "theory": flag(bool, False, "print predictions, simulate nothing"),
     "fresh": flag(bool, False, "compute again even if the record exists"),
     "no_figure": flag(bool, False, "draw no figure"),
@@ -131,14 +131,15 @@ def target_of(options: Any) -> float | None:
     return value
 
 
-def block_of(
-    options: Any, problem: Problem, hyperparameters: HyperParameters, methods: list[str]
-) -> dict[str, Any]:
-    """The JSON's ``hyperparameters``: every flag that decides the run, and the derived quantities."""
+def block_of(options: Any, runs: list[Run]) -> dict[str, Any]:
+    """The JSON's ``hyperparameters``: every flag that decides the runs, and the derived quantities."""
+    run, hp = runs[0], runs[0].hyperparameters
     block = {name: getattr(options, name) for name in RUN_FLAGS}
-    block |= {"N": hyperparameters.N, "method": methods, **problem.parameters}
+    block |= {"N": hp.N, "method": [each.method.name for each in runs], **run.problem.parameters}
     block = {name: list(v) if isinstance(v, tuple) else v for name, v in block.items() if v is not None}
-    return block | {name: getattr(hyperparameters, name) for name in sorted(DERIVED)}
+    block |= {name: getattr(hp, name) for name in sorted(DERIVED)}
+    steps = run.timetable.steps
+    return block if (steps == steps[0]).all() else block | {"steps_per_epoch": steps.tolist()}
 
 
 def check_output(options: Any) -> None:

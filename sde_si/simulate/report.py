@@ -70,7 +70,7 @@ def _measurement_notes(record: xr.Dataset) -> list[str]:
         if record.sizes["path"] - len(dead) < estimators.FEWEST_PATHS:
             out.append(f"standard errors from batch means over epochs: fewer than {estimators.FEWEST_PATHS} paths")
         if math.isnan(estimators.relaxation(record, window).value):
-            out.append("time to equilibrium not measurable: no clear transient (try --init-norm 0.3eq)")
+            out.append("time to equilibrium not measured: no clean approach from a small deviation (try --init-norm 0.8eq or 0.3eq)")
     if made["noise"] == "difference":
         out.append("noise: difference of two minibatches, exact covariance")
     return out
@@ -144,7 +144,7 @@ def print_tables(tables: dict[str, list[Row]], title: str, below: list[str]) -> 
 
     from sde_si.comparison import table
 
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(title, highlight=False, soft_wrap=True)
     console.print(table(tables))
     for line in [*below, PAPER]:
