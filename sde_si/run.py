@@ -285,5 +285,6 @@ def start_norm(run: Run, text: float | str) -> float:
         return value
     from sde_si.theory import equilibrium_norm
 
-    known = equilibrium_norm(run)
+    # At the base lr: where a schedule ends says nothing about where it begins.
+    known = equilibrium_norm(run.replace(hyperparameters=run.hyperparameters.replace(schedule="constant")))
     return value * (known if known is not None else 1.0)

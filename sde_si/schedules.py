@@ -152,13 +152,13 @@ def one_cycle(
     clock: Clock,
     peak: float = 0.3,
     divide: float = 25,
-    final: float = 1e4,
+    final_divide: float = 1e4,
     low: float = 0.85,
     high: float = 0.95,
 ) -> Change:
     """One cosine swing up to lr at the fraction `peak` of the run and down again (torch OneCycleLR; theory.md 7.3).
 
-    Starts at lr/`divide`, ends at that over `final`. Momentum runs from `high` to `low` and back; a run without
+    Starts at lr/`divide`, ends at that over `final_divide`. Momentum runs from `high` to `low` and back; a run without
     momentum stays without.
     """
     top, end = peak * clock.total_steps - 1, clock.total_steps - 1
@@ -169,7 +169,7 @@ def one_cycle(
     def swing(a: float, b: float) -> Array:
         return b + (a - b) * (1 + np.cos(np.pi * x)) / 2
 
-    lr = np.where(rising, swing(1 / divide, 1), swing(1, 1 / divide / final))
+    lr = np.where(rising, swing(1 / divide, 1), swing(1, 1 / divide / final_divide))
     momentum = np.where(rising, swing(high, low), swing(low, high)) if clock.momentum else None
     return Change(lr=lr, momentum=momentum)
 
@@ -236,7 +236,7 @@ _BOUNDS = {
     "first": (1e-9, math.inf),
     "half": (1e-9, math.inf),
     "divide": (1e-9, math.inf),
-    "final": (1e-9, math.inf),
+    "final_divide": (1e-9, math.inf),
     "factor": (1e-9, math.inf),
     "peak": (1e-9, 1 - 1e-9),
     "low": (0, 1 - 1e-9),
