@@ -35,6 +35,7 @@ SIGNATURES = {
     "minibatch": types.void(_MATRIX, i8[:, ::1], _PARAMS, _MATRIX),
     "fill": types.void(_RNG, _MATRIX),
     "shape": types.void(_MATRIX, _MATRIX, _MATRIX, _HYPER, i8[::1]),
+    "where": types.void(_MATRIX, _STACK, _HYPER, _MATRIX),
 }
 INCREMENTS, MINIBATCH, DIFFERENCE = 0, 1, 2
 _SERIES_LIMIT = 2.5e-3
@@ -60,7 +61,7 @@ def _from_address(name: str) -> Any:
     return as_function
 
 
-_as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape = map(_from_address, SIGNATURES)
+_as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(_from_address, SIGNATURES)
 
 
 def address(name: str, function: Any) -> int:
@@ -206,7 +207,7 @@ def kernel(
         whether every step is watched, or only the norm, every 64 steps.
     gradients : (draw,)
         Whether each draw contains the mean gradient.
-    functions : (6,)
+    functions : (7,)
         Addresses in the order of `SIGNATURES`; 0 where there is none. Without a noise of the loss's own it is
         isotropic in the tangent space of each group.
     rng, sampler : Generator
@@ -219,8 +220,8 @@ def kernel(
         Room for standard increments; the second is needed only if several are summed into one.
     order : (block, n)
         The epoch's order of the samples, or anything with one row a path.
-    scratch, g : (2, path, d), (draws + 1, path, d)
-        Work space.
+    scratch, g : (2 or 3, path, d), (draws + 1, path, d)
+        Work space; the third is for the point where draws are taken, if that is not x.
     sums : (3, path, group)
         Added to: squared angle per step, squared displacement per substep, squared norm before each substep.
     fault : (2, path)
@@ -229,11 +230,13 @@ def kernel(
     substeps, kind, fine, samples, ordered, watched = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5]
     step, gradient, noise = _as_step(functions[0]), _as_gradient(functions[1]), _as_noise(functions[2])
     minibatch, fill, shape = _as_minibatch(functions[3]), _as_fill(functions[4]), _as_shape(functions[5])
+    where, elsewhere = _as_where(functions[6]), functions[6] != 0
     has_gradient, has_noise, has_shape = functions[1] != 0, functions[2] != 0, functions[5] != 0
     paths, d = x.shape
     draws, columns = gradients.size, sums.shape[2]
     value = np.empty(paths)
     norm, work1, work2 = np.empty((paths, columns)), np.empty((paths, columns)), np.empty((paths, columns))
+    point_norm = np.empty((paths, columns)) if elsewhere else norm
     moments = np.empty((3, paths, columns))
     batch = np.empty((order.shape[0], 0), np.int64)
     squared_norms(x, offsets, norm)
@@ -250,15 +253,21 @@ def kernel(
         if kind != INCREMENTS and batch.shape[1] != size:
             batch = np.empty((order.shape[0], size), np.int64)
         for s in range(substeps):
+            point = current
+            if elsewhere:
+                point = scratch[2]
+                where(current, state, hyper, point)
+            if elsewhere or not watched:
+                squared_norms(point, offsets, point_norm)
             for i in range(draws):
                 target = g[i]
                 if kind == MINIBATCH:
                     _next_batch(sampler, order, np.int64(hyper.epoch_step) * size if ordered else -1, samples, batch)
-                    minibatch(current, batch, params, target)
+                    minibatch(point, batch, params, target)
                     continue
                 drift = has_gradient and gradients[i]
                 if drift:
-                    gradient(current, params, target, value)
+                    gradient(point, params, target, value)
                 elif has_noise or kind == DIFFERENCE:
                     for p in range(paths):
                         for j in range(d):
@@ -266,7 +275,7 @@ def kernel(
                 if kind == DIFFERENCE:
                     for sign in (1.0, -1.0):
                         _next_batch(sampler, order, -1, samples, batch)
-                        minibatch(current, batch, params, g[draws])
+                        minibatch(point, batch, params, g[draws])
                         scale = sign * hyper.noise1 / np.sqrt(2.0)
                         for p in range(paths):
                             for j in range(d):
@@ -276,15 +285,13 @@ def kernel(
                 if fine > 1:
                     _sum_increments(fill, rng, xi, fine)
                 if has_shape:
-                    shape(current, xi[0], memory, hyper, offsets)
+                    shape(point, xi[0], memory, hyper, offsets)
                 amplitude = (hyper.noise1 if i == 0 else hyper.noise2) / np.sqrt(hyper.batch)
                 if has_noise:
-                    noise(current, xi[0], amplitude, params, offsets, target)
+                    noise(point, xi[0], amplitude, params, offsets, target)
                 else:
                     scale = amplitude * np.sqrt(hyper.noise_variance)
-                    if not watched:
-                        squared_norms(current, offsets, norm)
-                    _isotropic_noise(current, xi[0], norm, scale, offsets, drift, work1, work2, target)
+                    _isotropic_noise(point, xi[0], point_norm, scale, offsets, drift, work1, work2, target)
             step(current, state, hyper, offsets, g, spare)
             if watched:
                 # Summed per substep: the displacement's balance with the norm tells equilibrium.

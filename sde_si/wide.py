@@ -83,15 +83,15 @@ def _draw(rngs, function, fine, x, xi, bounds, table, out):
 
 @numba.njit(
     types.void(
-        _f8[:, ::1], _f8[:, :, ::1], _f8[:, :, ::1], _f8[:, :, ::1], loop._HYPER, _i8[:, ::1], _f8[:, :, ::1],
+        _f8[:, ::1], _f8[:, ::1], _f8[:, :, ::1], _f8[:, :, ::1], _f8[:, :, ::1], loop._HYPER, _i8[:, ::1], _f8[:, :, ::1],
         _i8[::1], types.boolean, _f8[:, ::1],
     ),
     **OPTIONS,
 )  # fmt: skip
-def _advance(x, state, xi, g, hyper, table, scales, functions, drift, out):
+def _advance(x, point, state, xi, g, hyper, table, scales, functions, drift, out):
     """Advance segments in place: noise, gradient (from `g`), step; moments of each segment into out (3, segment).
 
-    `scales` (draw, 2, group) are a and b of the tangential noise a xi - b x.
+    `scales` (draw, 2, group) are a and b of the tangential noise a xi - b point.
     """
     step = loop._as_step(functions[0])
     draws, slots = xi.shape[0], state.shape[0]
@@ -107,7 +107,7 @@ def _advance(x, state, xi, g, hyper, table, scales, functions, drift, out):
         old, new = room[:n].reshape((1, n)), room[n : 2 * n].reshape((1, n))
         memory = room[2 * n : (2 + slots) * n].reshape((slots, 1, n))
         gradient = room[(2 + slots) * n : (2 + slots + draws) * n].reshape((draws, 1, n))
-        here = x[0][low:high]
+        here, taken = x[0][low:high], point[0][low:high]
         for j in range(n):
             old[0, j] = here[j]
         for k in range(slots):
@@ -119,10 +119,10 @@ def _advance(x, state, xi, g, hyper, table, scales, functions, drift, out):
             if drift and i == 0:
                 mean = g[i, 0][low:high]
                 for j in range(n):
-                    gradient[i, 0, j] = mean[j] + a * increments[j] - b * old[0, j]
+                    gradient[i, 0, j] = mean[j] + a * increments[j] - b * taken[j]
             else:
                 for j in range(n):
-                    gradient[i, 0, j] = a * increments[j] - b * old[0, j]
+                    gradient[i, 0, j] = a * increments[j] - b * taken[j]
         step(old, memory, hyper, offsets, gradient, new)
         along = square = norm = 0.0
         for j in range(n):
@@ -167,6 +167,7 @@ class WideWork:
         self.g = np.zeros((draws + 1, 1, arrays.dim))
         self.xi = np.empty((draws, 1, arrays.dim))
         self.scratch = np.empty((1, arrays.dim))
+        self.point = block.x if scheme.where is None else np.empty((1, arrays.dim))
         self.sums = np.zeros((3, 1, engine.columns))
         self.table = segments(arrays.offsets, arrays.dim)
         lows = [part.start for part in engine.parts]
@@ -174,10 +175,10 @@ class WideWork:
         self.bounds = np.stack([lows, [*lows[1:], arrays.dim], starts[:-1], starts[1:]], axis=1).astype(np.int64)
         self.shares = [share for share in np.array_split(np.arange(len(lows)), engine.threads) if share.size]
         self.fused = loss.noise is None and scheme.elementwise
-        self.norm = self._norm()
+        self.norm = self._norm(block.x)
 
-    def _norm(self) -> Array:
-        return self._by_group(self._parallel(lambda _, rows, out: _products(self.block.x, self.block.x, rows, out), 1))[0]
+    def _norm(self, x: Array) -> Array:
+        return self._by_group(self._parallel(lambda _, rows, out: _products(x, x, rows, out), 1))[0]
 
     def _parallel(self, job: Callable[[Array, Array, Array], None], columns: int) -> Array:
         """``job(parts, segments, out)`` on a share of the parts in every thread; returns (column, segment)."""
@@ -223,22 +224,26 @@ class WideWork:
 
     def _substep(self, hyper: Any) -> Array:
         """One substep; returns moments (3, 1, group)."""
-        block, engine = self.block, self.block.engine
-        arrays, x = engine.arrays, block.x
-        drift = engine.run.problem.loss.gradient is not None
+        block, engine, point = self.block, self.block.engine, self.point
+        arrays, loss, norm = engine.arrays, engine.run.problem.loss, self.norm
+        if engine.run.scheme.where is not None:
+            engine.run.scheme.where(block.x, block.state, hyper, point)
+            norm = self._norm(point)
         products = self._parallel(self._draw, self.xi.shape[0])
         if engine.shape is not None:
             for xi, out in zip(self.xi, products, strict=True):
-                engine.shape(x, xi, block.memory, hyper, arrays.offsets)
-                _products(x, xi, self.table, out[None])
+                engine.shape(point, xi, block.memory, hyper, arrays.offsets)
+                _products(point, xi, self.table, out[None])
+        drift = loss.gradient is not None
         if drift:
-            engine.run.problem.loss.gradient(x, arrays.params, self.g[0], np.empty(1))
-        scales = self._scales(hyper, self._by_group(products)[:, 0, : arrays.groups])
+            loss.gradient(point, arrays.params, self.g[0], np.empty(1))
+        along = self._by_group(products)[:, 0, : arrays.groups]
+        scales = _scales(hyper, along, norm[0, : arrays.groups])
         if not self.fused:
             return self._whole(hyper, drift, scales)
 
         def job(_: Array, rows: Array, out: Array) -> None:
-            _advance(x, block.state, self.xi, self.g, hyper, rows, scales, engine.functions, drift, out)
+            _advance(block.x, point, block.state, self.xi, self.g, hyper, rows, scales, engine.functions, drift, out)
 
         return self._by_group(self._parallel(job, 3))
 
@@ -248,14 +253,7 @@ class WideWork:
             bounds = self.bounds[chunk]
             bounds[:, 2:] -= self.bounds[numbers[0], 2]
             some = tuple(rngs[i] for i in chunk) + (rngs[chunk[-1]],) * (GENERATORS - chunk.size)
-            _draw(some, engine.functions[4], engine.fine, self.block.x, self.xi, bounds, rows, out)
-
-    def _scales(self, hyper: Any, along: Array) -> Array:
-        """a and b of the noise a xi - b x, shape (draw, 2, group); `along` (draw, group) are <x, xi>."""
-        norm = self.norm[0, : along.shape[1]]
-        noise = np.array([hyper["noise1"], hyper["noise2"]])[: along.shape[0], None]
-        a = noise * np.sqrt(hyper["noise_variance"] / hyper["batch"]) / np.sqrt(norm)
-        return np.stack([a, a * along / norm], axis=1)
+            _draw(some, engine.functions[4], engine.fine, self.point, self.xi, bounds, rows, out)
 
     def _whole(self, hyper: Any, drift: bool, scales: Array) -> Array:
         """The loss's own noise, or a step that needs all weights at once, in one thread."""
@@ -268,11 +266,18 @@ class WideWork:
             if own is None:
                 a, b = scales[i]
                 group = np.repeat(np.arange(arrays.groups), np.diff(arrays.offsets))
-                target += a[group] * self.xi[i] - b[group] * block.x
+                target += a[group] * self.xi[i] - b[group] * self.point
             else:
                 amplitude = float(hyper["noise1" if i == 0 else "noise2"] / np.sqrt(hyper["batch"]))
-                own(block.x, self.xi[i], amplitude, arrays.params, arrays.offsets, target)
+                own(self.point, self.xi[i], amplitude, arrays.params, arrays.offsets, target)
         engine.run.scheme.step(block.x, block.state, hyper, arrays.offsets, self.g, self.scratch)
         moments = self._by_group(self._parallel(lambda _, s, o: _compare(block.x, self.scratch, s, o), 3))
         block.x[:] = self.scratch
         return moments
+
+
+def _scales(hyper: Any, along: Array, norm: Array) -> Array:
+    """a and b of the noise a xi - b x, shape (draw, 2, group); `along` (draw, group) are <x, xi>, `norm` |x|^2."""
+    noise = np.array([hyper["noise1"], hyper["noise2"]])[: along.shape[0], None]
+    a = noise * np.sqrt(hyper["noise_variance"] / hyper["batch"]) / np.sqrt(norm)
+    return np.stack([a, a * along / norm], axis=1)

@@ -37,6 +37,8 @@ class Scheme:
     linear : callable
         ``linear(lr, wd, momentum, h)`` gives (T, K): without a mean gradient the second moments of
         z = (x, memory) obey Z' = T Z T' + K (tau + h' G)/E|x|^2 a substep (theory.md 9.2, 9.10), T and K 2x2.
+    where : Jitted or None
+        ``where(x, state, hyper, out)`` writes the weights at which the stochastic gradients are to be taken; None: x.
     slots : int
         Arrays of memory beside the weights.
     draws : tuple of bool
@@ -48,6 +50,7 @@ class Scheme:
     step: Jitted
     coefficients: Callable[[Array, Array, Array, float], Mapping[str, Array]]
     linear: Callable[[float, float, float, float], tuple[Array, Array]]
+    where: Jitted | None = None
     slots: int = 0
     draws: tuple[bool, ...] = (True,)
     elementwise: bool = True

@@ -55,8 +55,9 @@ def _step(run: Run, lr: float, momentum: float, x: Array, state: dict[str, Array
     if name == "splitting":
         matrix, covariance, force = flow(lr, wd, momentum, h)
         factor = np.linalg.cholesky(covariance[::-1, ::-1])
-        g1 = draw(x, factor[0, 0] / force[1])
-        g2 = draw(x, 1.0, mean=False)
+        middle = x + h / 2 * v
+        g1 = draw(middle, factor[0, 0] / force[1])
+        g2 = draw(middle, 1.0, mean=False)
         state["v"] = matrix[1, 0] * x + matrix[1, 1] * v - force[1] * g1
         return matrix[0, 0] * x + matrix[0, 1] * v - factor[1, 0] / factor[0, 0] * force[1] * g1 - factor[1, 1] * g2
     g = draw(x, 1 / math.sqrt(h))
