@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from sde_si import kernel as loop
-from sde_si.methods.base import HYPER
 from sde_si.machine import usable_cores
+from sde_si.methods.base import HYPER
 from sde_si.noises import shape_sum_zero
+from sde_si.pointers import SIGNATURES, address
 from sde_si.run import Run
 from sde_si.streams import NOISE, ORDER, SAMPLING, START, block_size, generator, parts
 from sde_si.wide import WideWork
@@ -64,7 +65,7 @@ class Engine:
             "shape": self.shape,
             "where": run.scheme.where,
         }
-        self.functions = np.array([loop.address(name, entry[name]) for name in loop.SIGNATURES], dtype=np.int64)
+        self.functions = np.array([address(name, entry[name]) for name in SIGNATURES], dtype=np.int64)
         if run.noise == "minibatch":
             self.kind = loop.MINIBATCH
         else:

@@ -1,75 +1,31 @@
 """The only time loop.
 
-Losses, noises and methods reach the loop as addresses of compiled functions. Numba would also take the
-functions themselves, but unpacking one costs 20-40 us at every call, a hundred times the address; and a
-function handed in as an argument of unknown type would compile the loop anew for every loss. So the loop is
-compiled once in its life, whatever the loss.
-
-Every function gets a block of paths ``x[path, d]``, never one path. Importing this module imports numba.
+Losses, noises and methods reach it as addresses of compiled functions (`sde_si.pointers`), so that it is compiled
+once in its life, whatever the loss. Every function gets a block of paths ``x[path, d]``, never one path.
+Importing this module imports numba.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
-from sde_si.jit import OPTIONS, dispatcher
-from sde_si.methods.base import HYPER
+from sde_si.jit import OPTIONS
+from sde_si.pointers import (
+    HYPER_TYPE,
+    MATRIX,
+    PARAMS_TYPE,
+    RNG_TYPE,
+    SIGNATURES,
+    STACK,
+    from_address,
+    i8,
+)
 
-f8, i8 = types.float64, types.int64
-_ROW, _MATRIX, _STACK = f8[::1], f8[:, ::1], f8[:, :, ::1]
-_HYPER = numba.from_dtype(HYPER)
-_RNG = numba.typeof(np.random.default_rng(0))
-_PARAMS = types.UniTuple(_MATRIX, 3)
-
-# name -> signature of the first-class function; the order is that of the address table.
-SIGNATURES = {
-    "step": types.void(_MATRIX, _STACK, _HYPER, i8[::1], _STACK, _MATRIX),
-    "gradient": types.void(_MATRIX, _PARAMS, _MATRIX, _ROW),
-    "noise": types.void(_MATRIX, _MATRIX, f8, _PARAMS, i8[::1], _MATRIX),
-    "minibatch": types.void(_MATRIX, i8[:, ::1], _PARAMS, _MATRIX),
-    "fill": types.void(_RNG, _MATRIX),
-    "shape": types.void(_MATRIX, _MATRIX, _MATRIX, _HYPER, i8[::1]),
-    "where": types.void(_MATRIX, _STACK, _HYPER, _MATRIX),
-}
 INCREMENTS, MINIBATCH, DIFFERENCE = 0, 1, 2
 _SERIES_LIMIT = 2.5e-3
-
-
-def _from_address(name: str) -> Any:
-    """An intrinsic that makes a first-class function of the C address of a compiled one."""
-    function_type = types.FunctionType(SIGNATURES[name])
-
-    @intrinsic
-    def as_function(_context: Any, address: Any) -> Any:
-        def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-            struct = cgutils.create_struct_proxy(function_type)(context, builder)
-            pointer = context.get_value_type(types.voidptr)
-            null = context.get_constant_null(types.voidptr)
-            struct.c_addr = builder.inttoptr(args[0], pointer)
-            struct.jit_addr = null
-            struct.py_addr = null
-            return struct._getvalue()
-
-        return function_type(types.int64), codegen
-
-    return as_function
-
-
-_as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(_from_address, SIGNATURES)
-
-
-def address(name: str, function: Any) -> int:
-    """Compile `function` to the signature of `name` and return the address of its C entry point; 0 for None."""
-    if function is None:
-        return 0
-    compiled = dispatcher(function).get_compile_result(SIGNATURES[name])
-    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+_as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(from_address, SIGNATURES.values())
 
 
 # Ranges over unsigned integers: numba's wrap-around of negative indices would keep LLVM from vectorising.
@@ -183,8 +139,8 @@ def _sum_increments(fill, rng, xi, fine):
 
 @numba.njit(
     types.void(
-        _MATRIX, _STACK, _HYPER[::1], i8[::1], i8[::1], i8[::1], _RNG, _RNG, _PARAMS, i8[::1], _MATRIX, _STACK,
-        i8[:, ::1], _STACK, _STACK, _STACK, i8[:, ::1],
+        MATRIX, STACK, HYPER_TYPE[::1], i8[::1], i8[::1], i8[::1], RNG_TYPE, RNG_TYPE, PARAMS_TYPE, i8[::1], MATRIX,
+        STACK, i8[:, ::1], STACK, STACK, STACK, i8[:, ::1],
     ),
     **OPTIONS,
 )  # fmt: skip
@@ -331,7 +287,7 @@ def kernel(
             x[p, j] = current[p, j]
 
 
-@numba.njit(types.void(_MATRIX, _MATRIX, i8[::1], _MATRIX), **OPTIONS)
+@numba.njit(types.void(MATRIX, MATRIX, i8[::1], MATRIX), **OPTIONS)
 def angles(x, y, offsets, out):
     """Angle in radians between x and y, per path and group, by Kahan's formula: exact near 0 and near pi."""
     groups = offsets.size - 1

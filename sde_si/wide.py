@@ -16,6 +16,7 @@ from numba import types
 
 from sde_si import kernel as loop
 from sde_si.jit import OPTIONS
+from sde_si.pointers import HYPER_TYPE, RNG_TYPE, SIGNATURES, from_address
 from sde_si.streams import parts
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ Array = np.ndarray
 SEGMENT = 1024
 GENERATORS = 8  # handed to one call: fewer calls, fewer waits for the interpreter's lock
 _f8, _i8 = types.float64, types.int64
+_MATRIX, _STACK = _f8[:, ::1], _f8[:, :, ::1]
+# Spelt out here, because numba stamps a cached function with its own file only.
+_STEP = types.void(_MATRIX, _STACK, HYPER_TYPE, _i8[::1], _STACK, _MATRIX)
+_FILL = types.void(RNG_TYPE, _MATRIX)
+assert (_STEP, _FILL) == (SIGNATURES["step"], SIGNATURES["fill"])
+_as_step, _as_fill = from_address(_STEP), from_address(_FILL)
 
 
 def segments(offsets: Array, dim: int) -> Array:
@@ -50,7 +57,7 @@ def _products(x, y, table, out):
 
 @numba.njit(
     types.void(
-        types.UniTuple(loop._RNG, GENERATORS), _i8, _i8, _f8[:, ::1], _f8[:, :, ::1], _i8[:, ::1], _i8[:, ::1],
+        types.UniTuple(RNG_TYPE, GENERATORS), _i8, _i8, _f8[:, ::1], _f8[:, :, ::1], _i8[:, ::1], _i8[:, ::1],
         _f8[:, ::1],
     ),
     **OPTIONS,
@@ -60,7 +67,7 @@ def _draw(rngs, function, fine, x, xi, bounds, table, out):
 
     `bounds` (part, 4): low and high weight, first and last segment (counted from the first of `table`).
     """
-    fill = loop._as_fill(function)
+    fill = _as_fill(function)
     for q in range(bounds.shape[0]):
         low, high = bounds[q, 0], bounds[q, 1]
         for i in range(xi.shape[0]):
@@ -83,7 +90,7 @@ def _draw(rngs, function, fine, x, xi, bounds, table, out):
 
 @numba.njit(
     types.void(
-        _f8[:, ::1], _f8[:, ::1], _f8[:, :, ::1], _f8[:, :, ::1], _f8[:, :, ::1], loop._HYPER, _i8[:, ::1], _f8[:, :, ::1],
+        _f8[:, ::1], _f8[:, ::1], _STACK, _STACK, _STACK, HYPER_TYPE, _i8[:, ::1], _f8[:, :, ::1],
         _i8[::1], types.boolean, _f8[:, ::1],
     ),
     **OPTIONS,
@@ -93,7 +100,7 @@ def _advance(x, point, state, xi, g, hyper, table, scales, functions, drift, out
 
     `scales` (draw, 2, group) are a and b of the tangential noise a xi - b point.
     """
-    step = loop._as_step(functions[0])
+    step = _as_step(functions[0])
     draws, slots = xi.shape[0], state.shape[0]
     offsets = np.zeros(2, np.int64)
     size = 0

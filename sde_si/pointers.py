@@ -1,0 +1,63 @@
+"""First-class functions as plain addresses.
+
+Numba takes a compiled function as an argument, too, but unpacking one costs 20-40 us at every call, a hundred times
+an address. Importing this module imports numba.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from sde_si.jit import dispatcher
+from sde_si.methods.base import HYPER
+
+f8, i8 = types.float64, types.int64
+ROW, MATRIX, STACK = f8[::1], f8[:, ::1], f8[:, :, ::1]
+HYPER_TYPE = numba.from_dtype(HYPER)
+RNG_TYPE = numba.typeof(np.random.default_rng(0))
+PARAMS_TYPE = types.UniTuple(MATRIX, 3)
+
+# name -> signature of the first-class function; the order is that of the table of addresses.
+SIGNATURES = {
+    "step": types.void(MATRIX, STACK, HYPER_TYPE, i8[::1], STACK, MATRIX),
+    "gradient": types.void(MATRIX, PARAMS_TYPE, MATRIX, ROW),
+    "noise": types.void(MATRIX, MATRIX, f8, PARAMS_TYPE, i8[::1], MATRIX),
+    "minibatch": types.void(MATRIX, i8[:, ::1], PARAMS_TYPE, MATRIX),
+    "fill": types.void(RNG_TYPE, MATRIX),
+    "shape": types.void(MATRIX, MATRIX, MATRIX, HYPER_TYPE, i8[::1]),
+    "where": types.void(MATRIX, STACK, HYPER_TYPE, MATRIX),
+}
+
+
+def from_address(signature: Any) -> Any:
+    """An intrinsic that makes a first-class function of the C address of a compiled one."""
+    function_type = types.FunctionType(signature)
+
+    @intrinsic
+    def as_function(_context: Any, address: Any) -> Any:
+        def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            struct = cgutils.create_struct_proxy(function_type)(context, builder)
+            pointer = context.get_value_type(types.voidptr)
+            null = context.get_constant_null(types.voidptr)
+            struct.c_addr = builder.inttoptr(args[0], pointer)
+            struct.jit_addr = null
+            struct.py_addr = null
+            return struct._getvalue()
+
+        return function_type(types.int64), codegen
+
+    return as_function
+
+
+def address(name: str, function: Any) -> int:
+    """Compile `function` to the signature of `name` and return the address of its C entry point; 0 for None."""
+    if function is None:
+        return 0
+    compiled = dispatcher(function).get_compile_result(SIGNATURES[name])
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)

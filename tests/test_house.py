@@ -1,0 +1,135 @@
+"""The house's own rules: imports run one way, jitted functions keep to their file, files stay short."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import sde_si
+from sde_si import LOSSES, METHODS, NOISES
+from sde_si.jit import Jitted, python_function
+
+ROOT = Path(sde_si.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+# Each layer may import itself and those before it.
+LAYERS = [
+    {"errors", "jit", "machine", "provenance", "streams"},
+    {"hyperparameters"},
+    {"schedules", "losses", "noises", "methods"},
+    {"problem"},
+    {"run"},
+    {"pointers", "kernel", "record"},
+    {"theory"},
+    {"wide", "engine"},
+    {"estimators", "comparison"},
+    {"figures", "terminal", "options", "catalogue"},
+    {"simulate"},
+    {"show", "testing", "__main__", "__init__"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[tuple[str, bool]]:
+    """Rooms that a file imports, and whether only for types or inside a function."""
+    found = set()
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        modules = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("sde_si"):
+            modules = [node.module] if node.module != "sde_si" else [f"sde_si.{name.name}" for name in node.names]
+        elif isinstance(node, ast.Import):
+            modules = [name.name for name in node.names if name.name.startswith("sde_si")]
+        deferred = node not in tree.body
+        found |= {(module.split(".")[1] if "." in module else "__init__", deferred) for module in modules}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_one_way(path):
+    here = room(path)
+    assert here in LEVEL, f"{here} has no layer: name it in LAYERS"
+    for other, deferred in imports(path):
+        if other in LEVEL and other != here and not deferred:
+            assert LEVEL[other] <= LEVEL[here], f"{here} imports {other}"
+
+
+def test_the_package_knows_nothing_of_validation():
+    assert not [path for path in FILES if re.search(r"^\s*(from|import) (validation|paper_figs)", path.read_text(), re.M)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_stay_short(path):
+    assert len(path.read_text().splitlines()) <= 360
+
+
+def jitted_functions():
+    """Every function that numba compiles with a disk cache."""
+    for path in FILES:
+        tree = ast.parse(path.read_text())
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and any("jit" in ast.unparse(d) for d in node.decorator_list):
+                yield pytest.param(path, node, id=f"{path.stem}.{node.name}")
+
+
+@pytest.mark.parametrize(("path", "node"), list(jitted_functions()))
+def test_a_cached_jitted_function_uses_only_names_of_its_own_file(path, node):
+    """Numba stamps a cached function with its own file: what comes from elsewhere would go stale unseen."""
+    tree = ast.parse(path.read_text())
+    own = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    own |= {t.id for n in tree.body if isinstance(n, ast.Assign) for target in n.targets for t in ast.walk(target)
+            if isinstance(t, ast.Name)}  # fmt: skip
+    local = {a.arg for a in node.args.args} | {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    used = {n.id for body in node.body for n in ast.walk(body) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    assert used <= own | local | set(dir(builtins)) | {"np"}
+
+
+@pytest.mark.parametrize("function", [
+    f for loss in LOSSES.values() for f in (loss.gradient, loss.noise, loss.minibatch) if f is not None
+] + [s.step for m in METHODS.values() for s in (m.plain, m.heavy) if s] + [n.fill for n in NOISES.values() if n.fill])
+def test_registry_functions_are_jitted_and_documented(function):
+    assert isinstance(function, Jitted)
+    assert inspect.getdoc(python_function(function))
+
+
+@pytest.mark.parametrize("entry", [*LOSSES.values(), *METHODS.values(), *NOISES.values()], ids=lambda e: e.name)
+def test_registry_entries_say_what_they_are(entry):
+    assert entry.summary
+    if hasattr(entry, "source"):
+        assert "theory.md" in entry.source
+
+
+def public_callables():
+    for path in FILES:
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                yield pytest.param(node, id=f"{path.stem}.{node.name}")
+
+
+@pytest.mark.parametrize("node", [p for p in public_callables()])
+def test_everything_public_is_documented(node):
+    nested = node.name in {"decorator", "share", "job", "codegen", "as_function", "register", "swing", "expected", "show",
+                           "fit", "quartic", "excess", "body", "full_gradient", "batch", "increments", "draw"}  # fmt: skip
+    assert nested or ast.get_docstring(node), node.name
+
+
+THEORY = (ROOT.parent / "docs" / "theory.md").read_text() if (ROOT.parent / "docs" / "theory.md").exists() else ""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_cited_sections_of_the_theory_exist(path):
+    cited = set()
+    for match in re.finditer(r"theory\.md ((?:\d+\.\d+[a-z]?(?:, | and )?)+)", path.read_text()):
+        cited |= set(re.findall(r"\d+\.\d+", match.group(1)))
+    missing = {section for section in cited if not re.search(rf"^{re.escape(section)}\s", THEORY, re.M)}
+    assert not missing
