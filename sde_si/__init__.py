@@ -37,7 +37,7 @@ _PUBLIC = {
     "load": "sde_si.record",
     "simulate": "sde_si.simulate",
 }
-__all__ = [*_PUBLIC, "theory"]
+__all__ = [*sorted(_PUBLIC), "theory"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

@@ -53,7 +53,16 @@ _MEANS = {
     "loss": ("loss", lambda v: v, lambda v: v),
     "signal": ("signal", lambda v: v, lambda v: v),
 }
-QUANTITIES = ("weight_norm", "effective_lr", "angle_step", "angle_epoch", "cos_epoch", "versine_epoch", "signal", "loss")
+QUANTITIES = (
+    "weight_norm",
+    "effective_lr",
+    "angle_step",
+    "angle_epoch",
+    "cos_epoch",
+    "versine_epoch",
+    "signal",
+    "loss",
+)
 
 
 def values(record: xr.Dataset, name: str, group: str = "all") -> Array:
@@ -138,8 +147,8 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
 
     After the transient, in the longest stretch to the end for which (a) the slope of ln |x|^2 per path is zero within
     three standard errors and under 2 % per relaxation time (plus one standard error), and so is what is left of an
-    exponential transient (0.1 % passes in any case: without momentum the SDE's norm has no standard error), and (b) the squared
-    displacement of a substep over the squared norm is what a stationary norm needs, within max(5 s.e., 2 %).
+    exponential transient (0.1 % passes in any case: without momentum the SDE's norm has no standard error), and (b) the
+    squared displacement of a substep over the squared norm is what a stationary norm needs, within max(5 s.e., 2 %).
 
     Parameters
     ----------
@@ -165,8 +174,8 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
         first = candidate + part * length // 4
         if total - first < 2:
             break
-        part_of = (array[:, first - 1 :] for array in (log_norm, moved, size))
-        why = _stationary(*part_of, factor, expected_ratio)
+        rest = slice(first - 1, None)
+        why = _stationary(log_norm[:, rest], moved[:, rest], size[:, rest], factor, expected_ratio)
         if not why:
             return Window(first, candidate, f"epochs {first} to {total} are equilibrated")
     return Window(0, candidate, why)
@@ -209,7 +218,7 @@ def equilibrium(record: xr.Dataset, window: Window, quantity: str, group: str = 
 
 
 def difference(a: xr.Dataset, b: xr.Dataset, window: Window, quantity: str) -> Estimate:
-    """a minus b at equilibrium for two records driven by the same noise, path by path; nan without an equilibrium."""
+    """A minus b at equilibrium for two records driven by the same noise, path by path; nan without an equilibrium."""
     one, two = equilibrium(a, window, quantity), equilibrium(b, window, quantity)
     base = {"cos_epoch": "versine_epoch", "effective_lr": "weight_norm"}.get(quantity, quantity)
     if not window or base not in _MEANS:
@@ -243,7 +252,9 @@ def relaxation(record: xr.Dataset, window: Window, group: str = "all") -> Estima
     if squares.shape[0] < 1 or settled >= squares.shape[1]:
         return Estimate(math.nan, math.nan)
     deviation = quartic(squares)
-    noise = 2 * squares.std(axis=0, ddof=1) / squares.mean(axis=0) / math.sqrt(squares.shape[0]) if len(squares) > 1 else 0
+    noise = (
+        2 * squares.std(axis=0, ddof=1) / squares.mean(axis=0) / math.sqrt(squares.shape[0]) if len(squares) > 1 else 0
+    )
     small = np.abs(deviation[:settled]) < 0.5
     begin = int(np.argmax(small)) if small.any() else settled
     clear = (np.abs(deviation) > np.maximum(10 * noise, 0.01))[begin:settled]

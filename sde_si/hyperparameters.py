@@ -24,14 +24,15 @@ def check_number(
     low, edge = (least, "[") if above is None else (above, "(")
     expected = "a finite number" if low is None else f"a number in {edge}{low:g}, {below:g})"
     ok = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-    ok = ok and (above is None or value > above) and (least is None or value >= least) and value < below
+    size = float(value) if ok else math.nan
+    ok = ok and (above is None or size > above) and (least is None or size >= least) and size < below
     require(ok, name, expected, value, advice)
 
 
 def check_count(name: str, value: Any, least: int = 1, advice: str = "") -> None:
     """Refuse what is no whole number of at least `least`."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    require(whole and value >= least, name, f"a whole number >= {least}", value, advice)
+    require(whole and int(value) >= least, name, f"a whole number >= {least}", value, advice)
 
 
 @dataclass(frozen=True, kw_only=True)

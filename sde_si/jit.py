@@ -69,6 +69,6 @@ def dispatcher(function: Any) -> Any:
     raise TypeError(msg)
 
 
-def python_function(function: Any) -> Callable[..., Any]:
+def python_function(function: Any) -> Any:
     """The plain Python function under a jitted one (for the NumPy oracle and for digests)."""
     return getattr(function, "py_func", function)

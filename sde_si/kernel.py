@@ -25,7 +25,9 @@ from sde_si.pointers import (
 
 INCREMENTS, MINIBATCH, DIFFERENCE = 0, 1, 2
 _SERIES_LIMIT = 2.5e-3
-_as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(from_address, SIGNATURES.values())
+_as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(
+    from_address, SIGNATURES.values()
+)
 
 
 # Ranges over unsigned integers: numba's wrap-around of negative indices would keep LLVM from vectorising.

@@ -38,7 +38,9 @@ def check_memory(name: str, needed: float, what: str, advice: str) -> None:
         If `needed` bytes are more than is available.
     """
     free = available()
-    require(needed <= free, name, f"what fits into {human(free)} of free memory", f"{what} needing {human(needed)}", advice)
+    require(
+        needed <= free, name, f"what fits into {human(free)} of free memory", f"{what} needing {human(needed)}", advice
+    )
 
 
 def human(size: float) -> str:

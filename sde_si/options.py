@@ -60,7 +60,7 @@ INT, FLOAT, TEXT = one(whole, "INT"), one(real, "FLOAT"), one(str, "TEXT")
 def flag(type_: Any, default: Any, help: str) -> tuple[Any, Any]:  # noqa: A002
     """Type and default of one field, with its help; the help of a flag that may be absent tells its default."""
     hint = "" if default is None or default is False else None
-    return Annotated[type_, tyro.conf.arg(help=help, help_behavior_hint=hint)], default  # pyright: ignore
+    return Annotated[type_, tyro.conf.arg(help=help, help_behavior_hint=hint)], default  # pyright: ignore[reportInvalidTypeForm]
 
 
 def options_class(name: str, fields: dict[str, tuple[Any, Any]], doc: str) -> type:

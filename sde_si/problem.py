@@ -92,11 +92,11 @@ def find_loss(name: str) -> Loss:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise BadInput("loss", "a Python file that can be imported", f"{file} ({type(error).__name__}: {error})") from error
+        raise BadInput(
+            "loss", "a Python file that can be imported", f"{file} ({type(error).__name__}: {error})"
+        ) from error
     loss = getattr(module, attribute, None)
     losses = [key for key, value in vars(module).items() if isinstance(value, Loss)]
     have = f"a Loss in {file} (it has {', '.join(losses) or 'none'})"
     require(isinstance(loss, Loss), "loss", have, repr(attribute))
     return loss  # pyright: ignore[reportReturnType]
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import platform
 import subprocess
 from importlib import metadata
@@ -33,7 +33,7 @@ def provenance(**more: Any) -> dict[str, Any]:
     """Time, host, versions and commit, with whatever else is given."""
     packages = ("numpy", "numba", "scipy", "xarray")
     return {
-        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
         "device": platform.machine(),
         "python": platform.python_version(),

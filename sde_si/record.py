@@ -35,7 +35,11 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "mean_squared_displacement": (PER_GROUP, "1", "squared displacement of a substep, mean over the epoch"),
     "mean_squared_norm": (PER_GROUP, "1", "squared length before a substep, mean over the epoch"),
     "loss": (("path", "epoch"), "1", "full loss at the end of the epoch"),
-    "cos_lag": (("path", "epoch", "lag", "group"), "1", "cosine between the weights at the epoch's start and a lag later"),
+    "cos_lag": (
+        ("path", "epoch", "lag", "group"),
+        "1",
+        "cosine between the weights at the epoch's start and a lag later",
+    ),
     "weight_norm_initial": (("path", "group"), "1", "length of the weights at the start"),
     "lr": (("epoch",), "1", "learning rate of the epoch's last step"),
     "momentum": (("epoch",), "1", "momentum coefficient of the epoch's last step"),
@@ -114,7 +118,7 @@ def save(record: xr.Dataset, path: Path) -> None:
     DiskProblem
         If the folder or the disk refuses; nothing is left behind.
     """
-    write_bytes(bytes(record.to_netcdf(engine="scipy", format="NETCDF3_64BIT")), path)  # pyright: ignore
+    write_bytes(bytes(record.to_netcdf(engine="scipy", format="NETCDF3_64BIT")), path)  # pyright: ignore[reportArgumentType]
 
 
 def write_bytes(content: bytes, path: Path) -> None:

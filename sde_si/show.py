@@ -46,7 +46,10 @@ def _load_all(files: Sequence[str]) -> dict[str, xr.Dataset]:
     loaded = [(file, load(file)) for file in files]
     methods = [configuration(record).get("method", record.attrs.get("source", "")) for _, record in loaded]
     unique = len(set(methods)) == len(methods)
-    return {m if unique else f"{m} {Path(file).stem[-12:]}": record for m, (file, record) in zip(methods, loaded, strict=True)}
+    return {
+        m if unique else f"{m} {Path(file).stem[-12:]}": record
+        for m, (file, record) in zip(methods, loaded, strict=True)
+    }
 
 
 def _diff(records: Records) -> None:

@@ -6,6 +6,7 @@ do not depend on the threads. A segment never crosses the border of a group or o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from sde_si.pointers import HYPER_TYPE, RNG_TYPE, SIGNATURES, from_address
 from sde_si.streams import parts
 
 if TYPE_CHECKING:
-    from sde_si.engine import Block
+    from sde_si.block import Block
 
 Array = np.ndarray
 SEGMENT = 1024
@@ -30,7 +31,7 @@ _MATRIX, _STACK = _f8[:, ::1], _f8[:, :, ::1]
 # Spelt out here, because numba stamps a cached function with its own file only.
 _STEP = types.void(_MATRIX, _STACK, HYPER_TYPE, _i8[::1], _STACK, _MATRIX)
 _FILL = types.void(RNG_TYPE, _MATRIX)
-assert (_STEP, _FILL) == (SIGNATURES["step"], SIGNATURES["fill"])
+assert (SIGNATURES["step"], SIGNATURES["fill"]) == (_STEP, _FILL)
 _as_step, _as_fill = from_address(_STEP), from_address(_FILL)
 
 
@@ -39,7 +40,7 @@ def segments(offsets: Array, dim: int) -> Array:
     cuts = {0, dim, *(int(o) for o in offsets), *(part.start for part in parts(dim))}
     edges = sorted(cuts)
     rows = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         group = int(np.searchsorted(offsets, low, side="right")) - 1
         rows += [(start, min(start + SEGMENT, high), group) for start in range(low, high, SEGMENT)]
     return np.array(rows, dtype=np.int64)
@@ -211,6 +212,7 @@ class WideWork:
         for k in range(table.size):
             hyper, before = table[k], self.norm
             begin = block.x.copy() if substeps > 1 else block.x
+            moments = np.empty(0)
             for _ in range(substeps):
                 moments = self._substep(hyper)
                 self.sums[1] += moments[1]
@@ -242,7 +244,7 @@ class WideWork:
                 engine.shape(point, xi, block.memory, hyper, arrays.offsets)
                 _products(point, xi, self.table, out[None])
         drift = loss.gradient is not None
-        if drift:
+        if loss.gradient is not None:
             loss.gradient(point, arrays.params, self.g[0], np.empty(1))
         along = self._by_group(products)[:, 0, : arrays.groups]
         scales = _scales(hyper, along, norm[0, : arrays.groups])
@@ -284,7 +286,7 @@ class WideWork:
 
 
 def _scales(hyper: Any, along: Array, norm: Array) -> Array:
-    """a and b of the noise a xi - b x, shape (draw, 2, group); `along` (draw, group) are <x, xi>, `norm` |x|^2."""
+    """A and b of the noise a xi - b x, shape (draw, 2, group); `along` (draw, group) are <x, xi>, `norm` |x|^2."""
     noise = np.array([hyper["noise1"], hyper["noise2"]])[: along.shape[0], None]
     a = noise * np.sqrt(hyper["noise_variance"] / hyper["batch"]) / np.sqrt(norm)
     return np.stack([a, a * along / norm], axis=1)

@@ -138,7 +138,16 @@ def test_every_flag_is_in_the_table():
     listed = {flag.removeprefix("--").replace("-", "_") for flag in NUMBERS}
     assert (RUN_FLAGS | LOSS_FLAGS | OUTPUT_FLAGS).keys() <= listed | harmless
     used = set(itertools.chain(*COMBINATIONS))
-    for flag in ("--target", "--spectrum", "--signal", "--alphas", "--data", "--check-step", "--save-states", "--theory"):
+    for flag in (
+        "--target",
+        "--spectrum",
+        "--signal",
+        "--alphas",
+        "--data",
+        "--check-step",
+        "--save-states",
+        "--theory",
+    ):
         assert flag in used
 
 
@@ -186,7 +195,20 @@ def test_a_full_disk_is_exit_code_4_and_leaves_nothing(tmp_path):
 
 
 def test_a_damaged_record_is_named(tmp_path, capfd):
-    args = ["--epochs", "1", "--N", "128", "--dim", "4", "--method", "sgd", "--out", str(tmp_path), "--no-figure", "--quiet"]
+    args = [
+        "--epochs",
+        "1",
+        "--N",
+        "128",
+        "--dim",
+        "4",
+        "--method",
+        "sgd",
+        "--out",
+        str(tmp_path),
+        "--no-figure",
+        "--quiet",
+    ]
     assert main(args) == 0
     record = next(tmp_path.glob("*.nc"))
     record.write_bytes(record.read_bytes()[:1000])

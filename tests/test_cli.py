@@ -17,7 +17,22 @@ from sde_si.provenance import version
 from sde_si.simulate.cli import main
 from sde_si.theory import QUANTITIES
 
-SMALL = ["--N", "64", "--B", "4", "--dim", "6", "--paths", "9", "--epochs", "12", "--wd", "0.05", "--no-figure", "--quiet"]
+SMALL = [
+    "--N",
+    "64",
+    "--B",
+    "4",
+    "--dim",
+    "6",
+    "--paths",
+    "9",
+    "--epochs",
+    "12",
+    "--wd",
+    "0.05",
+    "--no-figure",
+    "--quiet",
+]
 
 
 @pytest.fixture
@@ -43,7 +58,16 @@ def test_json_contract(capsys, out):
     assert block["intrinsic_lr"] == pytest.approx(0.005)
     assert list(got["results"]) == ["sgd", "splitting"]
     for result in got["results"].values():
-        assert {"record", "reused", "seconds", "equilibrated", "notes", "equilibrium", "epochs", "weight_norm_initial"} <= set(result)
+        assert {
+            "record",
+            "reused",
+            "seconds",
+            "equilibrated",
+            "notes",
+            "equilibrium",
+            "epochs",
+            "weight_norm_initial",
+        } <= set(result)
         assert Path(result["record"]).is_file()
         assert set(result["equilibrium"]) == set(QUANTITIES)
         for row in result["equilibrium"].values():
@@ -82,7 +106,9 @@ def test_a_finished_record_is_reused_and_fresh_computes_it_again(capsys, out):
 
 
 def test_the_hyperparameters_block_as_toml_repeats_the_run(capsys, out, tmp_path):
-    got = run_json(capsys, out, "--schedule", "step:6", "--lags", "1,4", "--method", "sgd,em", "--loss", "vmf", "--signal", "0.5")
+    got = run_json(
+        capsys, out, "--schedule", "step:6", "--lags", "1,4", "--method", "sgd,em", "--loss", "vmf", "--signal", "0.5"
+    )
     config = tmp_path / "run.toml"
     config.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in got["hyperparameters"].items()))
     assert main(["--config", str(config), "--out", str(out), "--json", "--quiet", "--no-figure"]) == 0
@@ -162,8 +188,22 @@ def test_saved_states_go_on_bit_identically(capsys, out, tmp_path):
 def test_a_schedule_that_depends_on_the_length_does_not_go_on_from_a_shorter_run(capsys, out):
     run_json(capsys, out, "--method", "sgd", "--schedule", "cosine", "--epochs", "7", "--save-states")
     run_json(capsys, out, "--method", "sgd", "--schedule", "cosine", "--epochs", "12")
-    assert main([*[a for a in SMALL if a != "--quiet"], "--out", str(out), "--method", "sgd", "--schedule", "cosine",
-                 "--epochs", "14"]) == 0
+    assert (
+        main(
+            [
+                *[a for a in SMALL if a != "--quiet"],
+                "--out",
+                str(out),
+                "--method",
+                "sgd",
+                "--schedule",
+                "cosine",
+                "--epochs",
+                "14",
+            ]
+        )
+        == 0
+    )
     assert "goes on" not in capsys.readouterr().err
 
 
@@ -237,15 +277,26 @@ try:
     code = main()
 except SystemExit as stop:
     code = stop.code
-loaded = {{name.partition(".")[0] for name in sys.modules}} & {{"xarray", "pandas", "scipy", "matplotlib", "torch", "numba"}}
+heavy = {{"xarray", "pandas", "scipy", "matplotlib", "torch", "numba"}}
+loaded = {{name.partition(".")[0] for name in sys.modules}} & heavy
 print("CODE", code, sorted(loaded), file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("argv", [
-    ["sde-si", "--help"], ["sde-si", "--list"], ["sde-si", "--version"], ["sde-si", "--lr", "nan"], ["sde-si", "--foo"],
-    ["sde-si", "--method", "svag"], ["sde-si", "--init-norm", "x"], ["sde-si", "--lags", "0"], ["sde-si", "--loss", "nothing"],
-])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["sde-si", "--help"],
+        ["sde-si", "--list"],
+        ["sde-si", "--version"],
+        ["sde-si", "--lr", "nan"],
+        ["sde-si", "--foo"],
+        ["sde-si", "--method", "svag"],
+        ["sde-si", "--init-norm", "x"],
+        ["sde-si", "--lags", "0"],
+        ["sde-si", "--loss", "nothing"],
+    ],
+)
 def test_light_answers_load_nothing_heavy(argv):
     done = subprocess.run([sys.executable, "-c", LIGHT.format(argv=argv)], capture_output=True, text=True, check=False)
     code = "0" if argv[1] in ("--help", "--list", "--version") else "2"
@@ -261,7 +312,9 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_module_and_console_script_are_the_same_command(out):
     args = [*SMALL, "--theory", "--json"]
     one = subprocess.run([sys.executable, "-m", "sde_si.simulate", *args], capture_output=True, text=True, check=True)
-    other = subprocess.run([sys.executable, "-m", "sde_si", "simulate", *args], capture_output=True, text=True, check=True)
+    other = subprocess.run(
+        [sys.executable, "-m", "sde_si", "simulate", *args], capture_output=True, text=True, check=True
+    )
     assert one.stdout == other.stdout
 
 

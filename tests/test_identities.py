@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sde_si import METHODS, HyperParameters, Problem
-from sde_si.run import resolve
+from sde_si.resolve import resolve
 from sde_si.simulate import simulate
 from sde_si.testing import check_method, evaluate
 from sde_si.testing.strategies import hyperparameters, problems
@@ -30,7 +30,9 @@ def test_telescoping_1_3(problem, hp, seed, start):
     group = problem.arrays(hp.B, seed).groups > 1
     for name in record["group"].values[:-1] if group else ["all"]:
         cos = np.cos(record["angle_epoch"].sel(group=name).values)
-        ratio = record["weight_norm_initial"].sel(group=name).values / record["weight_norm"].sel(group=name).values[:, -1]
+        ratio = (
+            record["weight_norm_initial"].sel(group=name).values / record["weight_norm"].sel(group=name).values[:, -1]
+        )
         n = cos.shape[1]
         total = n * math.log1p(-hp.intrinsic_lr) + np.log(ratio)
         size = np.abs(np.log(cos)).sum(axis=1) + 1
@@ -50,13 +52,16 @@ def test_step_angle_1_2(problem, hp, seed):
         np.testing.assert_allclose(cos, (a * norms[:, :-1] / norms[:, 1:]), atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "momentum", "loss"), [
-    (name, momentum, loss)
-    for name, method in METHODS.items()
-    for momentum in (0.0, 0.9)
-    for loss in ("isotropic", "vmf", "pca", "groups")
-    if method.scheme(momentum > 0) and not (method.constant_trace and loss == "pca")
-])
+@pytest.mark.parametrize(
+    ("name", "momentum", "loss"),
+    [
+        (name, momentum, loss)
+        for name, method in METHODS.items()
+        for momentum in (0.0, 0.9)
+        for loss in ("isotropic", "vmf", "pca", "groups")
+        if method.scheme(momentum > 0) and not (method.constant_trace and loss == "pca")
+    ],
+)
 def test_scale_symmetry_1_5_is_bit_exact_for_powers_of_two(name, momentum, loss):
     """(x0, lr, wd) -> (c x0, c^2 lr, wd/c^2) gives c x_k: any hidden absolute constant would show."""
     problem = Problem(loss, dim=None if loss == "groups" else 5)
@@ -160,8 +165,9 @@ def test_the_norm_recursion_of_fixed_length_noise_is_1_4():
 
     hp = HyperParameters(N=1, B=1, lr=0.1, wd=0.5, momentum=0.0, epochs=40)
     dim = 15
-    record = simulate(Problem("isotropic", dim=dim, noise_scale=7 / (dim - 1)), hp, noise="fixed-length", paths=3,
-                      init_norm=1.0)
+    record = simulate(
+        Problem("isotropic", dim=dim, noise_scale=7 / (dim - 1)), hp, noise="fixed-length", paths=3, init_norm=1.0
+    )
     expected = fixed_length_sgd(40, 0.1, 0.5, noise_trace=7.0, start=1.0).norm_squared[1:]
     np.testing.assert_allclose(record["weight_norm"].values[..., 0] ** 2, np.tile(expected, (3, 1)), rtol=1e-12)
 

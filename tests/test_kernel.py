@@ -11,7 +11,7 @@ import pytest
 
 from sde_si import LOSSES, METHODS, NOISES, BadInput, HyperParameters, Problem
 from sde_si.engine import Engine
-from sde_si.run import resolve
+from sde_si.resolve import resolve
 from sde_si.simulate import simulate
 from sde_si.streams import NOISE, PART, block_size, generator
 from sde_si.testing import oracle
@@ -26,8 +26,15 @@ def _possible():
     ):
         problem = Problem(loss, dim=None if loss == "groups" else 5)
         try:
-            run = resolve(problem, hp.replace(momentum=momentum), method=method, noise=noise, sampling=sampling,
-                          paths=7, init_norm=1.3)
+            run = resolve(
+                problem,
+                hp.replace(momentum=momentum),
+                method=method,
+                noise=noise,
+                sampling=sampling,
+                paths=7,
+                init_norm=1.3,
+            )
         except BadInput:
             continue
         yield pytest.param(run, id=f"{loss}-{method}-{momentum}-{noise}-{sampling}")
@@ -55,13 +62,13 @@ def test_kernel_agrees_with_numpy(run):
 HP = HyperParameters(N=60, B=4, lr=0.2, wd=0.02, momentum=0.9, epochs=4)
 
 
-@pytest.mark.parametrize(("dim", "loss", "momentum"), [(3, "vmf", 0.0), (7, "isotropic", 0.9), (300, "vmf", 0.9), (5, "pca", 0.9)])
+@pytest.mark.parametrize(
+    ("dim", "loss", "momentum"), [(3, "vmf", 0.0), (7, "isotropic", 0.9), (300, "vmf", 0.9), (5, "pca", 0.9)]
+)
 @pytest.mark.parametrize("method", ["sgd", "em"])
 def test_the_first_paths_do_not_depend_on_how_many_there_are(dim, loss, momentum, method):
     hp = HP.replace(momentum=momentum)
-    few, many = (
-        simulate(Problem(loss, dim=dim), hp, method=method, paths=paths, init_norm=2.0) for paths in (40, 100)
-    )
+    few, many = (simulate(Problem(loss, dim=dim), hp, method=method, paths=paths, init_norm=2.0) for paths in (40, 100))
     for name in ("angle_epoch", "weight_norm", "angle_step", "loss"):
         assert np.array_equal(few[name].values, many[name].values[:40])
 
@@ -104,7 +111,8 @@ def test_cos_lag_is_the_cosine_of_the_weights_a_lag_apart(lags):
 def test_one_substep_of_euler_maruyama_is_sgd_draw_for_draw(momentum):
     hp = HP.replace(momentum=momentum)
     a, b = (
-        simulate(Problem("vmf", dim=6), hp, method=m, substeps=s, paths=5, init_norm=2.0) for m, s in (("sgd", None), ("em", 1))
+        simulate(Problem("vmf", dim=6), hp, method=m, substeps=s, paths=5, init_norm=2.0)
+        for m, s in (("sgd", None), ("em", 1))
     )
     for name in ("angle_epoch", "weight_norm", "angle_step", "loss"):
         assert np.array_equal(a[name].values, b[name].values)
@@ -153,8 +161,9 @@ def test_strong_order_one_half():
     hp = HyperParameters(N=100, B=1, lr=0.5, wd=0.02, momentum=0.0, epochs=1)
     errors, reference = [], None
     for substeps in (256, 16, 4, 1):
-        run = resolve(Problem("isotropic", dim=8), hp, method="em", substeps=substeps, noise_from=256, paths=100,
-                      init_norm=3.0)
+        run = resolve(
+            Problem("isotropic", dim=8), hp, method="em", substeps=substeps, noise_from=256, paths=100, init_norm=3.0
+        )
         x, _ = _end(run)
         if reference is None:
             reference = x
@@ -181,7 +190,11 @@ def test_a_path_of_many_weights_in_parts(method, momentum):
     real = source.generator
 
     def joined(seed, stream, *key):
-        return _Joined(real(seed, stream, *key, 0), real(seed, stream, *key, 1)) if stream == NOISE else real(seed, stream, *key)
+        return (
+            _Joined(real(seed, stream, *key, 0), real(seed, stream, *key, 1))
+            if stream == NOISE
+            else real(seed, stream, *key)
+        )
 
     with patch.object(source, "generator", joined):
         expected = oracle(run)[0][-1]

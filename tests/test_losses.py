@@ -77,12 +77,15 @@ def _radial_noise(x, xi, amplitude, params, offsets, out):
             out[p, j] += amplitude * xi[p, j] / np.sqrt(norm)
 
 
-@pytest.mark.parametrize(("loss", "what"), [
-    (Loss(name="square", gradient=_not_invariant), "must not depend on the weights' length"),
-    (Loss(name="unprojected", gradient=_wrong_gradient), "<x, grad L> = 0"),
-    (Loss(name="sign", gradient=_wrong_sign), "gradient and loss disagree"),
-    (Loss(name="radial", noise=_radial_noise), "the noise has a part along x"),
-])
+@pytest.mark.parametrize(
+    ("loss", "what"),
+    [
+        (Loss(name="square", gradient=_not_invariant), "must not depend on the weights' length"),
+        (Loss(name="unprojected", gradient=_wrong_gradient), "<x, grad L> = 0"),
+        (Loss(name="sign", gradient=_wrong_sign), "gradient and loss disagree"),
+        (Loss(name="radial", noise=_radial_noise), "the noise has a part along x"),
+    ],
+)
 def test_the_contract_names_what_is_broken(loss, what):
     x = np.random.default_rng(0).standard_normal((2, 5))
     with pytest.raises(AssertionError, match=what):

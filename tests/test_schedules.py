@@ -32,9 +32,8 @@ def theirs(make, *, per_epoch=False, fractional=False):
             momentum.append(optimizer.param_groups[0]["momentum"])
             if fractional:
                 schedule.step((k + 1) / STEPS)
-            elif not per_epoch or (k + 1) % STEPS == 0:
-                if k + 1 < EPOCHS * STEPS:
-                    schedule.step()
+            elif (not per_epoch or (k + 1) % STEPS == 0) and k + 1 < EPOCHS * STEPS:
+                schedule.step()
     return np.array(lr), np.array(momentum)
 
 
@@ -59,7 +58,8 @@ TOTAL = EPOCHS * STEPS
     ("exp_range:2,0.1,0.99",
      lambda o: L.CyclicLR(o, 0.01, 0.1, 2 * STEPS, mode="exp_range", gamma=0.99, cycle_momentum=False), {}),
     ("1cycle", lambda o: L.OneCycleLR(o, 0.1, TOTAL), {}),
-    ("1cycle:0.4,10,100", lambda o: L.OneCycleLR(o, 0.1, TOTAL, pct_start=0.4, div_factor=10, final_div_factor=100), {}),
+    ("1cycle:0.4,10,100",
+     lambda o: L.OneCycleLR(o, 0.1, TOTAL, pct_start=0.4, div_factor=10, final_div_factor=100), {}),
 ])  # fmt: skip
 def test_equal_to_torch(text, make, options):
     lr, momentum = ours(text)
@@ -111,10 +111,18 @@ def test_batch_growth_shortens_epochs():
     assert Timetable(HP.replace(schedule="batch-growth:1,100")).batch.max() == HP.N
 
 
-@pytest.mark.parametrize(("text", "last"), [
-    ("constant", 0), ("step:5", 10), ("multi-step:4,9", 9), ("warm-up:5", 5), ("cosine", EPOCHS), ("1cycle", EPOCHS),
-    ("warm-up:2+multi-step:7", 7),
-])
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("constant", 0),
+        ("step:5", 10),
+        ("multi-step:4,9", 9),
+        ("warm-up:5", 5),
+        ("cosine", EPOCHS),
+        ("1cycle", EPOCHS),
+        ("warm-up:2+multi-step:7", 7),
+    ],
+)
 def test_last_change(text, last):
     assert Timetable(HP.replace(schedule=text)).last_change == last
 
@@ -124,8 +132,8 @@ def test_a_run_without_momentum_stays_without():
 
 
 @pytest.mark.parametrize("text", [
-    "sawtooth", "step", "step:0", "step:a", "step:5,-1", "step:nan", "multi-step", "cosine:1,2", "cosine:best=1", "linear:inf",
-    "warm-up:0", "1cycle:1.5", "1cycle:0", "batch-growth:0", "", "cosine+", "trapezoid:2", "sgdr:0",
+    "sawtooth", "step", "step:0", "step:a", "step:5,-1", "step:nan", "multi-step", "cosine:1,2", "cosine:best=1",
+    "linear:inf",     "warm-up:0", "1cycle:1.5", "1cycle:0", "batch-growth:0", "", "cosine+", "trapezoid:2", "sgdr:0",
 ])  # fmt: skip
 def test_refused(text):
     with pytest.raises(BadInput, match="schedule"):

@@ -9,7 +9,7 @@ import pytest
 
 from sde_si import HyperParameters, Problem, simulate, theory
 from sde_si.estimators import equilibrium, series
-from sde_si.run import resolve
+from sde_si.resolve import resolve
 from sde_si.simulate.report import window_of
 
 TOLERANCE = 0.005
@@ -46,14 +46,17 @@ def wrong_formulas(hp):
     return out
 
 
-@pytest.mark.parametrize(("tuning_factor", "momentum", "ratio", "epochs", "rejected"), [
-    (0.2, 0.0, 10, 60, {"1-T"}),
-    (1.0, 0.0, 10, 60, {"1-T", "exp(-T)"}),
-    (0.2, 0.5, 10, 60, {"1-T", "exp(-T)", "one step by 1-mu", "n steps by 1+mu"}),
-    (0.2, 0.9, 100, 60, {"1-T", "exp(-T)", "one step by 1-mu", "n steps by 1+mu"}),
-    (1.0, 0.9, 100, 60, {"1-T", "one step by 1-mu", "n steps by 1+mu"}),
-    (0.05, 0.95, 10, 120, {"1-T", "exp(-T)", "one step by 1-mu", "n steps by 1+mu"}),
-])
+@pytest.mark.parametrize(
+    ("tuning_factor", "momentum", "ratio", "epochs", "rejected"),
+    [
+        (0.2, 0.0, 10, 60, {"1-T"}),
+        (1.0, 0.0, 10, 60, {"1-T", "exp(-T)"}),
+        (0.2, 0.5, 10, 60, {"1-T", "exp(-T)", "one step by 1-mu", "n steps by 1+mu"}),
+        (0.2, 0.9, 100, 60, {"1-T", "exp(-T)", "one step by 1-mu", "n steps by 1+mu"}),
+        (1.0, 0.9, 100, 60, {"1-T", "one step by 1-mu", "n steps by 1+mu"}),
+        (0.05, 0.95, 10, 120, {"1-T", "exp(-T)", "one step by 1-mu", "n steps by 1+mu"}),
+    ],
+)
 def test_equilibrium_of_the_optimizer(tuning_factor, momentum, ratio, epochs, rejected, seed):
     hp = hyper(tuning_factor, momentum, ratio, epochs=epochs)
     run = resolve(Problem("isotropic", dim=256), hp, seed=seed)
@@ -96,7 +99,9 @@ SCHEDULES = ("step:6", "cosine", "sgdr:4,2,0.01", "1cycle", "warm-up:4", "batch-
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize(("method", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("sgd-torch", 0.9), ("splitting", 0.9), ("em", 0.0)])
+@pytest.mark.parametrize(
+    ("method", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("sgd-torch", 0.9), ("splitting", 0.9), ("em", 0.0)]
+)
 def test_transient_under_a_schedule(schedule, method, momentum, seed):
     hp = HyperParameters(N=300, B=10, lr=0.5, wd=0.008, momentum=momentum, epochs=14, schedule=schedule)
     record = simulate(Problem("isotropic", dim=256), hp, method=method, paths=128, init_norm="1eq", seed=seed)
@@ -113,7 +118,9 @@ def test_transient_under_a_schedule(schedule, method, momentum, seed):
 def test_the_two_momentum_forms_differ_after_a_drop(seed):
     """The displacement form keeps the old velocity: the wrong form is rejected (theory.md 0.8, 9.10)."""
     hp = HyperParameters(N=300, B=10, lr=0.5, wd=0.008, momentum=0.9, epochs=8, schedule="step:4")
-    records = {m: simulate(Problem("isotropic", dim=256), hp, method=m, paths=128, seed=seed) for m in ("sgd", "sgd-torch")}
+    records = {
+        m: simulate(Problem("isotropic", dim=256), hp, method=m, paths=128, seed=seed) for m in ("sgd", "sgd-torch")
+    }
     value, error = series(records["sgd"], "versine_epoch")
     wrong = 1 - records["sgd-torch"]["cos_epoch_predicted"].values
     assert close(value[3], error[3], wrong[3])
@@ -189,16 +196,27 @@ def test_the_stationary_law_depends_on_lr_wd_alone_8_4(lr, wd, seed):
     assert not close(value, error, theory.vmf_resultant(kappa / 2, dim))
 
 
-@pytest.mark.parametrize(("start", "golden"), [
-    (1.0, {1: (3.5377694569, 0.6935901132, 0.4920273111), 6: (10.7832810332, 0.4088122722, 0.2015664330)}),
-    (4.0, {1: (212.3141114918, 0.9967828383, 0.9935774050), 6: (87.5878050708, 0.9686362902, 0.9383858556)}),
-])
+@pytest.mark.parametrize(
+    ("start", "golden"),
+    [
+        (1.0, {1: (3.5377694569, 0.6935901132, 0.4920273111), 6: (10.7832810332, 0.4088122722, 0.2015664330)}),
+        (4.0, {1: (212.3141114918, 0.9967828383, 0.9935774050), 6: (87.5878050708, 0.9686362902, 0.9383858556)}),
+    ],
+)
 @pytest.mark.parametrize("method", ["splitting", "em"])
 def test_golden_14_2_by_simulation(method, start, golden, seed):
     """Norm, first and second harmonic of the SDE; the second tells Brownian motion on the sphere from other laws."""
     hp = HyperParameters(N=10, B=1, lr=0.1, wd=0.05, momentum=0.0, epochs=6)
-    record = simulate(Problem("isotropic", dim=16), hp, method=method, substeps=16, paths=2000, init_norm=start,
-                      lags=(10, 60), seed=seed)
+    record = simulate(
+        Problem("isotropic", dim=16),
+        hp,
+        method=method,
+        substeps=16,
+        paths=2000,
+        init_norm=start,
+        lags=(10, 60),
+        seed=seed,
+    )
     for i, (t, (Q, cos, square)) in enumerate(golden.items()):
         c = record["cos_lag"].values[:, 0, i, 0]
         q = record["weight_norm"].values[:, t - 1, 0] ** 4
@@ -209,11 +227,14 @@ def test_golden_14_2_by_simulation(method, start, golden, seed):
         assert not close(c.mean(), c.std(ddof=1) / math.sqrt(c.size), wrong, relative=0)
 
 
-@pytest.mark.parametrize(("mu", "u", "golden"), [
-    (0.9, 4e-4, {200: 0.4533910365, 391: 0.2046465166}),
-    (0.5, 5e-3, {200: 0.1330497898, 391: 0.0191291698}),
-    (0.9, 1e-5, {200: 0.9811112608, 391: 0.9625323628}),
-])
+@pytest.mark.parametrize(
+    ("mu", "u", "golden"),
+    [
+        (0.9, 4e-4, {200: 0.4533910365, 391: 0.2046465166}),
+        (0.5, 5e-3, {200: 0.1330497898, 391: 0.0191291698}),
+        (0.9, 1e-5, {200: 0.9811112608, 391: 0.9625323628}),
+    ],
+)
 def test_golden_14_5_by_simulation(mu, u, golden, seed):
     hp = HyperParameters(N=391, B=1, lr=0.1, wd=u / 0.1, momentum=mu, epochs=12 if u > 1e-4 else 60)
     record = simulate(Problem("isotropic", dim=256), hp, paths=64, lags=tuple(golden), seed=seed)
@@ -269,8 +290,14 @@ def test_golden_14_14_by_simulation(seed):
     for method, at15, at30 in (("sgd", 6.1660090940, 9.1842930446), ("sgd-torch", 3.9555972637, 3.4259759490)):
         # noise trace 4 at B = 1; epochs of five steps, lr .1 for two epochs, .01 after
         hp = HyperParameters(N=5, B=1, lr=0.1, wd=0.1, momentum=0.9, epochs=6, schedule="multi-step:2")
-        record = simulate(Problem("isotropic", dim=401, noise_scale=0.01), hp, method=method, paths=200,
-                          init_norm=math.sqrt(2), seed=seed)
+        record = simulate(
+            Problem("isotropic", dim=401, noise_scale=0.01),
+            hp,
+            method=method,
+            paths=200,
+            init_norm=math.sqrt(2),
+            seed=seed,
+        )
         for epoch, expected in ((3, at15), (6, at30)):
             squares = record["weight_norm"].values[:, epoch - 1, 0] ** 2
             assert close(squares.mean(), squares.std(ddof=1) / math.sqrt(200), expected)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sde_si import METHODS, HyperParameters, Problem, theory
-from sde_si.run import resolve
+from sde_si.resolve import resolve
 from sde_si.theory.moments import march
 
 MOMENTA = (0.0, 0.5, 0.9, 0.95)

@@ -48,11 +48,13 @@ class Parameter:
         """
         if value is None or self.kind == "array":
             return value
-        values = value if self.kind == "numbers" and isinstance(value, list | tuple) else (value,)
+        values: tuple[Any, ...] = (
+            tuple(value) if self.kind == "numbers" and isinstance(value, list | tuple) else (value,)
+        )
         require(len(values) > 0, name, "at least one number", value)
         for number in values:
             check_number(name, number, least=self.least, above=self.above)
-        return tuple(float(v) for v in values) if self.kind == "numbers" else float(value)
+        return tuple(float(v) for v in values) if self.kind == "numbers" else float(values[0])
 
 
 NOISE_SCALE = Parameter(1.0, "variance c of each sample's gradient noise per tangential direction", least=0.0)

@@ -130,7 +130,7 @@ def _reason(error: Exception) -> str:
 
 
 def _subset(rows: int, N: int | None, rng: np.random.Generator) -> np.ndarray:
-    if N is None or N == rows:
+    if N is None or rows == N:
         return np.arange(rows)
     require(rows >= N, "N", f"at most the {rows} rows of the data", N, str(rows))
     return np.sort(rng.permutation(rows)[:N])

@@ -56,7 +56,7 @@ def sphere_step(x, state, hyper, offsets, g, out):
 
 @jitted
 def midpoint(x, state, hyper, out):
-    """x + (h/2) v: gradient and noise in the middle of the substep make the scheme second order."""
+    """X + (h/2) v: gradient and noise in the middle of the substep make the scheme second order."""
     half = 0.5 * hyper.h
     n = x.size
     x, v, out = x.reshape(n), state[0].reshape(n), out.reshape(n)
@@ -81,7 +81,7 @@ def exponential_step(x, state, hyper, offsets, g, out):
 
 
 def flow(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array, Array]:
-    """Exact flow of the linear second-order SDE over h steps: dv = (-(1-momentum) v - u x - lr f) dk + lr dB, dx = v dk.
+    """Exact flow over h steps of dv = (-(1-momentum) v - u x - lr f) dk + lr dB, dx = v dk.
 
     Returns
     -------
@@ -107,12 +107,11 @@ def flow(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array,
 def _exponential_coefficients(lr: Array, wd: Array, momentum: Array, h: float) -> dict[str, Array]:
     settings, where = np.unique(np.stack([lr, wd, momentum]), axis=1, return_inverse=True)
     columns = np.zeros((len(_COLUMNS), settings.shape[1]))
-    for i, setting in enumerate(settings.T):
-        if setting[0] == 0:
-            matrix, _, _ = flow(0.0, *setting[1:], h)
+    for i, (rate, decay, mu) in enumerate(settings.T):
+        matrix, covariance, force = flow(rate, decay, mu, h)
+        if rate == 0:
             columns[:, i] = [1, 0, *matrix.ravel(), 0, 0]
             continue
-        matrix, covariance, force = flow(*setting, h)
         l11 = np.sqrt(covariance[1, 1])
         l21 = covariance[0, 1] / l11
         l22 = np.sqrt(max(covariance[0, 0] - l21 * l21, 0.0))

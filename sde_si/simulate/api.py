@@ -9,7 +9,8 @@ from sde_si.errors import BadInput, require
 from sde_si.hyperparameters import HyperParameters, check_count
 from sde_si.methods import Method
 from sde_si.problem import Problem
-from sde_si.run import Run, resolve
+from sde_si.resolve import resolve
+from sde_si.run import Run
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -128,8 +129,13 @@ def simulate(
 
 def check_target(target: float) -> None:
     """Refuse a relative error that is none."""
-    require(isinstance(target, float) and 1e-6 <= target < 1, "target_error", "a relative error from 0.0001% to below 100%",
-            target, "0.3%")
+    require(
+        isinstance(target, float) and 1e-6 <= target < 1,
+        "target_error",
+        "a relative error from 0.0001% to below 100%",
+        target,
+        "0.3%",
+    )
 
 
 def begin_of_search(run: Run) -> Run:
@@ -145,12 +151,19 @@ def begin_of_search(run: Run) -> Run:
     settled = run.settled
     factor = settled.decoupled_tuning_factor if run.method.decoupled else settled.tuning_factor
     first = candidate_epoch(run.timetable.last_change, factor)
-    require(not math.isinf(first), "epochs", "weight decay above 0 for auto (without it there is no equilibrium)", "auto",
-            "40")
+    require(
+        not math.isinf(first),
+        "epochs",
+        "weight decay above 0 for auto (without it there is no equilibrium)",
+        "auto",
+        "40",
+    )
     run = _with_epochs(run, int(first) - 1 + WANTED_EPOCHS)
     longer = _with_epochs(run, 2 * run.hyperparameters.epochs)
     if longer.timetable.last_change != run.timetable.last_change:
-        raise BadInput("epochs", "a number for a schedule whose shape depends on it or that never settles", "auto", "40")
+        raise BadInput(
+            "epochs", "a number for a schedule whose shape depends on it or that never settles", "auto", "40"
+        )
     return run
 
 

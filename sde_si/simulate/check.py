@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def step_bias(store: Store, run: Run, window: Window) -> dict[str, Estimate]:
-    """This substep minus half of it, for every quantity at equilibrium.
+    """Subtract the run with half the substep, for every quantity at equilibrium.
 
     A method driven by increments is run twice more, with this substep and half of it, both under the increments of
     the finer run, so that their difference has little noise. Other methods are compared with an independent run.

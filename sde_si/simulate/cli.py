@@ -11,7 +11,8 @@ from typing import Any
 from sde_si.errors import DIVERGED, DONE, require
 from sde_si.hyperparameters import check_count
 from sde_si.options import parse
-from sde_si.run import Run, default_methods, find_method, read_norm, resolve, start_norm
+from sde_si.resolve import default_methods, find_method, read_norm, resolve, start_norm
+from sde_si.run import Run
 from sde_si.simulate.api import begin_of_search
 from sde_si.simulate.options import (
     DERIVED,
@@ -75,8 +76,13 @@ def resolve_all(options: Any) -> list[Run]:
     require(len(set(names.split(", "))) == len(methods), "method", "each method once", names)
     some_sde, some_discrete = any(m.sde for m in methods), any(not m.sde for m in methods)
     require(options.substeps is None or some_sde, "substeps", "a method of the SDE", names, "--method em")
-    require(options.sampling == "replacement" or some_discrete, "sampling",
-            "a discrete optimizer among the methods for reshuffling", names, "--method sgd")
+    require(
+        options.sampling == "replacement" or some_discrete,
+        "sampling",
+        "a discrete optimizer among the methods for reshuffling",
+        names,
+        "--method sgd",
+    )
     require(not options.check_step or some_sde, "check_step", "a method of the SDE", names, "--method em")
     noise_from = _noise_from(options)
     runs = [
@@ -119,7 +125,9 @@ def _noise_from(options: Any) -> int | None:
     from sde_si.record import configuration, load
 
     made = configuration(load(text))
-    require(made["seed"] == options.seed, "noise_from", f"a record made with seed {options.seed}", f"seed {made['seed']}")
+    require(
+        made["seed"] == options.seed, "noise_from", f"a record made with seed {options.seed}", f"seed {made['seed']}"
+    )
     return int(made["substeps"])
 
 
@@ -155,8 +163,10 @@ def _dry_run(options: Any, runs: list[Run], threads: int) -> int:
         _emit(_top(options, runs, None) | {"dry_run": estimates})
         return DONE
     for name, found in estimates.items():
-        print(f"{name}: {found['steps']} steps ({found['substeps']} substeps) on {found['paths']} paths, "
-              f"{human(found['memory_bytes'])}, about {found['seconds']:.2g} s on {threads} threads")
+        print(
+            f"{name}: {found['steps']} steps ({found['substeps']} substeps) on {found['paths']} paths, "
+            f"{human(found['memory_bytes'])}, about {found['seconds']:.2g} s on {threads} threads"
+        )
     return DONE
 
 
@@ -186,7 +196,11 @@ def _simulate(options: Any, runs: list[Run], threads: int) -> int:
     for run in runs:
         name = run.method.name
         found = store.obtain(run, until_equilibrium=options.epochs == "auto", target_error=target_of(options))
-        bias = step_bias(store, found.run, report.window_of(found.record)) if options.check_step and run.method.sde else None
+        bias = (
+            step_bias(store, found.run, report.window_of(found.record))
+            if options.check_step and run.method.sde
+            else None
+        )
         outcomes[name], tables[name] = found, report.rows(found.record, bias)
     figure = None
     if not options.no_figure:

@@ -36,7 +36,12 @@ def check(run: Run, threads: int) -> None:
     BadInput
         With what it needs and what there is.
     """
-    check_memory("paths", memory(run, threads), f"{run.paths} paths of {run.arrays.dim} weights", "fewer paths, weights or epochs")
+    check_memory(
+        "paths",
+        memory(run, threads),
+        f"{run.paths} paths of {run.arrays.dim} weights",
+        "fewer paths, weights or epochs",
+    )
 
 
 def estimate(run: Run, threads: int) -> dict[str, Any]:
@@ -47,14 +52,15 @@ def estimate(run: Run, threads: int) -> dict[str, Any]:
     dict
         ``steps``, ``substeps``, ``paths``, ``memory_bytes``, ``seconds``.
     """
-    from sde_si.engine import Engine, Work
+    from sde_si.block import Work
+    from sde_si.engine import Engine
     from sde_si.wide import WideWork
 
     size = block_size(run.arrays.dim)
     engine = Engine(run.replace(paths=min(size, run.paths)), threads=threads)
     block = engine.blocks()[0]
     total = int(run.timetable.start[-1])
-    rows, seconds, steps = engine.rows(0), 0.0, 1
+    rows, seconds, steps, done = engine.rows(0), 0.0, 1, 1
     with ThreadPoolExecutor(threads) as pool:
         while seconds < 0.05 and steps <= rows.size:
             work = WideWork(block, pool) if engine.wide else Work(block)

@@ -53,7 +53,7 @@ RUN_FLAGS: dict[str, tuple[Any, Any]] = {
     "substeps": flag(INT, None, "substeps per step of the SDE methods [default em 8, splitting 4, svag 4]"),
     "noise": flag(TEXT, None, f"{', '.join(NOISES)} [default gaussian; difference for the SDE of a finite sum]"),
     "sampling": flag(TEXT, "replacement", f"{' or '.join(SAMPLINGS)}"),
-    "init_norm": flag(TEXT, "1eq", "length at the start, or 0.3eq: a multiple of the first method's equilibrium length"),
+    "init_norm": flag(TEXT, "1eq", "length at the start; 0.3eq: times the first method's equilibrium length"),
     "seed": flag(INT, 0, "decides every random number"),
     "lags": flag(comma(whole, "1,2,5,..."), None, "record the cosine at these lags, in steps"),
     "noise_from": flag(TEXT, None, "sum the increments of a run with so many substeps (a number or its record)"),

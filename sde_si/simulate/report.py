@@ -16,7 +16,10 @@ from sde_si.theory import QUANTITIES, Prediction
 if TYPE_CHECKING:
     import xarray as xr
 
-PAPER = "paper: Yun et al. eqs. 18, 27 (epoch), Wan et al. to first order (the rest); errors of a cosine are those of 1 - cos"
+PAPER = (
+    "paper: Yun et al. eqs. 18, 27 (epoch), Wan et al. to first order (the rest); "
+    "errors of a cosine are those of 1 - cos"
+)
 
 
 def window_of(record: xr.Dataset, group: str = "all") -> estimators.Window:
@@ -70,7 +73,8 @@ def _measurement_notes(record: xr.Dataset) -> list[str]:
         if record.sizes["path"] - len(dead) < estimators.FEWEST_PATHS:
             out.append(f"standard errors from batch means over epochs: fewer than {estimators.FEWEST_PATHS} paths")
         if math.isnan(estimators.relaxation(record, window).value):
-            out.append("time to equilibrium not measured: no clean approach from a small deviation (try --init-norm 0.8eq or 0.3eq)")
+            why = "no clean approach from a small deviation (try --init-norm 0.8eq or 0.3eq)"
+            out.append(f"time to equilibrium not measured: {why}")
     if made["noise"] == "difference":
         out.append("noise: difference of two minibatches, exact covariance")
     return out
@@ -80,7 +84,8 @@ def diverged(record: xr.Dataset) -> list[dict[str, Any]]:
     """Paths that ceased to be finite: where, when and how."""
     steps, reasons = record["diverged_step"].values, record["diverged_reason"].values
     return [
-        {"path": int(p), "step": int(steps[p]), "quantity": REASONS[int(reasons[p])]} for p in np.flatnonzero(steps >= 0)
+        {"path": int(p), "step": int(steps[p]), "quantity": REASONS[int(reasons[p])]}
+        for p in np.flatnonzero(steps >= 0)
     ]
 
 

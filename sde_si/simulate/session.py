@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sde_si.engine import Block, Engine, Observe, Progress
+from sde_si.block import Block
+from sde_si.engine import Engine, Observe, Progress
 from sde_si.errors import DiskProblem
 from sde_si.provenance import provenance
 from sde_si.record import make, write_bytes
@@ -144,7 +145,9 @@ class Session:
         content: dict[str, Any] = {f"results.{name}": value for name, value in self.results.items()}
         generators = []
         for i, block in enumerate(self.blocks):
-            content |= {f"{i}.{name}": getattr(block, name) for name in ("x", "state", "memory", "fault", "initial_norm")}
+            content |= {
+                f"{i}.{name}": getattr(block, name) for name in ("x", "state", "memory", "fault", "initial_norm")
+            }
             content |= {f"{i}.reference.{e}": value for e, value in block.references.items()}
             generators.append([rng.bit_generator.state for rng in (*block.rngs, block.sampler)])
         content["generators"] = np.array(json.dumps(generators))

@@ -124,7 +124,10 @@ def _check_noise(problem: Problem, x: Array, scale: float, N: int | None, seed: 
             msg = f"Sigma(x) x = 0: the noise has a part along x, {np.max(np.abs(along)):.2e}"
             raise AssertionError(msg)
     if math.isfinite(arrays.noise_variance):
-        trace = sum(np.sum(S[a:b] ** 2) * np.sum(x[0, a:b] ** 2) for a, b in zip(arrays.offsets[:-1], arrays.offsets[1:], strict=True))
+        trace = sum(
+            np.sum(S[a:b] ** 2) * np.sum(x[0, a:b] ** 2)
+            for a, b in zip(arrays.offsets[:-1], arrays.offsets[1:], strict=True)
+        )
         expected = arrays.noise_variance * (arrays.dim - arrays.groups)
         _close(np.array([trace]), np.array([expected]), 1e-9, "noise_variance (d - 1) is the trace at the unit vector")
 

@@ -95,7 +95,7 @@ def oracle(run: Run) -> tuple[Array, Array]:
 def _block(run: Run, block: int, size: int) -> tuple[Array, Array]:
     arrays, timetable, loss = run.arrays, run.timetable, run.problem.loss
     rng, sampler = generator(run.seed, NOISE, block), generator(run.seed, SAMPLING, block)
-    gradient, noise, minibatch = (python_function(f) if f else None for f in (loss.gradient, loss.noise, loss.minibatch))
+    gradient, noise, minibatch = [python_function(f) for f in (loss.gradient, loss.noise, loss.minibatch)]
     memory = {"sum": np.zeros((size, arrays.noise_dim))}
     where = {"epoch": 0, "step": 0}
     fine = run.noise_from // run.substeps if run.noise_from else 1
@@ -109,7 +109,9 @@ def _block(run: Run, block: int, size: int) -> tuple[Array, Array]:
     def batch(x: Array) -> Array:
         B = int(timetable.batch[where["epoch"]])
         if run.reshuffled:
-            orders = [generator(run.seed, ORDER, block * size + p, where["epoch"]).permutation(arrays.N) for p in range(size)]
+            orders = [
+                generator(run.seed, ORDER, block * size + p, where["epoch"]).permutation(arrays.N) for p in range(size)
+            ]
             index = np.stack(orders)[:, where["step"] * B : (where["step"] + 1) * B]
         else:
             index = (sampler.random((size, B)) * arrays.N).astype(np.int64)
@@ -120,7 +122,7 @@ def _block(run: Run, block: int, size: int) -> tuple[Array, Array]:
     def increments(x: Array) -> Array:
         shape = (size, arrays.noise_dim)
         fill = _signs if run.noise == "rademacher" else (lambda g, s: g.standard_normal(s))
-        xi = sum(fill(rng, shape) for _ in range(fine)) / math.sqrt(fine)
+        xi = np.sum([fill(rng, shape) for _ in range(fine)], axis=0) / math.sqrt(fine)
         if run.noise == "fixed-length":
             for low, high in zip(arrays.offsets[:-1], arrays.offsets[1:], strict=True):
                 y = x[:, low:high] / np.linalg.norm(x[:, low:high], axis=1, keepdims=True)

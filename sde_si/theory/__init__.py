@@ -14,6 +14,7 @@ from sde_si.theory.discrete import (
     sgdw_moments,
     step_angle,
 )
+from sde_si.theory.equilibrium import QUANTITIES, Prediction, equilibrium, equilibrium_norm
 from sde_si.theory.models import (
     bingham_second_moment,
     lion_equilibrium,
@@ -23,7 +24,7 @@ from sde_si.theory.models import (
     vmf_resultant,
 )
 from sde_si.theory.moments import Closure, displacement_ratio
-from sde_si.theory.predict import QUANTITIES, Prediction, equilibrium, equilibrium_norm, paper_course, predict
+from sde_si.theory.predict import paper_course, predict
 from sde_si.theory.sde import (
     lr_drop_angle,
     quartic_norm,

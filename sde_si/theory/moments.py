@@ -109,7 +109,7 @@ class Closure:
         return arrays.noise_variance * (arrays.dim - 1) / batch
 
     def equilibrium(self, signal: float = 0.0) -> Array:
-        """Stationary second moments Z (2, 2) after the last change; `signal` (G) adds the drift's share of the norm's growth (4.3)."""
+        """Stationary Z (2, 2) after the last change; `signal` (G) adds the drift's share of the growth (4.3)."""
         hp = self.run.settled
         unit = stationary(*self.linear(hp.lr, hp.wd, hp.momentum, 1 / self.substeps))
         heat = self.trace(hp.B) + (0.0 if self.limit else signal / self.substeps)
@@ -141,7 +141,9 @@ class Closure:
             lr, momentum = timetable.lr_and_momentum(e)
             T, K, which = self.maps(lr, momentum)
             tau = np.full(lr.size, self.trace(int(timetable.batch[e])))
-            open_lags = [(r, row) for r, row in open_lags if run.lags and timetable.start[r] + run.lags[-1] > timetable.start[e]]
+            open_lags = [
+                (r, row) for r, row in open_lags if run.lags and timetable.start[r] + run.lags[-1] > timetable.start[e]
+            ]
             open_lags.append((e, np.array([Z[0, 0], Z[0, 1], Z[0, 0]])))
             outputs = np.empty((lr.size, 3))
             carried = np.stack([row for _, row in reversed(open_lags)])

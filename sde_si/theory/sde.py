@@ -66,12 +66,12 @@ def sde_lag_cosine(lag: float | Array, u: float, momentum: float = 0.0) -> float
 
 
 def sde_step_angle(u: float, momentum: float = 0.0) -> float:
-    """Angle over one optimizer step, radians: arccos of `sde_lag_cosine` at lag 1; not the optimizer's (theory.md 9.7)."""
+    """Angle over one optimizer step, radians; not the optimizer's own (theory.md 9.7)."""
     return 2 * math.asin(math.sqrt((1 - float(sde_lag_cosine(1.0, u, momentum))) / 2))
 
 
 def sde_relaxation_steps(u: float, momentum: float = 0.0) -> float:
-    """Steps in which a small deviation of the norm falls by e: 1/(4u) at mu = 0 (theory.md 2.3); 9.7 linearised else."""
+    """Steps in which a small deviation of the norm falls by e: 1/(4u) at mu = 0 (theory.md 2.3), else 9.7."""
     if momentum == 0:
         return 1 / (4 * u)
     k = 1 - momentum
@@ -80,9 +80,7 @@ def sde_relaxation_steps(u: float, momentum: float = 0.0) -> float:
     return -1 / max(np.linalg.eigvals(jacobian).real)
 
 
-def schedule_angles(
-    epochs: int, factors: Array, tuning_factor: float, *, start: float = 1.0
-) -> tuple[Array, Array]:
+def schedule_angles(epochs: int, factors: Array, tuning_factor: float, *, start: float = 1.0) -> tuple[Array, Array]:
     """Angle per epoch in degrees and |x|^4 over its first equilibrium value (theory.md 10.8, golden 14.6).
 
     Parameters

@@ -1,0 +1,51 @@
+# Every target does its own set-up in .venv: plain pip, versions pinned by constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+CORE := $(VENV)/.core
+TEST := $(VENV)/.test
+BENCH := $(VENV)/.bench
+DOCS := $(VENV)/.docs
+
+.PHONY: simulate test test-full lint bench docs clean
+
+simulate: $(CORE)
+	$(VENV)/bin/python -m sde_si.simulate --N 50000 --B 128
+
+test: $(TEST) lint
+	rm -rf $(VENV)/numba-cache
+	NUMBA_CACHE_DIR=$(VENV)/numba-cache $(VENV)/bin/python -m pytest -m "not slow and not gpu"
+
+test-full: $(TEST) lint
+	HYPOTHESIS_PROFILE=thorough $(VENV)/bin/python -m pytest -m "not gpu"
+
+lint: $(TEST)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/basedpyright --pythonpath $(VENV)/bin/python
+
+bench: $(BENCH)
+	$(VENV)/bin/python -m validation.benchmarks simulate
+
+docs: $(DOCS)
+	$(VENV)/bin/mkdocs build --strict --config-file docs/mkdocs.yml --site-dir ../build/site
+
+$(CORE): pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(TEST): $(CORE)
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[test,torch]"
+	touch $@
+
+$(BENCH): $(TEST)
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[bench]"
+	touch $@
+
+$(DOCS): $(CORE)
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis

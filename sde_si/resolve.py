@@ -1,0 +1,206 @@
+"""From what a user asked for to a checked `Run` with nothing left open."""
+
+from __future__ import annotations
+
+import math
+
+from sde_si.errors import BadInput, require
+from sde_si.hyperparameters import HyperParameters, check_count, check_number
+from sde_si.machine import check_memory
+from sde_si.methods import METHODS, Method
+from sde_si.noises import NOISES, SAMPLINGS
+from sde_si.problem import Problem
+from sde_si.run import Run
+
+EXACT_FACTOR_LIMIT = 2e7
+
+
+def find_method(name: str | Method) -> Method:
+    """The method of that name.
+
+    Raises
+    ------
+    BadInput
+        If there is none.
+    """
+    if isinstance(name, Method):
+        return name
+    require(name in METHODS, "method", f"one of {', '.join(METHODS)}", repr(name), "sgd,splitting")
+    return METHODS[name]
+
+
+def default_methods(problem: Problem) -> tuple[str, ...]:
+    """The discrete optimizer, and the best integrator of the SDE for this loss."""
+    constant = "noise_scale" in problem.parameters
+    return ("sgd", "splitting" if constant else "em")
+
+
+def resolve(
+    problem: Problem,
+    hyperparameters: HyperParameters,
+    *,
+    method: str | Method = "sgd",
+    paths: int = 64,
+    seed: int = 0,
+    substeps: int | None = None,
+    noise: str | None = None,
+    sampling: str = "replacement",
+    init_norm: float | str = "1eq",
+    lags: tuple[int, ...] = (),
+    noise_from: int | None = None,
+    epochs_known: bool = True,
+) -> Run:
+    """Fill in the defaults and refuse what cannot be run.
+
+    Raises
+    ------
+    BadInput
+        Naming the argument, what was expected, what it got, and what to try.
+    """
+    method = find_method(method)
+    check_count("paths", paths, advice="64")
+    check_count("seed", seed, least=0, advice="0")
+    loss, hp = problem.loss, hyperparameters
+    check_memory("epochs", 200.0 * paths * hp.epochs, f"{hp.epochs} epochs of {paths} paths", "fewer")
+    check_memory("N", 400.0 * hp.steps_per_epoch, f"{hp.steps_per_epoch} steps an epoch", "a smaller N/B")
+    scheme = method.scheme(hyperparameters.momentum > 0)
+    if scheme is None:
+        raise BadInput(
+            "method", f"momentum 0 for {method.name}", f"momentum {hyperparameters.momentum:g}", "--momentum 0"
+        )
+    substeps = _substeps(method, loss.finite_sum, substeps)
+    noise, sampling = _noise(problem, method, noise, sampling)
+    run = Run(
+        problem=problem,
+        hyperparameters=hyperparameters,
+        method=method,
+        paths=int(paths),
+        seed=int(seed),
+        substeps=substeps,
+        noise=noise,
+        sampling=sampling,
+        start_norm=1.0,
+        lags=tuple(sorted(set(lags))),
+        noise_from=0 if noise_from is None else noise_from,
+    )
+    arrays = run.arrays
+    if loss.noise is None:
+        require(
+            math.isfinite(arrays.noise_variance),
+            "loss",
+            "a loss with a parameter noise_scale or a noise of its own",
+            loss.name,
+        )
+    if method.constant_trace:
+        require(
+            math.isfinite(arrays.noise_variance),
+            "method",
+            f"a loss whose noise trace is constant for {method.name}",
+            loss.name,
+            "em",
+        )
+    if loss.finite_sum and noise == "gaussian":
+        cost = arrays.N * arrays.dim
+        require(
+            cost <= EXACT_FACTOR_LIMIT,
+            "noise",
+            f"N * dim <= {EXACT_FACTOR_LIMIT:.0e} for the exact factor of the covariance",
+            f"{cost:.1e}",
+            "difference",
+        )
+    total = int(run.timetable.start[-1])
+    for lag in run.lags:
+        check_count("lags", lag, advice="1,2,5,10")
+        require(lag <= total or not epochs_known, "lags", f"lags of at most {total} steps, the whole run", lag)
+    if noise_from is not None:
+        check_count("noise_from", noise_from, advice=str(2 * substeps))
+        require(
+            noise_from % substeps == 0,
+            "noise_from",
+            f"a multiple of {substeps}, the substeps of {method.name}",
+            noise_from,
+            str(2 * substeps),
+        )
+        require(
+            scheme.coupled and run.law is not None and run.law.fill is not None,
+            "noise_from",
+            "a method that is driven by summed increments (sgd, em)",
+            f"{method.name} with noise {noise}",
+            "em",
+        )
+    return run.replace(start_norm=start_norm(run, init_norm))
+
+
+def _substeps(method: Method, finite_sum: bool, substeps: int | None) -> int:
+    if substeps is None or not method.sde:
+        return min(method.substeps, 4) if finite_sum else method.substeps
+    check_count("substeps", substeps, advice=str(method.substeps))
+    return substeps
+
+
+def _noise(problem: Problem, method: Method, noise: str | None, sampling: str) -> tuple[str, str]:
+    """Noise and sampling of one method, defaults filled in; "minibatch" where real minibatches are drawn."""
+    loss = problem.loss
+    require(sampling in SAMPLINGS, "sampling", f"one of {', '.join(SAMPLINGS)}", repr(sampling), "replacement")
+    require(noise is None or noise in NOISES, "noise", f"one of {', '.join(NOISES)}", repr(noise), "gaussian")
+    if sampling == "reshuffle":
+        fits = (loss.finite_sum or loss.flat) and not method.sde
+        require(
+            fits,
+            "sampling",
+            "a discrete optimizer on a finite sum or on isotropic for reshuffling",
+            f"{method.name} on {loss.name}",
+            "--method sgd",
+        )
+        require(loss.finite_sum or noise in (None, "gaussian"), "noise", "gaussian noise for reshuffling", noise)
+    if loss.finite_sum:
+        if not method.sde or method.name == "svag":
+            return "minibatch", sampling
+        chosen = noise or "difference"
+        require(
+            chosen in ("gaussian", "difference"),
+            "noise",
+            f"gaussian or difference for {loss.name}",
+            chosen,
+            "difference",
+        )
+        return chosen, "replacement"
+    require(noise != "difference", "noise", "a finite sum (pca, regression) for difference", loss.name, "gaussian")
+    require(
+        noise != "fixed-length" or "noise_scale" in problem.parameters,
+        "noise",
+        "isotropic tangential noise for fixed-length",
+        loss.name,
+        "gaussian",
+    )
+    return noise or "gaussian", sampling
+
+
+def read_norm(text: float | str) -> tuple[float, bool]:
+    """A length, or ``0.3eq`` as (0.3, True): a multiple of the predicted equilibrium length.
+
+    Raises
+    ------
+    BadInput
+        If it is neither.
+    """
+    advice = "1eq or 2.5"
+    try:
+        multiple = isinstance(text, str) and text.endswith("eq")
+        value = float(text[:-2] if isinstance(text, str) and multiple else text)
+    except ValueError:
+        raise BadInput("init_norm", "a length or a multiple of the equilibrium norm", repr(text), advice) from None
+    check_number("init_norm", value, above=0, advice=advice)
+    return value, multiple
+
+
+def start_norm(run: Run, text: float | str) -> float:
+    """Length of the weights at the start; a multiple of 1 where no equilibrium length is known."""
+    value, multiple = read_norm(text)
+    if not multiple:
+        return value
+    from sde_si.theory import equilibrium_norm
+
+    # At the base lr: where a schedule ends says nothing about where it begins.
+    known = equilibrium_norm(run.replace(hyperparameters=run.hyperparameters.replace(schedule="constant")))
+    return value * (known if known is not None else 1.0)

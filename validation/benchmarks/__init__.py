@@ -1,0 +1,1 @@
+"""Benchmarks: ratios measured in one run, peers beside us, never a timed test."""
