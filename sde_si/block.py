@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sde_si import kernel as loop
+from sde_si.pointers import generator_addresses
 from sde_si.streams import NOISE, ORDER, SAMPLING, START, block_size, generator
 from sde_si.wide import WideWork
 
@@ -165,6 +166,7 @@ class Work:
         self.g = np.empty((self.draws.size + (engine.kind == loop.DIFFERENCE), paths, dim))
         self.sums = np.zeros((3, paths, engine.columns))
         self.plan = engine.plan()
+        self.generators = np.stack([generator_addresses(rng) for rng in (block.rngs[0], block.sampler)])
 
     def run(self, table: Array) -> None:
         """Advance the block by the steps of `table`."""
@@ -176,8 +178,7 @@ class Work:
             self.plan,
             self.draws,
             block.engine.functions,
-            block.rngs[0],
-            block.sampler,
+            self.generators,
             arrays.params,
             arrays.offsets,
             block.memory,

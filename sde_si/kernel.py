@@ -16,15 +16,16 @@ from sde_si.pointers import (
     HYPER_TYPE,
     MATRIX,
     PARAMS_TYPE,
-    RNG_TYPE,
     SIGNATURES,
     STACK,
+    as_generator,
     from_address,
     i8,
 )
 
 INCREMENTS, MINIBATCH, DIFFERENCE = 0, 1, 2
 _SERIES_LIMIT = 2.5e-3
+_as_generator = as_generator
 _as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(
     from_address, SIGNATURES.values()
 )
@@ -43,8 +44,8 @@ def squared_norms(x, offsets, out):
 
 
 @numba.njit(**OPTIONS)
-def _isotropic_noise(x, xi, norm, scale, offsets, add, a, b, out):
-    """Noise scale P(y) xi/|x|, group by group, added to `out` or written into it; a, b (path, group) are work space."""
+def _make_tangential(x, xi, norm, scale, offsets, a, b):
+    """Turn xi into scale P(y) xi/|x|, group by group; a, b (path, group) are work space."""
     groups = offsets.size - 1
     for p in range(x.shape[0]):
         for g in range(groups):
@@ -58,13 +59,9 @@ def _isotropic_noise(x, xi, norm, scale, offsets, add, a, b, out):
         flat_b[i] *= flat_a[i] / flat_norm[i]
     for p in range(x.shape[0]):
         for g in range(groups):
-            low, high, ap, bp = np.uint64(offsets[g]), np.uint64(offsets[g + 1]), a[p, g], b[p, g]
-            if add:
-                for j in range(low, high):
-                    out[p, j] += ap * xi[p, j] - bp * x[p, j]
-            else:
-                for j in range(low, high):
-                    out[p, j] = ap * xi[p, j] - bp * x[p, j]
+            ap, bp = a[p, g], b[p, g]
+            for j in range(np.uint64(offsets[g]), np.uint64(offsets[g + 1])):
+                xi[p, j] = ap * xi[p, j] - bp * x[p, j]
 
 
 @numba.njit(**OPTIONS)
@@ -128,26 +125,26 @@ def _next_batch(sampler, order, position, samples, batch):
 
 
 @numba.njit(**OPTIONS)
-def _sum_increments(fill, rng, xi, fine):
-    """Turn ``xi[0]`` into the sum of `fine` draws, scaled to variance 1: the increment of a `fine` times finer run."""
+def _sum_increments(fill, rng, xi, more, fine):
+    """Turn xi into the sum of `fine` draws, scaled to variance 1: the increment of a `fine` times finer run."""
     scale = 1 / np.sqrt(fine)
     for i in range(1, fine + 1):
         if i < fine:
-            fill(rng, xi[1])
-        for p in range(xi.shape[1]):
-            for j in range(xi.shape[2]):
-                xi[0, p, j] = xi[0, p, j] + xi[1, p, j] if i < fine else xi[0, p, j] * scale
+            fill(rng, more)
+        for p in range(xi.shape[0]):
+            for j in range(xi.shape[1]):
+                xi[p, j] = xi[p, j] + more[p, j] if i < fine else xi[p, j] * scale
 
 
 @numba.njit(
     types.void(
-        MATRIX, STACK, HYPER_TYPE[::1], i8[::1], i8[::1], i8[::1], RNG_TYPE, RNG_TYPE, PARAMS_TYPE, i8[::1], MATRIX,
+        MATRIX, STACK, HYPER_TYPE[::1], i8[::1], i8[::1], i8[::1], i8[:, ::1], PARAMS_TYPE, i8[::1], MATRIX,
         STACK, i8[:, ::1], STACK, STACK, STACK, i8[:, ::1],
     ),
     **OPTIONS,
 )  # fmt: skip
 def kernel(
-    x, state, table, plan, gradients, functions, rng, sampler, params, offsets, memory, xi,
+    x, state, table, plan, gradients, functions, generators, params, offsets, memory, xi,
     order, scratch, g, sums, fault,
 ):  # fmt: skip
     """Advance one block of paths by the steps of `table`.
@@ -168,8 +165,8 @@ def kernel(
     functions : (7,)
         Addresses in the order of `SIGNATURES`; 0 where there is none. Without a noise of the loss's own it is
         isotropic in the tangent space of each group.
-    rng, sampler : Generator
-        For increments and for minibatches.
+    generators : (2, 5)
+        Addresses of the generators for increments and for minibatches (`sde_si.pointers.generator_addresses`).
     params, offsets
         The loss's arrays, and where its scale-invariant groups begin and end.
     memory : (path, k)
@@ -178,7 +175,7 @@ def kernel(
         Room for standard increments; the second is needed only if several are summed into one.
     order : (block, n)
         The epoch's order of the samples, or anything with one row a path.
-    scratch, g : (2 or 3, path, d), (draws + 1, path, d)
+    scratch, g : (2 or 3, path, d), (draws or draws + 1, path, d)
         Work space; the third is for the point where draws are taken, if that is not x.
     sums : (3, path, group)
         Added to: squared angle per step, squared displacement per substep, squared norm before each substep.
@@ -188,6 +185,7 @@ def kernel(
     substeps, kind, fine, samples, ordered, watched = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5]
     step, gradient, noise = _as_step(functions[0]), _as_gradient(functions[1]), _as_noise(functions[2])
     minibatch, fill, shape = _as_minibatch(functions[3]), _as_fill(functions[4]), _as_shape(functions[5])
+    rng, sampler = _as_generator(generators[0]), _as_generator(generators[1])
     where, elsewhere = _as_where(functions[6]), functions[6] != 0
     has_gradient, has_noise, has_shape = functions[1] != 0, functions[2] != 0, functions[5] != 0
     paths, d = x.shape
@@ -239,17 +237,23 @@ def kernel(
                             for j in range(d):
                                 target[p, j] += scale * g[draws, p, j]
                     continue
-                fill(rng, xi[0])
+                # Isotropic noise without a drift is drawn where the step reads it: one pass over memory less.
+                direct = not has_noise and not drift and xi.shape[1] == paths
+                room = target if direct else xi[0]
+                fill(rng, room)
                 if fine > 1:
-                    _sum_increments(fill, rng, xi, fine)
+                    _sum_increments(fill, rng, room, xi[1], fine)
                 if has_shape:
-                    shape(point, xi[0], memory, hyper, offsets)
+                    shape(point, room, memory, hyper, offsets)
                 amplitude = (hyper.noise1 if i == 0 else hyper.noise2) / np.sqrt(hyper.batch)
                 if has_noise:
-                    noise(point, xi[0], amplitude, params, offsets, target)
+                    noise(point, room, amplitude, params, offsets, target)
                 else:
                     scale = amplitude * np.sqrt(hyper.noise_variance)
-                    _isotropic_noise(point, xi[0], point_norm, scale, offsets, drift, work1, work2, target)
+                    _make_tangential(point, room, point_norm, scale, offsets, work1, work2)
+                    for p in range(0 if direct else paths):
+                        for j in range(d):
+                            target[p, j] = room[p, j] + (target[p, j] if drift else 0.0)
             step(current, state, hyper, offsets, g, spare)
             if watched:
                 # Summed per substep: the displacement's balance with the norm tells equilibrium.

@@ -15,9 +15,9 @@ from sde_si.jit import Jitted, jitted
 @jitted
 def fill_gaussian(rng, xi):
     """Standard normals, the same stream as NumPy's own."""
-    for p in range(xi.shape[0]):
-        for j in range(xi.shape[1]):
-            xi[p, j] = rng.standard_normal()
+    flat = xi.reshape(xi.size)
+    for i in range(flat.size):
+        flat[i] = rng.standard_normal()
 
 
 @jitted

@@ -17,7 +17,7 @@ from numba import types
 
 from sde_si import kernel as loop
 from sde_si.jit import OPTIONS
-from sde_si.pointers import HYPER_TYPE, RNG_TYPE, SIGNATURES, from_address
+from sde_si.pointers import HYPER_TYPE, RNG_TYPE, SIGNATURES, as_generator, from_address, generator_addresses
 from sde_si.streams import parts
 
 if TYPE_CHECKING:
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 SEGMENT = 1024
-GENERATORS = 8  # handed to one call: fewer calls, fewer waits for the interpreter's lock
+SHARES = 4  # of the parts, for each thread
 _f8, _i8 = types.float64, types.int64
 _MATRIX, _STACK = _f8[:, ::1], _f8[:, :, ::1]
 # Spelt out here, because numba stamps a cached function with its own file only.
 _STEP = types.void(_MATRIX, _STACK, HYPER_TYPE, _i8[::1], _STACK, _MATRIX)
 _FILL = types.void(RNG_TYPE, _MATRIX)
 assert (SIGNATURES["step"], SIGNATURES["fill"]) == (_STEP, _FILL)
+_as_generator = as_generator
 _as_step, _as_fill = from_address(_STEP), from_address(_FILL)
 
 
@@ -58,12 +59,12 @@ def _products(x, y, table, out):
 
 @numba.njit(
     types.void(
-        types.UniTuple(RNG_TYPE, GENERATORS), _i8, _i8, _f8[:, ::1], _f8[:, :, ::1], _i8[:, ::1], _i8[:, ::1],
+        _i8[:, ::1], _i8, _i8, _f8[:, ::1], _f8[:, :, ::1], _i8[:, ::1], _i8[:, ::1],
         _f8[:, ::1],
     ),
     **OPTIONS,
 )  # fmt: skip
-def _draw(rngs, function, fine, x, xi, bounds, table, out):
+def _draw(generators, function, fine, x, xi, bounds, table, out):
     """Fill parts of the increments xi (draw, 1, d), and while they are in the cache take their products with x.
 
     `bounds` (part, 4): low and high weight, first and last segment (counted from the first of `table`).
@@ -71,13 +72,14 @@ def _draw(rngs, function, fine, x, xi, bounds, table, out):
     fill = _as_fill(function)
     for q in range(bounds.shape[0]):
         low, high = bounds[q, 0], bounds[q, 1]
+        rng = _as_generator(generators[q])
         for i in range(xi.shape[0]):
             target = xi[i, 0][low:high].reshape((1, high - low))
-            fill(rngs[q], target)
+            fill(rng, target)
             if fine > 1:
                 more = np.empty((1, high - low))
                 for _ in range(fine - 1):
-                    fill(rngs[q], more)
+                    fill(rng, more)
                     for j in range(more.shape[1]):
                         target[0, j] += more[0, j]
                 for j in range(more.shape[1]):
@@ -181,24 +183,32 @@ class WideWork:
         lows = [part.start for part in engine.parts]
         starts = np.searchsorted(self.table[:, 0], [*lows, arrays.dim])
         self.bounds = np.stack([lows, [*lows[1:], arrays.dim], starts[:-1], starts[1:]], axis=1).astype(np.int64)
-        self.shares = [share for share in np.array_split(np.arange(len(lows)), engine.threads) if share.size]
+        # More shares than threads, taken as they come: cores are seldom equally fast.
+        self.shares = np.array_split(np.arange(len(lows)), min(len(lows), SHARES * engine.threads))
+        self.helpers = min(engine.threads, len(self.shares)) - 1
         self.fused = loss.noise is None and scheme.elementwise
         self.norm = self._norm(block.x)
+        self.generators = np.stack([generator_addresses(rng) for rng in block.rngs])
 
     def _norm(self, x: Array) -> Array:
         return self._by_group(self._parallel(lambda _, rows, out: _products(x, x, rows, out), 1))[0]
 
     def _parallel(self, job: Callable[[Array, Array, Array], None], columns: int) -> Array:
-        """``job(parts, segments, out)`` on a share of the parts in every thread; returns (column, segment)."""
+        """``job(parts, segments, out)`` on every share of the parts, in all threads; returns (column, segment)."""
+        results: list[Array] = [np.empty(0)] * len(self.shares)
+        todo = iter(enumerate(self.shares))
 
-        def share(numbers: Array) -> Array:
-            rows = self.table[self.bounds[numbers[0], 2] : self.bounds[numbers[-1], 3]]
-            out = np.empty((columns, rows.shape[0]))
-            job(numbers, rows, out)
-            return out
+        def work() -> None:
+            for i, numbers in todo:
+                rows = self.table[self.bounds[numbers[0], 2] : self.bounds[numbers[-1], 3]]
+                results[i] = np.empty((columns, rows.shape[0]))
+                job(numbers, rows, results[i])
 
-        jobs = [self.pool.submit(share, numbers) for numbers in self.shares[1:]]
-        return np.concatenate([share(self.shares[0]), *(one.result() for one in jobs)], axis=1)
+        helpers = [self.pool.submit(work) for _ in range(self.helpers)]
+        work()
+        for helper in helpers:
+            helper.result()
+        return np.concatenate(results, axis=1)
 
     def _by_group(self, values: Array) -> Array:
         """Sums of (column, segment) over each group, and over all if there are several, shape (column, 1, group)."""
@@ -257,12 +267,9 @@ class WideWork:
         return self._by_group(self._parallel(job, 3))
 
     def _draw(self, numbers: Array, rows: Array, out: Array) -> None:
-        engine, rngs = self.block.engine, self.block.rngs
-        for chunk in np.array_split(numbers, -(-numbers.size // GENERATORS)):
-            bounds = self.bounds[chunk]
-            bounds[:, 2:] -= self.bounds[numbers[0], 2]
-            some = tuple(rngs[i] for i in chunk) + (rngs[chunk[-1]],) * (GENERATORS - chunk.size)
-            _draw(some, engine.functions[4], engine.fine, self.point, self.xi, bounds, rows, out)
+        engine, bounds = self.block.engine, self.bounds[numbers]
+        bounds[:, 2:] -= bounds[0, 2]
+        _draw(self.generators[numbers], engine.functions[4], engine.fine, self.point, self.xi, bounds, rows, out)
 
     def _whole(self, hyper: Any, drift: bool, scales: Array) -> Array:
         """The loss's own noise, or a step that needs all weights at once, in one thread."""

@@ -1,6 +1,6 @@
 """Equilibrium of SGD and SGDM on isotropic noise, over the whole range of tuning factor, momentum and N/B.
 
-``python -m validation.accuracy`` simulates 48 cases at dim 256, each until 1 - cos_epoch has a standard error of 0.06 %,
+``python -m validation.accuracy`` simulates 48 cases at dim 256, each until 1 - cos_epoch has standard error 0.06 %,
 and writes ``validation/records/accuracy.json`` and ``docs/accuracy.md``: measured against theory.md 9.2 with the
 finite-d correction 2.7, and beside it four formulas that are wrong, with the number of cases in which each is rejected
 by the same data.
@@ -40,7 +40,12 @@ def wrong_versines(hp: HyperParameters) -> dict[str, float]:
     c = [1.0, 1 - u / (1 - mu)]
     for _ in range(n - 1):
         c.append((1 + mu - u) * c[-1] - mu * c[-2])
-    return {"1-T": T, "exp(-T)": -math.expm1(-T), "one step by 1-mu": 1 - c[n], "n steps by 1+mu": -math.expm1(-n * u / (1 + mu))}
+    return {
+        "1-T": T,
+        "exp(-T)": -math.expm1(-T),
+        "one step by 1-mu": 1 - c[n],
+        "n steps by 1+mu": -math.expm1(-n * u / (1 + mu)),
+    }
 
 
 def measure(tuning_factor: float, momentum: float, ratio: int, seed: int = 0) -> dict[str, Any]:
@@ -83,31 +88,42 @@ def distinct(case: dict[str, Any], name: str) -> bool:
 
 def page(cases: list[dict[str, Any]], made: dict[str, Any]) -> str:
     """The table as a page of the documentation."""
-    head = ["T", "mu", "N/B", "1 - cos", "s.e. %", "9.2 + 2.7 %", *(f"{name} %" for name in WRONG), "norm % (2.7 %)", "step % (2.7 %)"]
+    head = ["T", "mu", "N/B", "1 - cos", "s.e. %", "9.2 + 2.7 %", *(f"{name} %" for name in WRONG)]
+    head += ["norm % (2.7 %)", "step % (2.7 %)"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---:|" * len(head)]
     for case in cases:
         wrong = [f"{case['wrong_error_percent'][n]:+.2f}{' x' if case['rejected'][n] else ''}" for n in WRONG]
-        parts = [f"{case[n]['error_percent']:+.3f} ({case[n]['correction_percent']:+.3f})" for n in ("weight_norm", "angle_step")]
-        row = [f"{case['tuning_factor']:g}", f"{case['momentum']:g}", f"{case['steps_per_epoch']}", f"{case['versine']:.6g}",
-               f"{case['stderr_percent']:.3f}", f"{case['error_percent']:+.3f}", *wrong, *parts]  # fmt: skip
+        parts = [
+            f"{case[n]['error_percent']:+.3f} ({case[n]['correction_percent']:+.3f})"
+            for n in ("weight_norm", "angle_step")
+        ]
+        formats = {"tuning_factor": "g", "momentum": "g", "steps_per_epoch": "d", "versine": ".6g",
+                   "stderr_percent": ".3f", "error_percent": "+.3f"}  # fmt: skip
+        row = [*(format(case[name], spec) for name, spec in formats.items()), *wrong, *parts]
         lines.append("| " + " | ".join(row) + " |")
     counts = {n: (sum(c["rejected"][n] for c in cases), sum(distinct(c, n) for c in cases)) for n in WRONG}
-    rejected = "; ".join(f"{n}: {a} of {len(cases)} (it differs by more than {600 * TARGET:.2g} % in {b})" for n, (a, b) in counts.items())
+    rejected = "; ".join(
+        f"{n}: {a} of {len(cases)} (it differs by more than {600 * TARGET:.2g} % in {b})"
+        for n, (a, b) in counts.items()
+    )
     agree = sum(case["agrees"] for case in cases)
     worst = {n: max(abs(case[n]["error_percent"]) for case in cases) for n in ("weight_norm", "angle_step")}
     return f"""# Accuracy of the equilibrium laws
 
-Made by `python -m validation.accuracy`: `isotropic`, dim {DIM}, method `sgd`, Gaussian noise with replacement, from 1eq.
-Each case has its own seed and runs until 1 - cos_epoch has a standard error of {100 * TARGET:g} %. Errors are measured over predicted minus one, in per cent;
-`x` marks a formula that the case rejects (more than five standard errors off); the law must be within five standard errors or 0.5 %.
+Made by `python -m validation.accuracy`: `isotropic`, dim {DIM}, method `sgd`, Gaussian noise, from 1eq.
+Each case has its own seed and runs until 1 - cos_epoch has a standard error of {100 * TARGET:g} %. Errors are measured
+over predicted minus one, in per cent; `x` marks a formula that the case rejects (more than five standard errors off);
+the law must be within five standard errors or 0.5 %.
 
 - theory.md 9.2 (c_n of n = N // B steps, with the finite-d correction 2.7) agrees in {agree} of {len(cases)} cases.
 - Rejected: {rejected}.
-- Weight norm within {worst["weight_norm"]:.3f} %, rms angle per step within {worst["angle_step"]:.3f} % of 9.2 with 2.7 (size of the correction in brackets).
+- Weight norm within {worst["weight_norm"]:.3f} %, rms angle per step within {worst["angle_step"]:.3f} % of 9.2 with
+  2.7 (size of the correction in brackets).
 
 {chr(10).join(lines)}
 
-Written {made["written"]} with sde_si {made["sde_si"]} (commit {made["commit"]}), numpy {made["numpy"]}, numba {made["numba"]}.
+Written {made["written"]} with sde_si {made["sde_si"]} (commit {made["commit"]}), numpy {made["numpy"]},
+numba {made["numba"]}.
 """
 
 

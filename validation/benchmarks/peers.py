@@ -92,7 +92,7 @@ def diffrax_euler(paths: int, dim: int, steps: int, kind: str) -> Runner:
 
 
 def torchsde_euler(paths: int, dim: int, steps: int, kind: str) -> Runner:
-    """torchsde Euler with its own Brownian interval.
+    """Torchsde Euler with its own Brownian interval.
 
     Its diffusion must be a matrix for noise that mixes coordinates, so the ambient noise is left unprojected
     (diagonal): less work than the others do.
