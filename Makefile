@@ -28,7 +28,7 @@ bench: $(BENCH)
 	$(VENV)/bin/python -m validation.benchmarks simulate
 
 docs: $(DOCS)
-	$(VENV)/bin/mkdocs build --strict --config-file docs/mkdocs.yml --site-dir ../build/site
+	$(VENV)/bin/sphinx-build --fail-on-warning -q docs build/docs
 
 $(CORE): pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sde_si.errors import DiskProblem as DiskProblem
     from sde_si.hyperparameters import HyperParameters as HyperParameters
     from sde_si.jit import jitted as jitted
+    from sde_si.jit import per_path as per_path
     from sde_si.losses import LOSSES as LOSSES
     from sde_si.losses import Loss as Loss
     from sde_si.losses import Parameter as Parameter
@@ -34,6 +35,7 @@ _PUBLIC = {
     "Problem": "sde_si.problem",
     "SCHEDULES": "sde_si.schedules",
     "jitted": "sde_si.jit",
+    "per_path": "sde_si.jit",
     "load": "sde_si.record",
     "simulate": "sde_si.simulate",
 }

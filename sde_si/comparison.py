@@ -33,8 +33,8 @@ class Row:
         A name of the vocabulary; angles are in radians, times in epochs.
     measured, stderr, predicted, paper : float or None
         None where there is nothing to say.
-    source, assumes, note : str
-        Of the prediction.
+    source, assumes, note, shift
+        Of the prediction (`sde_si.theory.Prediction`).
     bias, bias_stderr : float or None
         Step-size bias: this substep minus half of it, under the same noise where the method allows.
     """
@@ -47,6 +47,7 @@ class Row:
     source: str = ""
     assumes: str = ""
     note: str = ""
+    shift: float | None = None
     bias: float | None = None
     bias_stderr: float | None = None
 
@@ -62,6 +63,7 @@ class Row:
             prediction.source,
             prediction.assumes,
             prediction.note,
+            prediction.shift,
             **more,
         )
 
@@ -75,7 +77,7 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, None for nan."""
-        fields = ("measured", "stderr", "predicted", "paper", "source", "assumes", "note")
+        fields = ("measured", "stderr", "predicted", "paper", "source", "assumes", "note", "shift")
         out = {name: getattr(self, name) for name in fields}
         return out if self.bias is None else out | {"bias": self.bias, "bias_stderr": self.bias_stderr}
 

@@ -110,7 +110,7 @@ def configuration(record: xr.Dataset) -> dict[str, Any]:
     return json.loads(record.attrs["configuration"])
 
 
-def save(record: xr.Dataset, path: Path) -> None:
+def save(record: xr.Dataset, path: Path | str) -> None:
     """Write the record as one file, whole or not at all.
 
     Raises
@@ -118,7 +118,7 @@ def save(record: xr.Dataset, path: Path) -> None:
     DiskProblem
         If the folder or the disk refuses; nothing is left behind.
     """
-    write_bytes(bytes(record.to_netcdf(engine="scipy", format="NETCDF3_64BIT")), path)  # pyright: ignore[reportArgumentType]
+    write_bytes(bytes(record.to_netcdf(engine="scipy", format="NETCDF3_64BIT")), Path(path))  # pyright: ignore[reportArgumentType]
 
 
 def write_bytes(content: bytes, path: Path) -> None:

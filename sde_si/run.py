@@ -103,10 +103,11 @@ class Run:
         }
 
     def sources(self) -> dict[str, str]:
-        """SHA-256 of the source text of each function that the numbers rest on."""
+        """SHA-256 of the source text of each function that the numbers rest on; a user's own with its whole file."""
         loss, law = self.problem.loss, self.law
         functions = {
             "step": self.scheme.step,
+            "where": self.scheme.where,
             "coefficients": self.scheme.coefficients,
             "gradient": loss.gradient,
             "minibatch": loss.minibatch,
@@ -115,7 +116,7 @@ class Run:
             "fill": law and law.fill,
             "shape": law and law.shape,
         }
-        return {k: sha256(inspect.getsource(python_function(f)).encode()) for k, f in functions.items() if f}
+        return {k: sha256(_source(python_function(f)).encode()) for k, f in functions.items() if f}
 
     def digest(self, **changes: Any) -> str:
         """Hex digest of configuration, sources and format; `changes` replace entries of the configuration."""
@@ -126,6 +127,15 @@ class Run:
 def sha256(content: bytes) -> str:
     """Hex digest."""
     return hashlib.sha256(content).hexdigest()
+
+
+def _source(function: Any) -> str:
+    """Text of a function; of its whole file if it is a user's own, since it may call others there."""
+    function = inspect.unwrap(function)
+    file = inspect.getsourcefile(function)
+    if file and Path(file).is_file() and not Path(file).is_relative_to(Path(__file__).parent):
+        return Path(file).read_text()
+    return inspect.getsource(function)
 
 
 def _plain(value: Any) -> Any:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 SEGMENT = 1024
-SHARES = 4  # of the parts, for each thread
+SHARES = 8  # of the parts, for each thread
 _f8, _i8 = types.float64, types.int64
 _MATRIX, _STACK = _f8[:, ::1], _f8[:, :, ::1]
 # Spelt out here, because numba stamps a cached function with its own file only.

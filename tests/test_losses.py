@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sde_si import LOSSES, Loss, Problem, jitted
+from sde_si import LOSSES, HyperParameters, Loss, Problem, jitted, per_path, simulate
 from sde_si.errors import BadInput
+from sde_si.resolve import resolve
 from sde_si.testing import check_loss, evaluate, noise_factor
 from sde_si.testing.strategies import problems, weights
 
@@ -138,3 +141,41 @@ def test_pca_full_gradient_finds_the_principal_component():
         x /= np.linalg.norm(x)
     top = np.linalg.eigh(rows.T @ rows)[1][:, -1]
     assert abs(x[0] @ top) == pytest.approx(1, abs=1e-9)
+
+
+def _one_path(x, params, out):
+    """vmf of one path, in plain Python."""
+    norm = along = 0.0
+    for j in range(x.size):
+        norm += x[j] * x[j]
+        along += x[j] * params[1][0, j]
+    for j in range(x.size):
+        out[j] = along / norm**1.5 * x[j] - params[1][0, j] / norm**0.5
+    return -along / norm**0.5
+
+
+def test_a_loss_written_for_one_path():
+    vmf = LOSSES["vmf"]
+    lifted = dataclasses.replace(vmf, gradient=per_path(_one_path))
+    hp = HyperParameters(N=40, B=4, epochs=2)
+    assert Problem(lifted, dim=5).loss.gradient is not vmf.gradient
+    check_loss(Problem(lifted, dim=5), np.random.default_rng(1).standard_normal((3, 5)), 2.5)
+    a, b = (simulate(Problem(loss, dim=5), hp, paths=3) for loss in (lifted, vmf))
+    np.testing.assert_allclose(a["cos_epoch"].values, b["cos_epoch"].values, rtol=1e-12)
+    with pytest.raises(TypeError, match=r"3 \(gradient\), 4 \(minibatch\) or 6 \(noise\)"):
+        per_path(print)
+
+
+def test_a_changed_helper_in_a_users_file_changes_the_digest(tmp_path):
+    """The function's own text is the same; what it calls is not."""
+    text = (
+        "from sde_si import Loss, jitted\nimport numpy as np\n\n@jitted\ndef helper(x):\n    return FACTOR * x\n\n"
+        "@jitted\ndef gradient(x, params, out, value):\n    for p in range(x.shape[0]):\n"
+        "        value[p] = helper(0.0)\n        out[p] = 0.0\n\nMINE = Loss(name='mine', gradient=gradient)\n"
+    )
+    digests = set()
+    for name, factor in (("a.py", "1.0"), ("b.py", "2.0"), ("c.py", "1.0")):
+        (tmp_path / name).write_text(text.replace("FACTOR", factor))
+        problem = Problem(f"{tmp_path / name}:MINE", dim=4)
+        digests.add(resolve(problem, HyperParameters(N=40, B=4, epochs=1)).digest())
+    assert len(digests) == 2

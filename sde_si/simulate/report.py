@@ -137,6 +137,9 @@ def lines(name: str, record: xr.Dataset, how: str = "") -> list[str]:
             by_note.setdefault(row.note, []).append(quantity)
     for (source, assumes), quantities in by_source.items():
         out.append(f"{name}: exact {', '.join(quantities)}: {source}, assuming {assumes}")
+    shifts = [f"{quantity} {100 * row.shift:+.1g} %" for quantity, row in known.items() if row.shift]
+    if shifts:
+        out.append(f"{name}: of this, finite dimension (2.7): {', '.join(shifts)}")
     out += [f"{name}: {', '.join(quantities)}: {note}" for note, quantities in by_note.items() if note]
     return out + [f"{name}: {note}" for note in notes(record)]
 

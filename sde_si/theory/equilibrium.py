@@ -29,6 +29,8 @@ class Prediction:
         The papers' first-order formula.
     source, assumes, note : str
         Where it comes from; what it takes for granted; what else to know.
+    shift : float or None
+        Relative size of the finite-d correction in `value` (theory.md 2.7).
     """
 
     value: float | None = None
@@ -36,6 +38,7 @@ class Prediction:
     source: str = ""
     assumes: str = ""
     note: str = ""
+    shift: float | None = None
 
 
 def paper_values(run: Run) -> dict[str, float | None]:
@@ -140,7 +143,6 @@ def _noise_only(run: Run) -> dict[str, dict[str, Any]]:
         "isotropic noise with replacement, no mean gradient, first order in 1/d",
         "",
     )
-    d = run.arrays.dim
     shifts = {
         "weight_norm": finite.variance / 4,
         "effective_lr": -finite.variance / 2,
@@ -149,7 +151,7 @@ def _noise_only(run: Run) -> dict[str, dict[str, Any]]:
         "angle_epoch": (infinite - finite.cos) / (1 - infinite) / 2,
     }
     for name, shift in shifts.items():
-        rows[name]["note"] = f"finite d = {d} shifts it by {100 * shift:+.1g} %"
+        rows[name]["shift"] = shift
     if run.method.sde:
         limit = Closure(run, limit=True)
         values = {
@@ -157,9 +159,9 @@ def _noise_only(run: Run) -> dict[str, dict[str, Any]]:
             "cos_epoch": float(sde_lag_cosine(n, u, mu)),
         }
         for name, value in values.items() if not closure.limit else ():
-            rows[name]["note"] += f"; SDE limit {value:.6g}"
+            rows[name]["note"] = f"SDE limit {value:.6g}"
     if closure.limit or run.method.sde:
-        rows["angle_step"]["note"] += "; differs from the optimizer's by theory (9.7)"
+        rows["angle_step"]["note"] = "differs from the optimizer's by theory (9.7)"
     return rows
 
 
