@@ -28,7 +28,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 0
     asked = not words or words[0] in ("-h", "--help")
     text = "usage: sde-si COMMAND [options]\n\n" + "\n".join(f"  {k:10} {v[1]}" for k, v in COMMANDS.items())
-    text += "\n\nsde-si COMMAND --help tells the options; python -m sde_si.COMMAND is the same."
+    text += "\n\nsde-si COMMAND --help tells the options."
     if not asked:
         text = f"error: expected a command ({', '.join(COMMANDS)}), got {words[0]!r}\n" + text
     print(text, file=sys.stdout if asked else sys.stderr)

@@ -13,7 +13,6 @@ from sde_si import kernel as loop
 from sde_si.block import Block
 from sde_si.machine import usable_cores
 from sde_si.methods.base import HYPER
-from sde_si.noises import shape_sum_zero
 from sde_si.pointers import SIGNATURES, address
 from sde_si.run import Run
 from sde_si.streams import block_size, parts
@@ -46,9 +45,7 @@ class Engine:
         self.cancelled = threading.Event()
         self.arrays = run.arrays
         loss, law = run.problem.loss, run.law
-        self.fill, self.shape = (law.fill, law.shape) if law else (None, None)
-        if run.reshuffled and not loss.finite_sum:
-            self.shape = shape_sum_zero
+        self.fill, self.shape = law.fill if law else None, run.shape
         entry = {
             "step": run.scheme.step,
             "gradient": loss.gradient,

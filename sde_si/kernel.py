@@ -1,4 +1,4 @@
-"""The only time loop.
+"""The time loop; `sde_si.wide` is its counterpart for paths too long for one thread.
 
 Losses, noises and methods reach it as addresses of compiled functions (`sde_si.pointers`), so that it is compiled
 once in its life, whatever the loss. Every function gets a block of paths ``x[path, d]``, never one path.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import math
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,11 @@ class Problem:
         """
         key = (N, seed)
         if key not in self._arrays:
-            self._arrays = {key: self.loss.arrays(self.parameters, self.dim, N, generator(seed, DATA))}
+            arrays = self.loss.arrays(self.parameters, self.dim, N, generator(seed, DATA))
+            if self.loss.noise is not None:
+                # Whatever the parameters are called: noise of the loss's own has no known constant trace.
+                arrays = dataclasses.replace(arrays, noise_variance=math.nan)
+            self._arrays = {key: arrays}
         return self._arrays[key]
 
     def default_N(self) -> int | None:

@@ -31,8 +31,7 @@ def find_method(name: str | Method) -> Method:
 
 def default_methods(problem: Problem) -> tuple[str, ...]:
     """The discrete optimizer, and the best integrator of the SDE for this loss."""
-    constant = "noise_scale" in problem.parameters
-    return ("sgd", "splitting" if constant else "em")
+    return ("sgd", "em" if problem.loss.noise is not None or problem.loss.finite_sum else "splitting")
 
 
 def resolve(
@@ -132,7 +131,8 @@ def resolve(
 
 
 def _substeps(method: Method, finite_sum: bool, substeps: int | None) -> int:
-    if substeps is None or not method.sde:
+    require(substeps is None or method.sde, "substeps", "a method of the SDE", method.name, "em")
+    if substeps is None:
         return min(method.substeps, 4) if finite_sum else method.substeps
     check_count("substeps", substeps, advice=str(method.substeps))
     return substeps
@@ -155,6 +155,7 @@ def _noise(problem: Problem, method: Method, noise: str | None, sampling: str) -
         require(loss.finite_sum or noise in (None, "gaussian"), "noise", "gaussian noise for reshuffling", noise)
     if loss.finite_sum:
         if not method.sde or method.name == "svag":
+            require(noise is None, "noise", f"true minibatches for {method.name} on {loss.name}", noise, "no --noise")
             return "minibatch", sampling
         chosen = noise or "difference"
         require(
@@ -167,7 +168,7 @@ def _noise(problem: Problem, method: Method, noise: str | None, sampling: str) -
         return chosen, "replacement"
     require(noise != "difference", "noise", "a finite sum (pca, regression) for difference", loss.name, "gaussian")
     require(
-        noise != "fixed-length" or "noise_scale" in problem.parameters,
+        noise != "fixed-length" or loss.noise is None,
         "noise",
         "isotropic tangential noise for fixed-length",
         loss.name,

@@ -17,7 +17,7 @@ from sde_si.hyperparameters import HyperParameters
 from sde_si.jit import python_function
 from sde_si.losses import Arrays
 from sde_si.methods import Method, Scheme
-from sde_si.noises import NOISES, Noise
+from sde_si.noises import NOISES, Noise, shape_sum_zero
 from sde_si.problem import Problem
 from sde_si.schedules import Timetable
 
@@ -102,8 +102,15 @@ class Run:
             "noise_from": self.noise_from,
         }
 
+    @property
+    def shape(self) -> Any:
+        """What shapes the increments in the light of the weights, or None (`sde_si.noises`)."""
+        if self.reshuffled and not self.problem.loss.finite_sum:
+            return shape_sum_zero
+        return self.law.shape if self.law else None
+
     def sources(self) -> dict[str, str]:
-        """SHA-256 of the source text of each function that the numbers rest on; a user's own with its whole file."""
+        """SHA-256 of the files that hold the functions that the numbers rest on (they may call others there)."""
         loss, law = self.problem.loss, self.law
         functions = {
             "step": self.scheme.step,
@@ -114,9 +121,10 @@ class Run:
             "noise": loss.noise,
             "arrays": loss.arrays,
             "fill": law and law.fill,
-            "shape": law and law.shape,
+            "shape": self.shape,
         }
-        return {k: sha256(_source(python_function(f)).encode()) for k, f in functions.items() if f}
+        files = {name: _file(python_function(function)) for name, function in functions.items() if function}
+        return files | {name: _text(Path(__file__).with_name(f"{name}.py")) for name in _LOOP}
 
     def digest(self, **changes: Any) -> str:
         """Hex digest of configuration, sources and format; `changes` replace entries of the configuration."""
@@ -129,13 +137,20 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _source(function: Any) -> str:
-    """Text of a function; of its whole file if it is a user's own, since it may call others there."""
+_LOOP = ("block", "engine", "kernel", "streams", "wide")
+
+
+@functools.lru_cache(maxsize=256)
+def _text(path: Path) -> str:
+    return sha256(path.read_bytes())
+
+
+def _file(function: Any) -> str:
+    """Hash of the file in which a function stands; of its own text if it was typed into an interpreter."""
     function = inspect.unwrap(function)
+    function = getattr(function, "func", function)  # functools.partial
     file = inspect.getsourcefile(function)
-    if file and Path(file).is_file() and not Path(file).is_relative_to(Path(__file__).parent):
-        return Path(file).read_text()
-    return inspect.getsource(function)
+    return _text(Path(file)) if file and Path(file).is_file() else sha256(inspect.getsource(function).encode())
 
 
 def _plain(value: Any) -> Any:

@@ -126,7 +126,7 @@ def _advance(x, point, state, xi, g, hyper, table, scales, functions, drift, out
                 memory[k, 0, j] = kept[j]
         for i in range(draws):
             a, b, increments = scales[i, 0, group], scales[i, 1, group], xi[i, 0][low:high]
-            if drift and i == 0:
+            if drift:
                 mean = g[i, 0][low:high]
                 for j in range(n):
                     gradient[i, 0, j] = mean[j] + a * increments[j] - b * taken[j]
@@ -166,7 +166,7 @@ def _compare(a, b, table, out):
 
 
 class WideWork:
-    """Work space for one path and its advance; the interface of `sde_si.engine.Work`."""
+    """Work space for one path and its advance; the interface of `sde_si.block.Work`."""
 
     def __init__(self, block: Block, pool: ThreadPoolExecutor) -> None:
         engine, arrays = block.engine, block.engine.arrays
@@ -255,7 +255,9 @@ class WideWork:
                 _products(point, xi, self.table, out[None])
         drift = loss.gradient is not None
         if loss.gradient is not None:
-            loss.gradient(point, arrays.params, self.g[0], np.empty(1))
+            loss.gradient(point, arrays.params, self.g[-1], np.empty(1))
+            for i, drifts in enumerate(engine.run.scheme.draws):
+                self.g[i] = self.g[-1] if drifts else 0.0
         along = self._by_group(products)[:, 0, : arrays.groups]
         scales = _scales(hyper, along, norm[0, : arrays.groups])
         if not self.fused:
@@ -277,7 +279,7 @@ class WideWork:
         arrays, own = engine.arrays, engine.run.problem.loss.noise
         for i in range(draws):
             target = self.g[i]
-            if not (drift and i == 0):
+            if not drift:
                 target[:] = 0.0
             if own is None:
                 a, b = scales[i]

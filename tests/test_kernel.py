@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from sde_si import LOSSES, METHODS, NOISES, BadInput, HyperParameters, Problem
+from sde_si import LOSSES, METHODS, NOISES, BadInput, HyperParameters, Problem, streams
 from sde_si.engine import Engine
 from sde_si.resolve import resolve
 from sde_si.simulate import simulate
@@ -235,3 +235,17 @@ def test_unwatched_paths_are_the_same_paths():
     blocks = engine.blocks()
     engine.advance(blocks, 4)
     assert np.array_equal(watched, blocks[0].x)
+
+
+@pytest.mark.parametrize(
+    ("name", "momentum"), [(n, m) for n, method in METHODS.items() for m in (0.0, 0.9) if method.scheme(m > 0)]
+)
+def test_a_long_path_has_the_drift_of_a_short_one(name, momentum, monkeypatch):
+    """Without noise, both time loops: every draw that contains the mean gradient has it (svag has two)."""
+    hp = HyperParameters(N=40, B=4, lr=0.3, wd=0.05, momentum=momentum, epochs=3)
+    problem = Problem("vmf", dim=24, noise_scale=0.0)
+    short = simulate(problem, hp, method=name, paths=1, init_norm=1.0)
+    monkeypatch.setattr(streams, "PART", 8)
+    long = simulate(problem, hp, method=name, paths=1, init_norm=1.0)
+    for variable in ("angle_epoch", "weight_norm", "angle_step"):
+        np.testing.assert_allclose(long[variable].values, short[variable].values, rtol=1e-9)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sde_si import LOSSES, HyperParameters, Loss, Problem, jitted, per_path, simulate
+from sde_si import LOSSES, HyperParameters, Loss, Parameter, Problem, jitted, per_path, simulate, theory
 from sde_si.errors import BadInput
 from sde_si.resolve import resolve
 from sde_si.testing import check_loss, evaluate, noise_factor
@@ -179,3 +179,28 @@ def test_a_changed_helper_in_a_users_file_changes_the_digest(tmp_path):
         problem = Problem(f"{tmp_path / name}:MINE", dim=4)
         digests.add(resolve(problem, HyperParameters(N=40, B=4, epochs=1)).digest())
     assert len(digests) == 2
+
+
+def test_a_parameter_may_not_take_the_name_of_a_setting():
+    with pytest.raises(BadInput, match="names of their own"):
+        Loss(name="mine", gradient=_not_invariant, parameters={"noise_from": Parameter(1.0, "lost in the digest")})
+
+
+def test_noise_of_a_losss_own_is_never_taken_for_isotropic():
+    """Its trace is unknown: no splitting, no fixed length, no formula for its norm."""
+    mine = Loss(name="mine", gradient=_not_invariant, noise=_radial_noise)
+    hp = HyperParameters(N=40, B=4, epochs=2)
+    for options in ({"method": "splitting"}, {"noise": "fixed-length"}):
+        with pytest.raises(BadInput):
+            resolve(Problem(mine, dim=4), hp, **options)
+    run = resolve(Problem(mine, dim=4), hp)
+    assert theory.equilibrium(run)["weight_norm"].value is None
+    assert theory.equilibrium(run)["weight_norm"].paper is None
+
+
+def test_nothing_asked_for_is_dropped_in_silence():
+    hp = HyperParameters(N=40, B=4, epochs=2)
+    with pytest.raises(BadInput, match="substeps"):
+        resolve(Problem("isotropic"), hp, method="sgd", substeps=4)
+    with pytest.raises(BadInput, match="minibatches"):
+        resolve(Problem("pca", dim=4), hp, method="sgd", noise="gaussian")

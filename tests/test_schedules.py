@@ -7,8 +7,9 @@ import warnings
 import numpy as np
 import pytest
 
-from sde_si import SCHEDULES, BadInput, HyperParameters
-from sde_si.schedules import Timetable
+from sde_si import SCHEDULES, BadInput, HyperParameters, Problem, theory
+from sde_si.resolve import resolve
+from sde_si.schedules import Timetable, functions, timetable
 
 torch = pytest.importorskip("torch")
 EPOCHS, STEPS = 12, 20
@@ -147,3 +148,20 @@ def test_a_schedule_must_not_drive_lr_wd_to_one():
 
 def test_every_schedule_is_documented():
     assert all(function.__doc__ for function in SCHEDULES.values())
+
+
+def test_a_batch_schedule_is_one_function_wherever_it_stands(monkeypatch):
+    def halved(clock):
+        return functions.Change(batch=0.5 * np.ones_like(clock.time))
+
+    monkeypatch.setitem(SCHEDULES, "halved", halved)
+    monkeypatch.setattr(timetable, "GROWING", {halved})
+    table = Timetable(HyperParameters(N=100, B=10, epochs=2, schedule="cosine+halved"))
+    assert table.batch.tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "sgdr:3", "1cycle"])
+def test_a_schedule_that_never_settles_has_no_equilibrium(schedule):
+    run = resolve(Problem("isotropic"), HyperParameters(N=1000, B=10, epochs=12, schedule=schedule))
+    assert all(row.value is None and "never settles" in row.note for row in theory.equilibrium(run).values())
+    assert np.isfinite(theory.predict(run)["weight_norm_predicted"].values).all()

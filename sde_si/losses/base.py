@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from sde_si.errors import BadInput, require
-from sde_si.hyperparameters import check_count, check_number
+from sde_si.hyperparameters import HyperParameters, check_count, check_number
 from sde_si.jit import Jitted
 
 Array = np.ndarray
 DEFAULT_DIM = 256
+# What a run is made of: a loss's parameter of such a name would be lost in its configuration.
+RUN_KEYS = {field.name for field in dataclasses.fields(HyperParameters)} | {
+    "loss", "dim", "method", "substeps", "noise", "sampling", "paths", "seed", "init_norm", "lags", "noise_from",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,10 @@ class Loss:
     parameters: Mapping[str, Parameter] = field(default_factory=lambda: {"noise_scale": NOISE_SCALE})
     arrays: Callable[..., Arrays] = simple_arrays
     flat: bool = False
+
+    def __post_init__(self) -> None:
+        taken = RUN_KEYS & set(self.parameters)
+        require(not taken, "loss", "parameters with names of their own", f"{', '.join(sorted(taken))} in {self.name}")
 
     @property
     def finite_sum(self) -> bool:

@@ -81,6 +81,8 @@ class Method:
         Weight decay outside the momentum: the tuning factor has no 1/(1 - momentum).
     constant_trace : bool
         Whether it needs noise whose trace is the same everywhere.
+    prediction : str
+        Where its exact law without a mean gradient stands.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Method:
     weak_order: int = 0
     decoupled: bool = False
     constant_trace: bool = False
+    prediction: str = "its linear theory (Scheme.linear)"
 
     def scheme(self, momentum: bool) -> Scheme | None:
         """The scheme with or without momentum."""

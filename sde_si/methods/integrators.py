@@ -141,6 +141,7 @@ INTEGRATORS = (
         name="em",
         summary="Euler-Maruyama of the SDE; with momentum the velocity first, then the weights",
         source="Yun et al. eqs. 12, 15; with momentum 19-22; theory.md 3.1, 9.9",
+        prediction="theory.md 3.5, 3.6, 9.2, 2.7 at its substep",
         sde=True,
         plain=Scheme(step=euler_step, coefficients=_euler_coefficients, linear=euler_linear),
         heavy=Scheme(step=velocity_step, slots=1, coefficients=velocity_coefficients, linear=velocity_linear),

@@ -53,11 +53,15 @@ class Change:
 
 
 SCHEDULES: dict[str, Callable[..., Change]] = {}
+# Those that change the batch size. It decides how many steps an epoch has, so they see epochs in the place of steps.
+GROWING: set[Callable[..., Change]] = set()
 
 
-def _schedule(name: str) -> Callable[[Callable[..., Change]], Callable[..., Change]]:
+def _schedule(name: str, *, batch: bool = False) -> Callable[[Callable[..., Change]], Callable[..., Change]]:
     def register(function: Callable[..., Change]) -> Callable[..., Change]:
         SCHEDULES[name] = function
+        if batch:
+            GROWING.add(function)
         return function
 
     return register
@@ -176,7 +180,7 @@ def trapezoid(clock: Clock, warm: float = 0.1, decay: float = 0.2, final: float 
     return Change(lr=up * down)
 
 
-@_schedule("batch-growth")
+@_schedule("batch-growth", batch=True)
 def batch_growth(clock: Clock, every: float, factor: float = 2) -> Change:
     """Batch size times `factor` every `every` epochs, at most N (Smith et al. 2018)."""
     return Change(batch=factor ** (clock.epoch // int(every)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from sde_si.errors import BadInput, require
 from sde_si.hyperparameters import HyperParameters
-from sde_si.schedules.functions import SCHEDULES, Change, Clock, batch_growth
+from sde_si.schedules.functions import GROWING, SCHEDULES, Change, Clock
 
 Array = np.ndarray
 
@@ -113,9 +113,9 @@ class Timetable:
         # The batch size decides how many steps an epoch has, so it can depend on the epoch alone.
         per_epoch = Clock(epochs, epochs, epochs.astype(float), hp.epochs, hp.epochs, hp.momentum)
         batch = hp.B * np.ones(hp.epochs)
-        if any(function is batch_growth for function, _, _ in self._parts):
-            for change in self._changes(per_epoch):
-                batch = batch * change.batch
+        for function, args, kwargs in self._parts:
+            if function in GROWING:
+                batch = batch * function(per_epoch, *args, **kwargs).batch
         self.batch = np.minimum(np.round(batch), hp.N).astype(np.int64)
         self.steps = hp.N // self.batch
         self.start = np.concatenate([[0], np.cumsum(self.steps)])

@@ -93,7 +93,8 @@ def resolve_all(options: Any) -> list[Run]:
             paths=options.paths,
             seed=options.seed,
             substeps=options.substeps if method.sde else None,
-            noise=options.noise,
+            # On a finite sum the optimizers draw true minibatches; the flag is for the SDE beside them.
+            noise=options.noise if method.sde or not (problem.loss.finite_sum and some_sde) else None,
             sampling="replacement" if method.sde and some_discrete else options.sampling,
             init_norm=1.0,
             lags=options.lags or (),

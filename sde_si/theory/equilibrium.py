@@ -67,6 +67,8 @@ def equilibrium(run: Run) -> dict[str, Prediction]:
     dict of Prediction
         Keys as in `QUANTITIES`; lengths in the loss's unit, angles in radians, time in epochs.
     """
+    if run.timetable.last_change >= run.hyperparameters.epochs and run.hyperparameters.schedule != "constant":
+        return dict.fromkeys(QUANTITIES, Prediction(note="the schedule never settles: no equilibrium"))
     exact = _exact(run)
     return {
         name: Prediction(**{"paper": value, **exact.get(name, {"note": "no closed form"})})
@@ -132,7 +134,7 @@ def _noise_only(run: Run) -> dict[str, dict[str, Any]]:
         step, infinite_step = _finite_dimension(run, 1, substeps).cos, _lag_cosines(run, substeps, 1)
         versine, cos = versine + infinite_step - step, cos + finite.cos - infinite
     else:
-        substeps, source = run.substeps, _SOURCES[run.method.name]
+        substeps, source = run.substeps, run.method.prediction
         finite = _finite_dimension(run, n, substeps)
         versine, cos = 1 - _finite_dimension(run, 1, substeps).cos, finite.cos
         infinite, infinite_step = _lag_cosines(run, substeps, n), _lag_cosines(run, substeps, 1)
@@ -163,15 +165,6 @@ def _noise_only(run: Run) -> dict[str, dict[str, Any]]:
     if closure.limit or run.method.sde:
         rows["angle_step"]["note"] = "differs from the optimizer's by theory (9.7)"
     return rows
-
-
-_SOURCES = {
-    "sgd": "theory.md 9.2, 2.7",
-    "sgd-torch": "theory.md 9.2, 2.7",
-    "sgdw": "theory.md 9.5, 2.7",
-    "em": "theory.md 3.5, 3.6, 9.2, 2.7 at its substep",
-    "svag": "theory.md 4.3, 3.5, 2.7",
-}
 
 
 def _lag_cosines(run: Run, substeps: int, steps: int) -> float:
