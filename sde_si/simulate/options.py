@@ -50,7 +50,7 @@ RUN_FLAGS: dict[str, tuple[Any, Any]] = {
     "method": flag(comma(str, "NAME,..."), None,
                    f"any of {', '.join(METHODS)} [default sgd, and splitting or em for the SDE]"),
     "paths": flag(INT, 64, "independent trajectories"),
-    "substeps": flag(INT, None, "substeps per step of an SDE method [default em 8 (finite sum 4), splitting 4, svag 4]"),
+    "substeps": flag(INT, None, "substeps a step of an SDE method [default em 8 (finite sum 4), splitting 4, svag 4]"),
     "noise": flag(TEXT, None, f"{', '.join(NOISES)} [default gaussian; difference for the SDE of a finite sum]"),
     "sampling": flag(TEXT, "replacement", f"{' or '.join(SAMPLINGS)}"),
     "init_norm": flag(TEXT, "1eq", "length at the start; 0.3eq: times the first method's equilibrium length"),
