@@ -1,0 +1,63 @@
+"""What claims on simulations share: systems in one line, and equilibrium values of records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sde_si import estimators
+from sde_si.hyperparameters import HyperParameters
+from sde_si.problem import Problem
+from sde_si.resolve import resolve
+from sde_si.run import Run
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Records, Runs = Mapping[str, "xr.Dataset"], Mapping[str, Run]
+MONTE_CARLO = "Monte Carlo, 3 s.e."
+FINITE_D = "finite d, higher orders"
+STEP_SIZE = "step size"
+
+
+def run(
+    loss: str = "isotropic", *, N: int = 5000, B: int = 100, lr: float = 0.1, wd: float = 5e-3, momentum: float = 0.0,
+    epochs: int = 40, schedule: str = "constant", dim: int | None = 256, paths: int = 64, seed: int = 0,
+    scale: float = 1.0, method: str = "sgd", parameters: Mapping[str, Any] | None = None, **options: Any,
+) -> Run:  # fmt: skip
+    """A run of a claim; `scale` multiplies the paths."""
+    hp = HyperParameters(N=N, B=B, lr=lr, wd=wd, momentum=momentum, epochs=epochs, schedule=schedule)
+    problem = Problem(loss, dim=dim, **(parameters or {}))
+    return resolve(problem, hp, method=method, paths=max(2, round(paths * scale)), seed=seed, **options)
+
+
+def describe(one: Run) -> str:
+    """The system in words."""
+    hp = one.hyperparameters
+    return (
+        f"{one.problem.loss.name}, dim {one.arrays.dim}, {one.method.name}: n={hp.steps_per_epoch} "
+        f"lr={hp.lr:g} wd={hp.wd:g} mu={hp.momentum:g}"
+    )
+
+
+def window(record: xr.Dataset) -> estimators.Window:
+    """The equilibrated epochs."""
+    return estimators.equilibrated(record, float(record.attrs["expected_displacement_ratio"]))
+
+
+def at_equilibrium(record: xr.Dataset, quantity: str) -> dict[str, float]:
+    """Measured value and its standard error, as `Measurement` takes them."""
+    found = estimators.equilibrium(record, window(record), quantity)
+    return {"measured": found.value, "stderr": found.stderr}
+
+
+def versine(record: xr.Dataset) -> dict[str, float]:
+    """1 - cos_epoch at equilibrium: near 1 a cosine hides errors."""
+    return at_equilibrium(record, "versine_epoch")
+
+
+def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> dict[str, float]:
+    """Value after (or in) one epoch and its standard error."""
+    found = estimators.epoch_estimate(record, quantity, epoch)
+    return {"measured": found.value, "stderr": found.stderr if math.isfinite(found.stderr) else 0.0}

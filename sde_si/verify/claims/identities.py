@@ -1,0 +1,206 @@
+"""Exact identities of any scale-invariant loss, checked on noisy trajectories in plain NumPy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from sde_si.problem import Problem
+from sde_si.verify.claim import EXACT, Claim, Measurement
+
+Array = np.ndarray
+ROUNDING = {"rounding": 1e-9}
+SYSTEMS = {"vmf, dim 8": Problem("vmf", dim=8), "pca, dim 6": Problem("pca", dim=6)}
+
+
+def _gradient(problem: Problem, x: Array, xi: Array | float = 0.0) -> Array:
+    """Stochastic gradient at ``x[d]``: the mean gradient and tangential noise of length about |xi|/|x|."""
+    arrays = problem.arrays(50, 0)
+    out, value = np.zeros((1, x.size)), np.zeros(1)
+    assert problem.loss.gradient is not None
+    problem.loss.gradient(x[None].copy(), arrays.params, out, value)
+    noise = xi - x * np.dot(xi, x) / np.dot(x, x) if isinstance(xi, np.ndarray) else 0.0
+    return out[0] + noise / np.linalg.norm(x)
+
+
+def _walk(
+    problem: Problem, x: Array, xi: Array, lr: Array, wd: float, momentum: float | Array = 0.0, v: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """SGDM in displacement form (Yun et al. eq. 3): weights (steps + 1, d), gradients (steps, d), last velocity."""
+    path, gradients = [x], []
+    v = np.zeros_like(x) if v is None else v
+    for k in range(len(xi)):
+        g = _gradient(problem, x, xi[k])
+        mu = momentum if isinstance(momentum, float) else float(momentum[k])
+        v = mu * v - lr[k] * (g + wd * x)
+        x = x + v
+        path.append(x)
+        gradients.append(g)
+    return np.array(path), np.array(gradients), v
+
+
+def _start(problem: Problem, rng: np.random.Generator, steps: int) -> tuple[Array, Array]:
+    d = problem.arrays(50, 0).dim
+    return rng.standard_normal(d), rng.standard_normal((steps, d))
+
+
+def _gradient_scales(rng: np.random.Generator) -> Sequence[Measurement]:
+    out, c = [], 3.7
+    for name, problem in SYSTEMS.items():
+        x, _ = _start(problem, rng, 0)
+        here, there = (float(np.linalg.norm(_gradient(problem, y))) for y in (x, c * x))
+        out.append(Measurement(system=name, predicted=here / c, measured=there, wrong=here))
+    return out
+
+
+def _tangential(rng: np.random.Generator) -> Sequence[Measurement]:
+    out = []
+    for name, problem in SYSTEMS.items():
+        x, _ = _start(problem, rng, 0)
+        g, size = _gradient(problem, x), np.linalg.norm(x) ** 2
+        out.append(Measurement(system=name, predicted=0.0, measured=float(x @ g / size),
+                               wrong=float(x @ (g + 0.1 * x) / size)))  # fmt: skip
+    return out
+
+
+def _hessian(rng: np.random.Generator) -> Sequence[Measurement]:
+    out, h = [], 1e-5
+    for name, problem in SYSTEMS.items():
+        x, _ = _start(problem, rng, 0)
+        g = _gradient(problem, x)
+        along = (_gradient(problem, (1 + h) * x) - _gradient(problem, (1 - h) * x)) / (2 * h)
+        predicted = -float(g @ g)
+        out.append(Measurement(system=name, predicted=predicted, measured=float(along @ g), wrong=-predicted))
+    return out
+
+
+def _step_angle(rng: np.random.Generator) -> Sequence[Measurement]:
+    out, lr, wd = [], 0.3, 0.2
+    for name, problem in SYSTEMS.items():
+        x, xi = _start(problem, rng, 1)
+        path, gradients, _ = _walk(problem, x, xi, np.array([lr]), wd)
+        a, g = 1 - lr * wd, np.linalg.norm(gradients[0])
+        across = path[1] - x * (path[1] @ x) / (x @ x)
+        measured = float(np.linalg.norm(across) * np.linalg.norm(x) / (path[1] @ x))
+        out.append(Measurement(system=name, predicted=float(lr * g / (a * np.linalg.norm(x))), measured=measured,
+                               wrong=float(lr * g / np.linalg.norm(x))))  # fmt: skip
+    return out
+
+
+def _telescoping(rng: np.random.Generator) -> Sequence[Measurement]:
+    out, steps, u = [], 300, 0.02
+    for name, problem in SYSTEMS.items():
+        x, xi = _start(problem, rng, steps)
+        path, _, _ = _walk(problem, x, xi, np.full(steps, 0.2), u / 0.2)
+        r = np.linalg.norm(path, axis=1)
+        cosines = np.sum(path[1:] * path[:-1], axis=1) / (r[1:] * r[:-1])
+        total, change = steps * math.log1p(-u), math.log(r[0] / r[-1])
+        out.append(Measurement(system=name, predicted=total + change, measured=float(np.log(cosines).sum()),
+                               wrong=total - change))  # fmt: skip
+    return out
+
+
+def _symmetry(rng: np.random.Generator) -> Sequence[Measurement]:
+    out, steps, c = [], 200, 3.0
+    for name, problem in SYSTEMS.items():
+        x, xi = _start(problem, rng, steps)
+        lr, wd, mu = 0.05, 0.1, 0.9
+        ends = [
+            _walk(problem, scale * x, xi, np.full(steps, scale**2 * lr), decay, mu)[0][-1]
+            for scale, decay in ((1.0, wd), (c, wd / c**2), (c, wd))
+        ]
+        lengths = [float(np.linalg.norm(end)) for end in ends]
+        out.append(Measurement(system=name, predicted=c * lengths[0], measured=lengths[1], wrong=lengths[2]))
+    return out
+
+
+def _exponential_lr(rng: np.random.Generator) -> Sequence[Measurement]:
+    """Weight decay at constant lr turns the weights as lr_k = lr a^(-2k-1) without it (momentum 0: 1.6)."""
+    out, steps, lr, wd = [], 200, 0.05, 0.1
+    a, k = 1 - lr * wd, np.arange(steps)
+    for name, problem in SYSTEMS.items():
+        x, xi = _start(problem, rng, steps)
+        decayed, _, _ = _walk(problem, x, xi, np.full(steps, lr), wd)
+        grown, _, _ = _walk(problem, x, xi, lr * a ** (-2.0 * k - 1), 0.0)
+        late, _, _ = _walk(problem, x, xi, lr * a ** (-2.0 * k), 0.0)
+        cosine = [float(x @ path[-1] / np.linalg.norm(x) / np.linalg.norm(path[-1])) for path in (grown, decayed, late)]
+        out.append(Measurement(system=name, predicted=cosine[0], measured=cosine[1], wrong=cosine[2]))
+    return out
+
+
+def _exponential_lr_momentum(rng: np.random.Generator) -> Sequence[Measurement]:
+    """Displacement form (1.7): momentum mu/alpha^2, lr_k = lr alpha^(-2k-1), alpha the larger root."""
+    out, steps, lr, wd, mu = [], 200, 0.02, 0.05, 0.9
+    u, k = lr * wd, np.arange(steps)
+    alpha = (1 + mu - u + math.sqrt((1 + mu - u) ** 2 - 4 * mu)) / 2
+    for name, problem in SYSTEMS.items():
+        x, xi = _start(problem, rng, steps)
+        decayed, _, _ = _walk(problem, x, xi, np.full(steps, lr), wd, mu)
+        ends = []
+        for momentum in (mu / alpha**2, mu):
+            # x_{-1} = x_0 for the decayed run, so alpha x_{-1} for the other
+            path, _, _ = _walk(problem, x, xi, lr * alpha ** (-2.0 * k - 1), 0.0, momentum, (1 - alpha) * x)
+            ends.append(path[-1])
+        cosine = [float(x @ end / np.linalg.norm(x) / np.linalg.norm(end)) for end in (decayed[-1], *ends)]
+        out.append(Measurement(system=name, predicted=cosine[1], measured=cosine[0], wrong=cosine[2]))
+    return out
+
+
+def _split(rng: np.random.Generator) -> Sequence[Measurement]:
+    out, steps, lr, wd, mu = [], 60, 0.05, 0.1, 0.9
+    u = lr * wd
+    H = np.zeros(steps + 2)  # H[k + 1] is H_k of theory.md 1.11
+    H[1] = 1.0
+    for k in range(1, steps + 1):
+        H[k + 1] = (1 + mu - u) * H[k] - mu * H[k - 1]
+    for name, problem in SYSTEMS.items():
+        x, xi = _start(problem, rng, steps)
+        v0 = 0.1 * rng.standard_normal(x.size)
+        path, gradients, _ = _walk(problem, x, xi, np.full(steps, lr), wd, mu, v0)
+        R, n = float(x @ x), steps
+        pulls = sum(float(H[n - j] * (x @ gradients[j])) for j in range(n))
+        decay, velocity = (H[n + 1] - mu * H[n]) * R, mu * H[n] * float(x @ v0)
+        out.append(Measurement(system=name, predicted=decay + velocity - lr * pulls, measured=float(x @ path[-1]),
+                               wrong=decay - lr * pulls))  # fmt: skip
+    return out
+
+
+_ANY = "every sample's loss is scale-invariant; float64"
+
+CLAIMS = (
+    Claim(id="gradient-scales", source="Yun et al. eq. 6; theory.md 0.4", expected=EXACT, tolerance=ROUNDING,
+          statement="The gradient is inversely proportional to the weights' length.",
+          formula="grad L(c x) = grad L(x)/c", assumes=_ANY, wrong="the gradient does not change", check=_gradient_scales),
+    Claim(id="gradient-tangential", source="Yun et al. eq. 7; theory.md 0.4", expected=EXACT, tolerance=ROUNDING,
+          statement="The gradient is orthogonal to the weights.", formula="<x, grad L(x)> = 0", assumes=_ANY,
+          wrong="the gradient of the loss with its decay term is", check=_tangential),
+    Claim(id="hessian-radial", source="theory.md 0.4", expected=EXACT, tolerance={"finite differences": 1e-7},
+          statement="The Hessian maps the weights to minus the gradient.", formula="H(x) x = -grad L(x)", assumes=_ANY,
+          wrong="to plus the gradient", check=_hessian),
+    Claim(id="step-angle-identity", source="Yun et al. eq. 8; theory.md 1.2, 10.1", expected=EXACT, tolerance=ROUNDING,
+          statement="One step of SGD turns the weights by an angle that gradient, lr, decay and length give exactly.",
+          formula="tan Delta = lr |g|/((1 - lr wd) |x|)", assumes=_ANY, wrong="without 1 - lr wd", check=_step_angle),
+    Claim(id="telescoping", source="theory.md 1.3", expected=EXACT, tolerance=ROUNDING,
+          statement="The cosines of the steps multiply to decay times the change of length, for any noise.",
+          formula="sum ln cos Delta_k = n ln(1 - u) + ln(r_0/r_n)", assumes=_ANY, wrong="r_n/r_0 for r_0/r_n",
+          check=_telescoping),
+    Claim(id="scale-symmetry", source="theory.md 1.5", expected=EXACT, tolerance=ROUNDING,
+          statement="Weights c times as long with lr c^2 and wd/c^2 take the same path.",
+          formula="(x0, lr, wd) -> (c x0, c^2 lr, wd/c^2): x_k -> c x_k", assumes=_ANY, wrong="with the same wd",
+          check=_symmetry),
+    Claim(id="exponential-lr", source="Li and Arora 2019; theory.md 1.6", expected=EXACT, tolerance=ROUNDING,
+          statement="Weight decay is an exponentially growing learning rate without it.",
+          formula="lr_k = lr a^(-2k-1), a = 1 - lr wd", assumes=_ANY + "; momentum 0", wrong="lr_k = lr a^(-2k)",
+          check=_exponential_lr),
+    Claim(id="exponential-lr-momentum", source="Li and Arora 2019; theory.md 1.7", expected=EXACT,
+          tolerance={"rounding, grown by the dynamics": 1e-7},
+          statement="With momentum, too, if the displacement form takes momentum mu/alpha^2.",
+          formula="lr_k = lr alpha^(-2k-1), alpha^2 - (1 + mu - u) alpha + mu = 0", assumes=_ANY + "; u < (1 - sqrt mu)^2",
+          wrong="the same momentum", check=_exponential_lr_momentum),
+    Claim(id="split", source="theory.md 1.11", expected=EXACT, tolerance=ROUNDING,
+          statement="The product of two weights splits into decay, starting velocity, and what the gradients did.",
+          formula="<x0, xn> = (H_n - mu H_{n-1}) R0 + mu H_{n-1} <x0, v0> - lr sum H_{n-1-j} <x0, g_j>", assumes=_ANY,
+          wrong="without the starting velocity", check=_split),
+)  # fmt: skip

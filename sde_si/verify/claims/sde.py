@@ -1,0 +1,105 @@
+"""The SDE against SGD: where they agree, where they do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from sde_si import theory
+from sde_si.run import Run
+from sde_si.verify.claim import FAILS, HOLDS, Claim, Measurement
+from sde_si.verify.claims.common import (
+    FINITE_D,
+    MONTE_CARLO,
+    STEP_SIZE,
+    Records,
+    Runs,
+    at_equilibrium,
+    describe,
+    run,
+)
+from sde_si.verify.claims.epochs import _sde_runs
+
+
+def _momentum_runs(scale: float, seed: int) -> dict[str, Run]:
+    return {"0.9": _sde_runs(scale, seed)["0.9"]}
+
+
+def _sde_step(corrected: bool):
+    def measure(records: Records, runs: Runs) -> Sequence[Measurement]:
+        [(name, one)] = runs.items()
+        u, mu = one.hyperparameters.intrinsic_lr, one.hyperparameters.momentum
+        optimizer, sde = theory.step_angle(u, mu), float(theory.sde_step_angle(u, mu))
+        found = at_equilibrium(records[name], "angle_step")
+        if corrected:
+            return [Measurement(system=describe(one), predicted=sde, wrong=optimizer, **found)]
+        return [Measurement(system=describe(one), predicted=optimizer, truth=sde, wrong=math.sqrt(u), **found)]
+
+    return measure
+
+
+def _svag_runs(scale: float, seed: int) -> dict[str, Run]:
+    """theory.md 4.3's system: d = 4, G about 2.25, tau = 3."""
+    return {
+        f"l={l}": run("vmf", N=200, B=1, lr=0.1, wd=0.05, dim=4, epochs=80, paths=512, method="svag", substeps=l,
+                      init_norm=1.3, parameters={"signal": 1.5}, scale=scale, seed=seed)
+        for l in (1, 4, 16)
+    }  # fmt: skip
+
+
+def _svag(records: Records, runs: Runs) -> Sequence[Measurement]:
+    out = []
+    for name, one in runs.items():
+        hp, l = one.hyperparameters, one.substeps
+        signal = at_equilibrium(records[name], "signal")["measured"]
+        trace = one.arrays.noise_variance * (one.arrays.dim - 1) / hp.B
+        values = [math.sqrt(theory.svag_norm_squared(l=k, lr=hp.lr, wd=hp.wd, signal=signal, noise_trace=trace))
+                  for k in (l, 2 * l)]  # fmt: skip
+        found = at_equilibrium(records[name], "weight_norm")
+        out.append(Measurement(system=f"{describe(one)} l={l}", predicted=values[0], wrong=values[1], **found))
+    return out
+
+
+def _law_runs(scale: float, seed: int) -> dict[str, Run]:
+    return {
+        f"{lr:g}": run("vmf", N=100, B=1, lr=lr, wd=wd, dim=3, epochs=150, paths=1024, method="splitting", substeps=8,
+                       init_norm="1eq", parameters={"signal": 0.5}, scale=scale, seed=seed)
+        for lr, wd in ((0.1, 0.05), (0.4, 0.0125))
+    }  # fmt: skip
+
+
+def _law(records: Records, runs: Runs) -> Sequence[Measurement]:
+    out = []
+    for name, one in runs.items():
+        hp, d = one.hyperparameters, one.arrays.dim
+        sigma = math.sqrt(one.arrays.noise_variance / hp.B)
+        temperature = sigma / 2 * math.sqrt(2 * hp.intrinsic_lr / (d - 1))
+        strength = one.problem.parameters["signal"]
+        found = at_equilibrium(records[name], "loss")
+        values = [-strength * float(theory.vmf_resultant(strength / t, d)) for t in (temperature, temperature * 2)]
+        out.append(Measurement(system=describe(one), predicted=values[0], wrong=values[1], **found))
+    return out
+
+
+CLAIMS = (
+    Claim(id="sgdm-sde-step-angle", source="Yun et al. eqs. 19-22; theory.md 9.7, 10.10", expected=FAILS,
+          statement="The SDE of SGDM has the optimizer's angle per step.", formula="Delta = arccos(1 - u/(1 + mu))",
+          assumes="norm equilibrium", tolerance={STEP_SIZE: 0.005}, wrong="sqrt(u)",
+          broken="time scales of one step: the SDE holds on scales far above lr/(1 - mu)", corrected="sde-step-angle",
+          runs=_momentum_runs, measure=_sde_step(False)),
+    Claim(id="sde-step-angle", source="theory.md 9.7", expected=HOLDS,
+          statement="Its angle over one step is that of a velocity correlated over 1/(1 - mu) steps.",
+          formula="Delta^2 = 2u (k - 1 + exp(-k))/k^2, k = 1 - mu", assumes="norm equilibrium, no mean gradient",
+          tolerance={MONTE_CARLO: 0.001, FINITE_D: 0.001, STEP_SIZE: 0.001}, wrong="the optimizer's angle",
+          runs=_momentum_runs, measure=_sde_step(True)),
+    Claim(id="svag", source="Li, Malladi and Arora 2021; theory.md 4.3", expected=HOLDS,
+          statement="SVAG's norm goes from SGD's to the SDE's as 1/l: it keeps G/l of the signal.",
+          formula="|x*|^4 = lr (tau + G/l)/(2 wd)", assumes="stationary norm, measured mean signal G, small u",
+          tolerance={MONTE_CARLO: 0.004, "norm fluctuates, finite u": 0.006}, wrong="G/(2 l)", runs=_svag_runs,
+          measure=_svag),
+    Claim(id="free-norm-law", source="theory.md 8.4, 8.9", expected=HOLDS,
+          statement="The stationary law of the direction depends on lr and wd through their product alone.",
+          formula="von Mises-Fisher at temperature T = (sigma/2) sqrt(2u/(d - 1))",
+          assumes="the SDE, isotropic noise; norm at equilibrium", tolerance={MONTE_CARLO: 0.006, STEP_SIZE: 0.01},
+          wrong="twice the temperature", runs=_law_runs, measure=_law),
+)  # fmt: skip

@@ -1,0 +1,72 @@
+"""``sde-si verify``: measure the claims, print the table, tell by the exit code whether every verdict is expected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sde_si.errors import CLAIM_FAILED, DONE, require
+from sde_si.hyperparameters import check_count
+from sde_si.options import INT, TEXT, comma, flag, options_class, parse
+from sde_si.terminal import guarded, say
+
+Options = options_class(
+    "Options",
+    {
+        "claims": flag(comma(str, "ID,..."), None, "only these claims [default all]"),
+        "full": flag(bool, False, "eight times as many paths"),
+        "controls": flag(bool, False, "check that the same data reject every claim's wrong variant"),
+        "seed": flag(INT, 0, "decides every random number"),
+        "threads": flag(INT, None, "worker threads [default: all cores]; the numbers do not depend on them"),
+        "out": flag(TEXT, "./runs/verify", "folder for records"),
+        "fresh": flag(bool, False, "simulate again what exists"),
+        "json": flag(bool, False, "print a JSON list instead of the table"),
+        "list": flag(bool, False, "list the claims, measure nothing"),
+        "quiet": flag(bool, False, "no progress, no messages"),
+    },
+    "Measure every claim of the theory and print its verdict beside the expected one.",
+)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """``sde-si verify``; returns the exit code."""
+    return guarded(lambda: _main(args))
+
+
+def _main(args: Sequence[str] | None) -> int:
+    options: Any = parse(Options, "sde-si verify", args)
+    from sde_si.verify.claims import CLAIMS
+
+    check_count("seed", options.seed, least=0, advice="0")
+    if options.threads is not None:
+        check_count("threads", options.threads)
+    for name in options.claims or ():
+        require(name in CLAIMS, "claims", "ids that --list shows", repr(name), next(iter(CLAIMS)))
+    chosen = [CLAIMS[name] for name in options.claims or CLAIMS]
+    from sde_si.verify import report
+
+    if options.list:
+        report.print_list(chosen)
+        return DONE
+    from sde_si.machine import usable_cores
+    from sde_si.verify.runner import FULL, QUICK, verify
+
+    results = []
+    for result in verify(
+        chosen,
+        folder=Path(options.out),
+        scale=FULL if options.full else QUICK,
+        seed=options.seed,
+        threads=options.threads or usable_cores(),
+        fresh=options.fresh,
+    ):
+        results.append(result)
+        say(f"{len(results)}/{len(chosen)} {result.claim.id}: {result.verdict} ({result.seconds:.1f} s)", options.quiet)
+    if options.json:
+        print(json.dumps([row for result in results for row in report.to_json(result)], allow_nan=False))
+    else:
+        report.print_table(results, controls=options.controls)
+    good = all((r.controls if options.controls else r.as_expected) for r in results)
+    return DONE if good else CLAIM_FAILED

@@ -1,0 +1,97 @@
+"""The claims as a table, a list and JSON."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from sde_si.comparison import finite, number, percent
+from sde_si.verify.claim import Claim, Measurement, Result
+
+REPEAT = "python -m sde_si.verify --claims {}"
+
+
+def to_json(result: Result) -> list[dict[str, Any]]:
+    """One object for each measurement; relative errors are fractions."""
+    claim = result.claim
+    return [
+        {
+            "id": claim.id,
+            "source": claim.source,
+            "statement": claim.statement,
+            "formula": claim.formula,
+            "assumes": claim.assumes,
+            "system": one.system,
+            "predicted": finite(one.predicted),
+            "measured": finite(one.measured),
+            "stderr": finite(one.stderr),
+            "z": finite(one.z),
+            "relative_error": finite(one.relative_error),
+            "tolerance": dict(claim.tolerance),
+            "truth": finite(one.truth),
+            "corrected": claim.corrected or None,
+            "broken": claim.broken or None,
+            "verdict": claim.verdict(one),
+            "expected": claim.expected,
+            "wrong": claim.wrong,
+            "wrong_value": finite(one.wrong),
+            "wrong_rejected": claim.rejects_wrong(one),
+            "seconds": result.seconds,
+            "repeat": REPEAT.format(claim.id),
+        }
+        for one in result.measurements
+    ]
+
+
+def _error(one: Measurement) -> str:
+    return percent(one.relative_error) if one.predicted else "-"
+
+
+def print_table(results: Sequence[Result], *, controls: bool) -> None:
+    """The table on stdout, and below it what did not come out as expected."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for name in ("claim", "system"):
+        table.add_column(name, overflow="fold")
+    for name in ("predicted", "measured ± s.e.", "error", "z", "verdict", "expected", "s"):
+        table.add_column(name, justify="right", overflow="fold")
+    if controls:
+        table.add_column("wrong variant", overflow="fold")
+    for result in results:
+        claim, first = result.claim, True
+        for one in result.measurements:
+            cells = [claim.id if first else "", one.system, number(one.predicted),
+                     number(one.measured, error=one.stderr), _error(one),
+                     f"{one.z:+.1f}" if math.isfinite(one.z) else "-", claim.verdict(one), claim.expected,
+                     f"{result.seconds:.1f}" if first else ""]  # fmt: skip
+            if controls:
+                cells.append(("rejected: " if claim.rejects_wrong(one) else "NOT REJECTED: ") + claim.wrong)
+            table.add_row(*cells)
+            first = False
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    lines = [f"{r.claim.id}: fails as theory says: {r.claim.broken}; instead: {r.claim.corrected}"
+             for r in results if r.verdict == "fails"]  # fmt: skip
+    lines += [f"{r.claim.id}: {r.verdict}, expected {r.claim.expected} ({REPEAT.format(r.claim.id)})"
+              for r in results if not r.as_expected]  # fmt: skip
+    good, total = sum(r.as_expected for r in results), len(results)
+    for line in [*lines, f"{good} of {total} claims as expected"]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_list(claims: Sequence[Claim]) -> None:
+    """Id, source and statement of each claim."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("claim", "expected", "source", "statement"):
+        table.add_column(name, overflow="fold")
+    for claim in claims:
+        table.add_row(claim.id, claim.expected, claim.source, claim.statement)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
