@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-# command -> (module with a main(args), one line for people)
+# command -> (module, function of the arguments, one line for people)
 COMMANDS = {
-    "simulate": ("sde_si.simulate.cli", "simulate an optimizer and its SDE beside the exact predictions"),
-    "show": ("sde_si.show", "table and figure of saved records"),
-    "diff": ("sde_si.show", "which configuration keys of two records differ"),
+    "simulate": ("sde_si.simulate.cli", "main", "simulate an optimizer and its SDE beside the exact predictions"),
+    "verify": ("sde_si.verify.cli", "main", "measure every claim of the theory and give its verdict"),
+    "show": ("sde_si.show", "main_show", "table and figure of saved records"),
+    "diff": ("sde_si.show", "main_diff", "which configuration keys of two records differ"),
 }
 
 
@@ -18,16 +19,15 @@ def main(args: Sequence[str] | None = None) -> int:
     """The console script; returns the exit code."""
     words = list(sys.argv[1:] if args is None else args)
     if words and words[0] in COMMANDS:
-        module = import_module(COMMANDS[words[0]][0])
-        entry = getattr(module, "main" if words[0] == "simulate" else f"main_{words[0]}")
-        return entry(words[1:])
+        module, function, _ = COMMANDS[words[0]]
+        return getattr(import_module(module), function)(words[1:])
     if words == ["--version"]:
         from sde_si.provenance import version
 
         print(version())
         return 0
     asked = not words or words[0] in ("-h", "--help")
-    text = "usage: sde-si COMMAND [options]\n\n" + "\n".join(f"  {k:10} {v[1]}" for k, v in COMMANDS.items())
+    text = "usage: sde-si COMMAND [options]\n\n" + "\n".join(f"  {k:10} {v[2]}" for k, v in COMMANDS.items())
     text += "\n\nsde-si COMMAND --help tells the options."
     if not asked:
         text = f"error: expected a command ({', '.join(COMMANDS)}), got {words[0]!r}\n" + text

@@ -10,6 +10,9 @@ from typing import Any
 
 from sde_si.errors import require
 
+SMALLEST = 1e-100  # of lr and lengths: their squares must not leave the range of floating-point numbers
+NEGLIGIBLE = 1e-14  # of lr * wd: 1 - lr * wd is 1 to rounding
+
 
 def check_number(
     name: str,
@@ -80,7 +83,7 @@ class HyperParameters:
         check_count("N", self.N, advice="50000")
         check_count("B", self.B, advice="128")
         require(self.B <= self.N, "B", f"a batch of at most N = {self.N} samples", self.B, f"{min(128, self.N)}")
-        check_number("lr", self.lr, above=0, advice="0.1")
+        check_number("lr", self.lr, least=SMALLEST, below=1 / SMALLEST, advice="0.1")
         check_number("wd", self.wd, least=0, advice="5e-4")
         check_number("momentum", self.momentum, least=0, below=1, advice="0.9")
         check_count("epochs", self.epochs, advice="40")
@@ -91,6 +94,8 @@ class HyperParameters:
             self.wd,
             "5e-4",
         )
+        effective = self.wd == 0 or self.lr * self.wd >= NEGLIGIBLE
+        require(effective, "wd", f"0, or lr * wd of at least {NEGLIGIBLE:g} (less is lost in rounding)", self.wd, "0")
 
     @property
     def steps_per_epoch(self) -> int:

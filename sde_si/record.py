@@ -169,5 +169,6 @@ def load(path: Path | str) -> xr.Dataset:
     except OSError as error:
         raise DiskProblem(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:
-        raise DiskProblem(f"{path} is no record of sde_si ({type(error).__name__}: {error})") from error
+        reason = str(error).partition("\n")[0][:80]
+        raise DiskProblem(f"{path} is no record of sde_si ({type(error).__name__}: {reason})") from error
     return record

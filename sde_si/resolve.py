@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from sde_si.errors import BadInput, require
-from sde_si.hyperparameters import HyperParameters, check_count, check_number
+from sde_si.hyperparameters import SMALLEST, HyperParameters, check_count, check_number
 from sde_si.machine import check_memory
 from sde_si.methods import METHODS, Method
 from sde_si.noises import NOISES, SAMPLINGS
@@ -191,7 +191,7 @@ def read_norm(text: float | str) -> tuple[float, bool]:
         value = float(text[:-2] if isinstance(text, str) and multiple else text)
     except ValueError:
         raise BadInput("init_norm", "a length or a multiple of the equilibrium norm", repr(text), advice) from None
-    check_number("init_norm", value, above=0, advice=advice)
+    check_number("init_norm", value, least=SMALLEST, below=1 / SMALLEST, advice=advice)
     return value, multiple
 
 

@@ -35,6 +35,8 @@ class Parameter:
         What it is; an array is given as a file's name or as an ndarray.
     least, above : float or None
         Bounds of the number or numbers.
+    unless : str
+        Another parameter beside which this one has no meaning.
     """
 
     default: Any
@@ -42,6 +44,7 @@ class Parameter:
     kind: str = "number"
     least: float | None = None
     above: float | None = None
+    unless: str = ""
 
     def check(self, name: str, value: Any) -> Any:
         """The value, made canonical.
@@ -171,6 +174,9 @@ class Loss:
             known = ", ".join(self.parameters) or "none"
             if name not in self.parameters:
                 raise BadInput(name, f"a parameter of loss {self.name} ({known})", f"{name}={given[name]!r}")
+            other = self.parameters[name].unless
+            if given[name] is not None and given.get(other) is not None:
+                raise BadInput(name, f"no --{other} (it shapes generated data only)", f"{name}={given[name]!r}")
         chosen = {name: given.get(name, parameter.default) for name, parameter in self.parameters.items()}
         return {name: self.parameters[name].check(name, value) for name, value in chosen.items()}
 

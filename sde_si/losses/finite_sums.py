@@ -182,7 +182,9 @@ def _regression_arrays(values: Mapping[str, Any], dim: int | None, N: int | None
 
 
 _DATA = Parameter(None, "a .npy file with one row a sample", kind="array")
-_SPECTRUM = Parameter((4.0, 2.0, 1.0), "variances of the generated rows; the last one repeats", "numbers", least=0.0)
+_SPECTRUM = Parameter(
+    (4.0, 2.0, 1.0), "variances of the generated rows; the last one repeats", "numbers", least=0.0, unless="data"
+)
 _FUNCTIONS: dict[str, Any] = {
     "gradient": quadratic_gradient,
     "minibatch": quadratic_minibatch,
@@ -205,7 +207,9 @@ REGRESSION = Loss(
         "data": _DATA,
         "target": Parameter(None, "a .npy file with one number a row", kind="array"),
         "spectrum": _SPECTRUM,
-        "target_noise": Parameter(0.1, "standard deviation of the generated targets about a unit teacher", least=0.0),
+        "target_noise": Parameter(
+            0.1, "standard deviation of the generated targets about a unit teacher", least=0.0, unless="target"
+        ),
     },
     arrays=_regression_arrays,
     **_FUNCTIONS,

@@ -146,6 +146,7 @@ class Timetable:
         last, before = 0, None
         for epoch in range(hp.epochs) if hp.schedule != "constant" else ():
             lr, momentum = self.lr_and_momentum(epoch)
+            require(lr.max() > 0, "schedule", "a learning rate above 0 in every epoch", hp.schedule, "constant")
             require(lr.max() * hp.wd < 1, "schedule", "lr * wd < 1 at every step", f"{lr.max() * hp.wd:g}", "constant")
             now = (lr[0], momentum[0], self.batch[epoch])
             if before is not None and now != before:

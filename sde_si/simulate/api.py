@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sde_si.engine import Observe, Progress
 
 WANTED_EPOCHS = 20
+NO_EQUILIBRIUM = "weight decay above 0: without it there is no equilibrium"
 
 
 def simulate(
@@ -111,6 +112,7 @@ def simulate(
         check_count("threads", threads)
     if target_error is not None:
         check_target(target_error)
+        require(hyperparameters.wd > 0, "target_error", NO_EQUILIBRIUM, "wd = 0", "wd=5e-4")
     if until_equilibrium:
         run = begin_of_search(run)
     from sde_si.simulate.session import Session

@@ -13,7 +13,7 @@ from sde_si.hyperparameters import check_count
 from sde_si.options import parse
 from sde_si.resolve import default_methods, find_method, read_norm, resolve, start_norm
 from sde_si.run import Run
-from sde_si.simulate.api import begin_of_search
+from sde_si.simulate.api import NO_EQUILIBRIUM, begin_of_search
 from sde_si.simulate.options import (
     DERIVED,
     Options,
@@ -67,7 +67,8 @@ def resolve_all(options: Any) -> list[Run]:
     """
     problem = problem_of(options)
     hyperparameters = hyperparameters_of(options, problem)
-    target_of(options)
+    if target_of(options) is not None:
+        require(hyperparameters.wd > 0, "target_error", NO_EQUILIBRIUM, "wd = 0", "--wd 5e-4")
     read_norm(options.init_norm)
     if options.threads is not None:
         check_count("threads", options.threads)

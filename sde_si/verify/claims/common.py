@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sde_si import estimators
 from sde_si.hyperparameters import HyperParameters
@@ -15,7 +15,8 @@ from sde_si.run import Run
 if TYPE_CHECKING:
     import xarray as xr
 
-Records, Runs = Mapping[str, "xr.Dataset"], Mapping[str, Run]
+Records: TypeAlias = "Mapping[str, xr.Dataset]"
+Runs: TypeAlias = Mapping[str, Run]
 MONTE_CARLO = "Monte Carlo, 3 s.e."
 FINITE_D = "finite d, higher orders"
 STEP_SIZE = "step size"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from sde_si import theory
 from sde_si.run import Run
@@ -26,11 +26,11 @@ def _exact(one: Run) -> float:
     return 1 - value
 
 
-def _first_order(mu: str):
+def _first_order(mu: str, wrong: Callable[[float], float]):
     def measure(records: Records, runs: Runs) -> Sequence[Measurement]:
         one, T = runs[mu], runs[mu].hyperparameters.tuning_factor
         return [
-            Measurement(system=describe(one), predicted=T, truth=_exact(one), wrong=T - T * T, **versine(records[mu]))
+            Measurement(system=describe(one), predicted=T, truth=_exact(one), wrong=wrong(T), **versine(records[mu]))
         ]
 
     return measure
@@ -60,7 +60,11 @@ _COLLAPSE = {
 
 def _collapse_runs(scale: float, seed: int) -> dict[str, Run]:
     base = {"N": 50_000, "B": 100, "lr": 0.1, "wd": 0.005, "epochs": 20, "paths": 96, "dim": 128}
-    return {name: run(scale=scale, seed=seed, **(base | change)) for name, change in _COLLAPSE.items()}
+    # Different seeds: runs that the scale symmetry maps on each other would else be one and the same.
+    return {
+        name: run(scale=scale, seed=seed + 1000 * i, **(base | change))
+        for i, (name, change) in enumerate(_COLLAPSE.items())
+    }
 
 
 def _collapse(records: Records, runs: Runs) -> Sequence[Measurement]:
@@ -126,7 +130,13 @@ def _last_phase(corrected: bool):
                 out.append(Measurement(system=system, predicted=truth, wrong=naive, **found))
             else:
                 out.append(
-                    Measurement(system=system, predicted=naive, truth=truth, wrong=naive / math.sqrt(10), **found)
+                    Measurement(
+                        system=system,
+                        predicted=naive,
+                        truth=truth,
+                        wrong=0.6 * naive if epoch == 300 else naive / 3,
+                        **found,
+                    )
                 )
         return out
 
@@ -175,13 +185,13 @@ CLAIMS = (
           statement="The cosine over an epoch is one minus the tuning factor.", formula="E cos = 1 - N lr wd/B",
           assumes=f"norm equilibrium, {_ENDS}, a small tuning factor", tolerance={"first order": 0.05},
           wrong="the deviation is -T^2", broken="one Euler step of an epoch's length: T is not small", corrected="epoch-cosine",
-          runs=lambda scale, seed: {"0": _yun_runs(scale, seed)["0"]}, measure=_first_order("0")),
+          runs=lambda scale, seed: {"0": _yun_runs(scale, seed)["0"]}, measure=_first_order("0", lambda T: T - T * T)),
     Claim(id="yun-27", source="Yun et al. eq. 27; theory.md 10.5, 10.9", expected=FAILS,
           statement="With momentum, too, if the tuning factor has 1/(1 - mu).", formula="E cos = 1 - N lr wd/(B (1 - mu))",
           assumes=f"norm equilibrium, {_ENDS}, a small tuning factor", tolerance={"first order": 0.05},
-          wrong="the deviation is -T^2", broken="T is small, and the velocity forgets within a fraction of the epoch",
+          wrong="exp(-T) explains it", broken="T is small, and the velocity forgets within a fraction of the epoch",
           corrected="epoch-cosine", runs=lambda scale, seed: {"0.9": _yun_runs(scale, seed)["0.9"]},
-          measure=_first_order("0.9")),
+          measure=_first_order("0.9", lambda T: 1 - math.exp(-T))),
     Claim(id="epoch-cosine", source="theory.md 1.8, 9.2, 2.7", expected=HOLDS,
           statement="At equilibrium the cosine over n steps follows the two roots of the velocity's recursion.",
           formula="c_{n+1} = (1 + mu - u) c_n - mu c_{n-1}, c_0 = 1, c_1 = 1 - u/(1 + mu); (1 - u)^n at mu = 0",
@@ -212,7 +222,7 @@ CLAIMS = (
     Claim(id="last-phase-equilibrium", source="Yun et al. section 5; theory.md 10.7, 10.8", expected=FAILS,
           statement="After each drop of the learning rate the angle per epoch settles at that of the new tuning factor.",
           formula="angle = arccos(exp(-T_phase)) at the end of the phase", assumes=_ENDS, tolerance={"Monte Carlo": 0.05},
-          wrong="the angle is that of a ten times smaller factor",
+          wrong="six tenths of it, and a third after the first drop",
           broken="norm equilibrium: e-folding takes 32 and 320 epochs after the drops, the phases last 75",
           corrected="last-phase", runs=_steps_runs, measure=_last_phase(False)),
     Claim(id="last-phase", source="theory.md 10.8, 9.10, 14.6", expected=HOLDS,

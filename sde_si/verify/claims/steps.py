@@ -76,7 +76,7 @@ def _rate(records: Records, runs: Runs) -> Sequence[Measurement]:
 def _drop_runs(scale: float, seed: int) -> dict[str, Run]:
     return {
         name: run(
-            N=20_000, B=100, wd=wd, momentum=mu, epochs=60, schedule="multi-step:30", paths=32, scale=scale, seed=seed
+            N=20_000, B=100, wd=wd, momentum=mu, epochs=60, schedule="multi-step:30", paths=192, scale=scale, seed=seed
         )
         for name, mu, wd in (("0", 0.0, 5e-3), ("0.9", 0.9, 5e-4))
     }
