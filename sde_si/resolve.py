@@ -191,7 +191,7 @@ def read_norm(text: float | str) -> tuple[float, bool]:
         value = float(text[:-2] if isinstance(text, str) and multiple else text)
     except ValueError:
         raise BadInput("init_norm", "a length or a multiple of the equilibrium norm", repr(text), advice) from None
-    check_number("init_norm", value, least=SMALLEST, below=1 / SMALLEST, advice=advice)
+    check_number("init_norm", value, above=0, below=1 / SMALLEST, advice=advice)
     return value, multiple
 
 

@@ -238,3 +238,20 @@ def test_the_python_interface_refuses_in_the_same_words(call, name):
     assert caught.value.name == name
     assert "expected" in str(caught.value)
     assert "got" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--init-norm", "1e160"], ["--wd", "1e-320"], ["--lr", "1e-320"], ["--lr", "1e300", "--wd", "0"],
+        ["--schedule", "linear:0,0"], ["--wd", "0", "--target-error", "1%"],
+    ],
+)  # fmt: skip
+def test_numbers_that_no_arithmetic_survives(words, tmp_path, capsys):
+    from sde_si.simulate.cli import main
+
+    assert main(["--N", "500", "--B", "50", "--epochs", "3", "--dim", "8", *words, "--out", str(tmp_path / "o")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: --")
+    assert not (tmp_path / "o").exists()

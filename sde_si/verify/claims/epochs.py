@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from sde_si import theory
 from sde_si.run import Run
@@ -11,7 +12,10 @@ from sde_si.theory.predict import predict
 from sde_si.verify.claim import APPROXIMATE, FAILS, HOLDS, Claim, Measurement
 from sde_si.verify.claims.common import FINITE_D, MONTE_CARLO, Records, Runs, at_epoch, describe, run, versine
 
-_YUN = {"0": {"wd": 0.05, "momentum": 0.0}, "0.9": {"wd": 0.005, "momentum": 0.9}}  # T = 0.25 in 50 steps
+_YUN: dict[str, dict[str, Any]] = {
+    "0": {"wd": 0.05, "momentum": 0.0},
+    "0.9": {"wd": 0.005, "momentum": 0.9},
+}  # T = 0.25 in 50 steps
 _ENDS = "noise drawn with replacement, no mean gradient"
 
 
@@ -49,7 +53,7 @@ def _sde_runs(scale: float, seed: int) -> dict[str, Run]:
     return {mu: run(paths=128, scale=scale, seed=seed, epochs=50, method="splitting", **v) for mu, v in _YUN.items()}
 
 
-_COLLAPSE = {
+_COLLAPSE: dict[str, dict[str, Any]] = {
     "base": {},
     "N and wd": {"N": 25_000, "wd": 0.01},
     "B and wd": {"B": 200, "wd": 0.01},

@@ -26,19 +26,18 @@ def _gradient(problem: Problem, x: Array, xi: Array | float = 0.0) -> Array:
 
 
 def _walk(
-    problem: Problem, x: Array, xi: Array, lr: Array, wd: float, momentum: float | Array = 0.0, v: Array | None = None
+    problem: Problem, x: Array, xi: Array, lr: Array, wd: float, momentum: float = 0.0, v: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """SGDM in displacement form (Yun et al. eq. 3): weights (steps + 1, d), gradients (steps, d), last velocity."""
     path, gradients = [x], []
-    v = np.zeros_like(x) if v is None else v
+    velocity = np.zeros_like(x) if v is None else v
     for k in range(len(xi)):
         g = _gradient(problem, x, xi[k])
-        mu = momentum if isinstance(momentum, float) else float(momentum[k])
-        v = mu * v - lr[k] * (g + wd * x)
-        x = x + v
+        velocity = momentum * velocity - lr[k] * (g + wd * x)
+        x = x + velocity
         path.append(x)
         gradients.append(g)
-    return np.array(path), np.array(gradients), v
+    return np.array(path), np.array(gradients), velocity
 
 
 def _start(problem: Problem, rng: np.random.Generator, steps: int) -> tuple[Array, Array]:
