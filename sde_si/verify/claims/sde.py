@@ -41,7 +41,7 @@ def _sde_step(corrected: bool):
 def _svag_runs(scale: float, seed: int) -> dict[str, Run]:
     """A signal strong enough that G is a good part of tau."""
     return {
-        f"l={k}": run("vmf", N=200, B=1, lr=0.1, wd=0.05, dim=4, epochs=80, paths=512, method="svag", substeps=k,
+        f"l={k}": run("vmf", N=200, B=1, lr=0.1, wd=0.05, dim=4, epochs=60, paths=256, method="svag", substeps=k,
                       init_norm=1.3, parameters={"signal": 10.0}, scale=scale, seed=seed)
         for k in (1, 4, 16)
     }  # fmt: skip
@@ -64,7 +64,7 @@ def _svag(records: Records, runs: Runs) -> Sequence[Measurement]:
 
 def _law_runs(scale: float, seed: int) -> dict[str, Run]:
     return {
-        f"{lr:g}": run("vmf", N=100, B=1, lr=lr, wd=wd, dim=3, epochs=150, paths=1024, method="splitting", substeps=8,
+        f"{lr:g}": run("vmf", N=100, B=1, lr=lr, wd=wd, dim=3, epochs=100, paths=640, method="splitting", substeps=8,
                        init_norm="1eq", parameters={"signal": 0.5}, scale=scale, seed=seed + 1000 * i)
         for i, (lr, wd) in enumerate(((0.1, 0.05), (0.4, 0.0125)))
     }  # fmt: skip
