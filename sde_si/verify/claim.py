@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
     import xarray as xr
+    from numpy.typing import ArrayLike
 
     from sde_si.run import Run
 
@@ -19,6 +20,31 @@ UNDECIDED, REFUTED = "undecided", "refuted"
 ERRORS = 5.0  # standard errors that a right statement may be off
 CERTAIN = 10.0  # standard errors by which a statement must be off to be called wrong
 EXPLAINED = 0.2  # share of the predicted deviation by which the measured one may differ from it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """What the figure of a claim shows of one measurement: points with error bars and the theory's lines.
+
+    Attributes
+    ----------
+    x, measured, stderr : array_like
+        Points and their standard errors, of one length.
+    lines : mapping of str to array_like
+        What theory says at the same `x`, by name; the right one first.
+    xlabel, ylabel : str
+        With units.
+    log : str
+        Logarithmic axes: "", "x", "y" or "xy".
+    """
+
+    x: ArrayLike
+    measured: ArrayLike
+    stderr: ArrayLike
+    lines: Mapping[str, ArrayLike]
+    xlabel: str
+    ylabel: str
+    log: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +63,8 @@ class Measurement:
         What a wrong variant would say of the same data.
     truth : float or None
         For a claim that fails: what the corrected theory says.
+    curve : Curve or None
+        What the number was reduced from, for the claim's figure; without one the figure shows the number.
     """
 
     system: str
@@ -45,6 +73,7 @@ class Measurement:
     stderr: float = 0.0
     wrong: float = math.nan
     truth: float | None = None
+    curve: Curve | None = None
 
     @property
     def z(self) -> float:
