@@ -178,7 +178,7 @@ HOPELESS = 40  # times the length of the first attempt
 
 def next_epochs(run: Run, record: xr.Dataset) -> Run | None:
     """The run to go on with until 20 epochs are equilibrated; None when they are, or when it is hopeless."""
-    from sde_si.simulate.report import window_of
+    from sde_si.estimators import window_of
 
     found, total = window_of(record), run.hyperparameters.epochs
     alive = (record["diverged_step"].values < 0).any()
@@ -191,8 +191,7 @@ def next_epochs(run: Run, record: xr.Dataset) -> Run | None:
 
 def next_paths(run: Run, record: xr.Dataset, target: float) -> Run | None:
     """The run with the paths that the target still needs; None when it is reached or out of reach."""
-    from sde_si.estimators import epoch_estimate, equilibrium
-    from sde_si.simulate.report import window_of
+    from sde_si.estimators import epoch_estimate, equilibrium, window_of
 
     found, quantity = window_of(record), "versine_epoch"
     last = run.hyperparameters.epochs

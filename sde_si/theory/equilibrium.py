@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from sde_si.quantities import QUANTITIES
 from sde_si.run import Run
 from sde_si.theory.discrete import angle_of, finite_dimension, reshuffled, rms_angle
 from sde_si.theory.models import vmf_resultant
 from sde_si.theory.moments import Closure, stationary
 from sde_si.theory.sde import sde_lag_cosine
-
-QUANTITIES = ("weight_norm", "effective_lr", "angle_step", "angle_epoch", "cos_epoch", "time_to_equilibrium")
 
 
 @dataclass(frozen=True)
