@@ -150,9 +150,7 @@ def begin_of_search(run: Run) -> Run:
     """
     from sde_si.estimators import candidate_epoch
 
-    settled = run.settled
-    factor = settled.decoupled_tuning_factor if run.method.decoupled else settled.tuning_factor
-    first = candidate_epoch(run.timetable.last_change, factor)
+    first = candidate_epoch(run.timetable.last_change, run.tuning_factor)
     require(
         not math.isinf(first),
         "epochs",

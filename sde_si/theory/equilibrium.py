@@ -45,7 +45,7 @@ def paper_values(run: Run) -> dict[str, float | None]:
     hp, arrays = run.settled, run.arrays
     u, mu = hp.intrinsic_lr, hp.momentum
     values: dict[str, float | None] = dict.fromkeys(QUANTITIES)
-    factor = hp.decoupled_tuning_factor if run.method.decoupled else hp.tuning_factor
+    factor = run.tuning_factor
     values["cos_epoch"] = 1 - factor
     values["angle_epoch"] = angle_of(factor) if factor <= 2 else None
     values["angle_step"] = math.sqrt(2 * u / (1 + mu) * ((1 - mu) if run.method.decoupled else 1))
