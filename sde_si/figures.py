@@ -60,8 +60,9 @@ def _draw(axis: Axes, i: int, name: str, record: xr.Dataset, quantity: str, fact
         epoch[::every], factor * mean[::every], factor * error[::every], fmt=MARKERS[i % len(MARKERS)], color=color,
         label=f"{name}, measured", markersize=3.5 - 0.7 * (i % 3), zorder=3,
     )  # fmt: skip
-    predicted = record[f"{quantity}_predicted"].values * factor
-    if np.isfinite(predicted).any():
+    predicted = record.get(f"{quantity}_predicted")
+    if predicted is not None and np.isfinite(predicted).any():
+        predicted = predicted.values * factor
         axis.plot(epoch, predicted, color=color, label=f"{name}, exact")
     paper = _paper(record, quantity) * factor
     if i == 0 and np.isfinite(paper).any():

@@ -34,7 +34,17 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "signal": (PER_GROUP, "1", "squared mean gradient at the unit vector at the end of the epoch"),
     "mean_squared_displacement": (PER_GROUP, "1", "squared displacement of a substep, mean over the epoch"),
     "mean_squared_norm": (PER_GROUP, "1", "squared length before a substep, mean over the epoch"),
+    "noise_trace": (PER_GROUP, "1", "trace of the minibatch noise at the unit vector at the end of the epoch"),
+    "gradient": (PER_GROUP, "1", "squared minibatch gradient at the unit vector, mean over the epoch"),
+    "angle_middle": (PER_GROUP, "rad", "angle between the weights in the middle of the epoch before and of this one"),
+    "log_cos_step": (PER_GROUP, "1", "logarithm of the cosine of a step, summed over the epoch (theory.md 1.3)"),
+    "split_decay": (PER_GROUP, "1", "share of cos_epoch from the start's weights (theory.md 1.11)"),
+    "split_velocity": (PER_GROUP, "1", "share of cos_epoch from the start's velocity (theory.md 1.11)"),
+    "split_drift": (PER_GROUP, "1", "share of cos_epoch from the epoch's gradients (theory.md 1.11)"),
     "loss": (("path", "epoch"), "1", "full loss at the end of the epoch"),
+    "train_loss": (("path", "epoch"), "1", "minibatch loss, mean over the epoch"),
+    "test_loss": (("path", "epoch"), "1", "loss on the test set at the end of the epoch"),
+    "test_accuracy": (("path", "epoch"), "1", "share of the test set that is right at the end of the epoch"),
     "cos_lag": (
         ("path", "epoch", "lag", "group"),
         "1",
@@ -56,15 +66,16 @@ SCHEMA["angle_epoch_paper"] = (("epoch",), "rad", "angle per epoch by Yun et al.
 REASONS = {1: "weight norm overflowed", 2: "weight is NaN", 3: "weight norm is zero"}
 
 
-def group_names(count: int) -> list[str]:
-    """``["all"]``, or ``["1", ..., "n", "all"]``."""
-    return ["all"] if count == 1 else [*(str(g + 1) for g in range(count)), "all"]
+def group_names(groups: int | Sequence[str]) -> list[str]:
+    """``["all"]``, or the groups' names (``"1"`` ... ``"n"`` of a number) and then ``"all"``."""
+    names = [str(g + 1) for g in range(groups)] if isinstance(groups, int) else list(groups)
+    return ["all"] if len(names) == 1 else [*names, "all"]
 
 
 def make(
     variables: Mapping[str, Array],
     *,
-    groups: int,
+    groups: int | Sequence[str],
     lags: Sequence[int] = (),
     observables: Mapping[str, Array] | None = None,
     attributes: Mapping[str, Any] | None = None,
@@ -75,8 +86,8 @@ def make(
     ----------
     variables : mapping of str to ndarray
         Names and dimensions as in `SCHEMA`.
-    groups : int
-        Number of scale-invariant groups.
+    groups : int or sequence of str
+        Number of scale-invariant groups, or their names.
     lags : sequence of int
         Optimizer steps, if there is a ``cos_lag``.
     observables : mapping of str to ndarray, optional

@@ -60,13 +60,7 @@ class Run:
     @property
     def settled(self) -> HyperParameters:
         """The hyperparameters after the last change of the schedule; the first ones if it never settles."""
-        hp, last = self.hyperparameters, self.hyperparameters.epochs - 1
-        if self.timetable.last_change > last:
-            return hp
-        lr, momentum = self.timetable.lr_and_momentum(last)
-        return hp.replace(
-            lr=float(lr[-1]), momentum=float(momentum[-1]), B=int(self.timetable.batch[last]), schedule="constant"
-        )
+        return self.timetable.settled
 
     @property
     def tuning_factor(self) -> float:

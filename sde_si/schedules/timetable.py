@@ -141,6 +141,15 @@ class Timetable:
             momentum = momentum if change.momentum is None else change.momentum
         return lr, momentum
 
+    @property
+    def settled(self) -> HyperParameters:
+        """The hyperparameters after the last change of the schedule; the first ones if it never settles."""
+        hp, last = self.hyperparameters, self.hyperparameters.epochs - 1
+        if self.last_change > last:
+            return hp
+        lr, momentum = self.lr_and_momentum(last)
+        return hp.replace(lr=float(lr[-1]), momentum=float(momentum[-1]), B=int(self.batch[last]), schedule="constant")
+
     def _last_change(self) -> int:
         hp = self.hyperparameters
         last, before = 0, None

@@ -14,7 +14,7 @@ from sde_si.theory.discrete import (
     sgdw_moments,
     step_angle,
 )
-from sde_si.theory.equilibrium import Prediction, equilibrium, equilibrium_norm
+from sde_si.theory.equilibrium import Prediction, equilibrium, equilibrium_norm, first_order
 from sde_si.theory.models import (
     bingham_second_moment,
     lion_equilibrium,
@@ -48,6 +48,7 @@ __all__ = [
     "equilibrium",
     "equilibrium_norm",
     "finite_dimension",
+    "first_order",
     "fixed_length_sgd",
     "lag_cosines",
     "lag_roots",

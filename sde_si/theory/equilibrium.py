@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sde_si.hyperparameters import HyperParameters
 from sde_si.quantities import QUANTITIES
 from sde_si.run import Run
 from sde_si.theory.discrete import angle_of, finite_dimension, reshuffled, rms_angle
@@ -40,22 +41,44 @@ class Prediction:
     shift: float | None = None
 
 
-def paper_values(run: Run) -> dict[str, float | None]:
-    """First-order formulas: Yun et al. eqs. 18, 27 for the epoch, Wan et al. for norm, step and time."""
-    hp, arrays = run.settled, run.arrays
+def first_order(
+    hp: HyperParameters, *, decoupled: bool = False, noise_trace: float = math.nan
+) -> dict[str, float | None]:
+    """The papers' formulas: Yun et al. eqs. 18, 27 for the epoch, Wan et al. for norm, step and time.
+
+    Parameters
+    ----------
+    hp : HyperParameters
+        At equilibrium: the schedule is not looked at.
+    decoupled : bool
+        Weight decay outside the momentum (theory.md 9.5).
+    noise_trace : float
+        Trace of the minibatch noise at the unit vector; nan: neither norm nor effective learning rate.
+
+    Returns
+    -------
+    dict of float or None
+        Keys as in `QUANTITIES`; angles in radians, time in epochs.
+    """
     u, mu = hp.intrinsic_lr, hp.momentum
     values: dict[str, float | None] = dict.fromkeys(QUANTITIES)
-    factor = run.tuning_factor
+    factor = hp.decoupled_tuning_factor if decoupled else hp.tuning_factor
     values["cos_epoch"] = 1 - factor
     values["angle_epoch"] = angle_of(factor) if factor <= 2 else None
-    values["angle_step"] = math.sqrt(2 * u / (1 + mu) * ((1 - mu) if run.method.decoupled else 1))
+    values["angle_step"] = math.sqrt(2 * u / (1 + mu) * ((1 - mu) if decoupled else 1))
     if u > 0:
         values["time_to_equilibrium"] = 1 / (4 * factor)
-        trace = arrays.noise_variance * (arrays.dim - arrays.groups) / hp.B
-        if math.isfinite(trace) and trace > 0 and arrays.groups == 1:
-            square = math.sqrt(hp.lr * trace / (2 * hp.wd * (1 - mu) ** (2 if run.method.decoupled else 1)))
+        if math.isfinite(noise_trace) and noise_trace > 0:
+            square = math.sqrt(hp.lr * noise_trace / (2 * hp.wd * (1 - mu) ** (2 if decoupled else 1)))
             values["weight_norm"], values["effective_lr"] = math.sqrt(square), hp.lr / square
     return values
+
+
+def paper_values(run: Run) -> dict[str, float | None]:
+    """`first_order` of a run after the last change of its schedule."""
+    hp, arrays = run.settled, run.arrays
+    trace = arrays.noise_variance * (arrays.dim - arrays.groups) / hp.B if arrays.groups == 1 else math.nan
+    return first_order(hp, decoupled=run.method.decoupled, noise_trace=trace)
 
 
 def equilibrium(run: Run) -> dict[str, Prediction]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sde_si.run import Run
+from sde_si.schedules import Timetable
 from sde_si.theory.discrete import angle_of
 from sde_si.theory.equilibrium import equilibrium
 from sde_si.theory.moments import Closure
@@ -50,19 +51,19 @@ def predict(run: Run) -> xr.Dataset:
     versine = np.clip(1 - found["cos_epoch"], 0, 2)
     variables["angle_epoch_predicted"] = 2 * np.arcsin(np.sqrt(versine / 2))
     variables["effective_lr_predicted"] = lr / found["weight_norm"] ** 2
-    variables["angle_epoch_paper"] = paper_course(run)
+    variables["angle_epoch_paper"] = paper_course(run.timetable, decoupled=run.method.decoupled)
     rows = {name: dataclasses.asdict(row) for name, row in equilibrium(run).items()}
     return make(variables, groups=run.arrays.groups, lags=run.lags, attributes={"predictions": rows})
 
 
-def paper_course(run: Run) -> np.ndarray:
+def paper_course(timetable: Timetable, *, decoupled: bool = False) -> np.ndarray:
     """Angle per epoch, radians, of Yun et al. eqs. 18, 27 with each epoch's own lr, momentum and batch.
 
     nan where the tuning factor is above 2.
     """
-    hp, timetable = run.hyperparameters, run.timetable
+    hp = timetable.hyperparameters
     angles = np.empty(hp.epochs)
-    power = 0 if run.method.decoupled else 1
+    power = 0 if decoupled else 1
     for e in range(hp.epochs):
         lr, momentum = timetable.lr_and_momentum(e)
         factor = hp.N / timetable.batch[e] * float(np.mean(lr * hp.wd / (1 - momentum) ** power))

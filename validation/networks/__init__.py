@@ -1,0 +1,191 @@
+"""Real networks, scale-invariant in all they train or as they are; to add one, write it here in `NETWORKS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+
+from sde_si.errors import BadInput, require
+from validation.networks.layers import GhostNorm, calibrated, ghost_norm, scale_invariant_groups
+from validation.networks.plain import ConvNet, DenseNet, Perceptron
+from validation.networks.resnet import Norm, PreactResNet, ResNet
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network is built for.
+
+    Attributes
+    ----------
+    channels, size, classes : int
+        Of the images (square, `size` pixels a side); of the labels.
+    width : int
+    blocks : tuple of int
+    """
+
+    channels: int
+    size: int
+    classes: int
+    width: int
+    blocks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that can be trained.
+
+    Attributes
+    ----------
+    summary, source : str
+    build : callable
+        ``build(shape, norm)`` makes the module; ``norm(channels)`` makes a normalisation layer.
+    width : int
+    blocks : tuple of int
+        Defaults: of the paper.
+    ghost : int
+        Default ghost size; 0: the whole batch.
+    affine : bool
+        Whether its normalisation has a trained scale and shift.
+    """
+
+    summary: str
+    source: str
+    build: Callable[[Shape, Norm], nn.Module]
+    width: int
+    blocks: tuple[int, ...]
+    ghost: int = 0
+    affine: bool = False
+
+
+def _one(shape: Shape) -> int:
+    require(len(shape.blocks) == 1, "blocks", "one number for this network", ",".join(map(str, shape.blocks)), "4")
+    return shape.blocks[0]
+
+
+NETWORKS: dict[str, Network] = {
+    "si-resnet18": Network(
+        "ResNet-18, normalised after pooling, fixed last layer, ghost batch norm without affine",
+        "Yun et al. section 3.1",
+        lambda s, norm: ResNet(s.channels, s.classes, s.width, s.blocks, norm, fixed=True),
+        width=64, blocks=(2, 2, 2, 2), ghost=64,
+    ),
+    "resnet18": Network(
+        "ResNet-18 as it is: affine batch norm, trained last layer",
+        "He et al. 2016; Yun et al. section 5.2",
+        lambda s, norm: ResNet(s.channels, s.classes, s.width, s.blocks, norm, fixed=False),
+        width=64, blocks=(2, 2, 2, 2), affine=True,
+    ),
+    "si-convnet": Network(
+        "four convolutions with batch norm without affine, fixed last layer of norm 10",
+        "Kodryan et al.; theory.md 5.1",
+        lambda s, norm: ConvNet(s.channels, s.classes, s.width, _one(s), norm),
+        width=32, blocks=(4,),
+    ),
+    "si-preact-resnet18": Network(
+        "pre-activation ResNet-18, batch norm without affine, extra norm in the shortcut, fixed last layer of norm 10",
+        "Kodryan et al.; theory.md 5.1",
+        lambda s, norm: PreactResNet(s.channels, s.classes, s.width, s.blocks, norm),
+        width=32, blocks=(2, 2, 2, 2),
+    ),
+    "si-densenet100": Network(
+        "DenseNet-BC of 100 layers, growth 12, batch norm without affine, fixed last layer",
+        "Huang et al. 2017; Yun et al. appendix",
+        lambda s, norm: DenseNet(s.channels, s.classes, s.width, s.blocks, norm),
+        width=12, blocks=(16, 16, 16), ghost=64,
+    ),
+    "si-mlp": Network(
+        "perceptron, every layer normalised, fixed last layer of norm 10",
+        "theory.md 5.6",
+        lambda s, norm: Perceptron(s.channels * s.size**2, s.classes, s.width, _one(s), norm),
+        width=64, blocks=(3,),
+    ),
+}  # fmt: skip
+
+
+def build(
+    name: str, *, channels: int, size: int, classes: int, width: int | None = None,
+    blocks: tuple[int, ...] | None = None, ghost: int | None = None, eps: float = 1e-5,
+) -> nn.Module:  # fmt: skip
+    """A network with fresh weights from torch's generator.
+
+    Parameters
+    ----------
+    name : str
+        A name in `NETWORKS`, or ``timm:NAME`` for a model of the installed timm.
+    channels, size, classes : int
+        Of the images; of the labels.
+    width, blocks, ghost : optional
+        Other than the network's own.
+    eps : float
+        Of the normalisation; above 0 it breaks scale invariance slightly (theory.md 15.5).
+
+    Raises
+    ------
+    BadInput
+        For an unknown network, or a shape that it cannot have.
+    """
+    if name.startswith("timm:"):
+        return _timm(name.removeprefix("timm:"), channels, classes)
+    known = ", ".join(NETWORKS)
+    require(name in NETWORKS, "network", f"one of {known}, or timm:NAME", repr(name), "si-resnet18")
+    entry = NETWORKS[name]
+    shape = Shape(channels, size, classes, entry.width if width is None else width, blocks or entry.blocks)
+    least = 2 ** (len(shape.blocks) - 1) if len(shape.blocks) > 1 else 1
+    require(size >= least, "blocks", f"at most {size.bit_length()} stages for images of {size} pixels", shape.blocks)
+    ghost = entry.ghost if ghost is None else ghost
+    return entry.build(shape, partial(GhostNorm, ghost=ghost, affine=entry.affine, eps=eps))
+
+
+def _timm(name: str, channels: int, classes: int) -> nn.Module:
+    try:
+        import timm
+    except ImportError:
+        raise BadInput("network", "the package timm for timm:NAME", "it is not installed", "pip install timm") from None
+    require(timm.is_model(name), "network", "a model of timm", repr(name), "timm:efficientnet_b0")
+    return timm.create_model(name, num_classes=classes, in_chans=channels)
+
+
+def measured_groups(model: nn.Module, batch: torch.Tensor, tolerance: float = 1e-3) -> dict[str, list[str]]:
+    """Weights that are scale-invariant each by itself, found by doubling them one after another.
+
+    Parameters
+    ----------
+    model : Module
+        In training mode; it is left as it was, but for running statistics.
+    batch : Tensor
+        Images.
+    tolerance : float
+        Relative change of the logits up to which a weight counts as scale-invariant; eps of the normalisation alone
+        changes them by about eps/variance.
+    """
+    with torch.no_grad():
+        generator = torch.get_rng_state()
+        reference = model(batch)
+        groups = {}
+        for name, weight in model.named_parameters():
+            if weight.ndim < 2:
+                continue
+            torch.set_rng_state(generator)
+            weight.mul_(2)
+            change = (model(batch) - reference).norm() / reference.norm()
+            weight.div_(2)
+            if change < tolerance:
+                groups[name.removesuffix(".weight")] = [name]
+        torch.set_rng_state(generator)
+    return groups
+
+
+__all__ = [
+    "NETWORKS",
+    "GhostNorm",
+    "Network",
+    "build",
+    "calibrated",
+    "ghost_norm",
+    "measured_groups",
+    "scale_invariant_groups",
+]

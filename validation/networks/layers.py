@@ -1,0 +1,172 @@
+"""Layers of scale-invariant networks: ghost batch norm, and linear maps whose output is always normalised."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def ghost_norm(x: Tensor, ghost: int, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """Normalise chunks of `ghost` samples each by their own mean and variance, without a loop over chunks.
+
+    Parameters
+    ----------
+    x : Tensor
+        Shape (batch, channels, ...). The last chunk is shorter if `ghost` does not divide the batch.
+    ghost : int
+        Samples of a chunk; 0: the whole batch.
+    weight, bias : Tensor or None
+        The affine transform, shape (channels,).
+    eps : float
+        Added to the variance; above 0 it breaks scale invariance slightly (theory.md 15.5).
+    """
+    eps = eps or torch.finfo(x.dtype).tiny  # torch refuses 0
+    batch, channels = x.shape[:2]
+    chunks = batch // ghost if ghost else 1
+    if chunks <= 1 and (not ghost or batch <= ghost):
+        return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
+    whole = chunks * ghost
+    # Chunks become channels: one fused call, whatever their number.
+    part = x[:whole].unflatten(0, (chunks, ghost)).transpose(0, 1).flatten(1, 2)
+    tiled = [None if p is None else p.repeat(chunks) for p in (weight, bias)]
+    part = F.batch_norm(part, None, None, *tiled, training=True, eps=eps)
+    part = part.unflatten(1, (chunks, channels)).transpose(0, 1).flatten(0, 1)
+    if whole == batch:
+        return part
+    return torch.cat([part, F.batch_norm(x[whole:], None, None, weight, bias, training=True, eps=eps)])
+
+
+class GhostNorm(nn.Module):
+    """Batch normalisation over ghost batches (Hoffer et al. 2017; Yun et al. section 3.1).
+
+    It keeps no running statistics: training normalises by the batch, and `calibrated` measures the statistics for
+    evaluation at the weights in hand, so that evaluation does not depend on the batch size and measuring never
+    changes the training.
+
+    Parameters
+    ----------
+    channels : int
+    ghost : int
+        Samples of a chunk; 0: the whole batch.
+    affine : bool
+        Whether a trained scale and shift follow.
+    eps : float
+    """
+
+    def __init__(self, channels: int, ghost: int = 0, *, affine: bool = False, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.channels, self.ghost, self.eps = channels, ghost, eps
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.collected: list[tuple[Tensor, Tensor]] | None = None
+        self.statistics: tuple[Tensor, Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise by the batch, or by the calibrated statistics inside `calibrated`."""
+        if self.statistics is not None:
+            mean, variance = (s.to(x.dtype) for s in self.statistics)
+            return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
+        if self.collected is not None:
+            self.collected.append(self._moments(x))
+        return ghost_norm(x, self.ghost, self.weight, self.bias, self.eps)
+
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean over the chunks of their means and variances: what training normalises by, on average."""
+        x = x.detach().double().flatten(2) if x.ndim > 2 else x.detach().double()[..., None]
+        ghost = self.ghost or x.shape[0]
+        chunks = max(1, x.shape[0] // ghost)
+        x = x[: chunks * ghost].unflatten(0, (chunks, -1))
+        variance, mean = torch.var_mean(x, dim=(1, 3), correction=0)
+        return mean.mean(0), variance.mean(0)
+
+
+@contextlib.contextmanager
+def calibrated(
+    model: nn.Module, batches: Iterable[Tensor], call: Callable[[Tensor], Tensor] | None = None
+) -> Iterator[None]:
+    """Inside, the model normalises by statistics measured on `batches` at the present weights.
+
+    `call` runs the model, if not with its own weights.
+    """
+    norms = [module for module in model.modules() if isinstance(module, GhostNorm)]
+    try:
+        with torch.no_grad():
+            for norm in norms:
+                norm.collected = []
+            for batch in batches:
+                (call or model)(batch)
+            for norm in norms:
+                assert norm.collected
+                means, variances = zip(*norm.collected, strict=True)
+                norm.statistics = torch.stack(means).mean(0), torch.stack(variances).mean(0)
+                norm.collected = None
+        yield
+    finally:
+        for norm in norms:
+            norm.collected = norm.statistics = None
+
+
+class SIConv2d(nn.Conv2d):
+    """A convolution without bias whose output is normalised before anything else sees its scale.
+
+    Parameters
+    ----------
+    group : str
+        Convolutions of one name are scale-invariant together, not each by itself (a residual stream); "": by itself.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        stride: int = 1,
+        *,
+        padding: int | None = None,
+        group: str = "",
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, stride, kernel // 2 if padding is None else padding, bias=False)
+        self.group = group
+
+
+class SILinear(nn.Linear):
+    """A linear map without bias whose output is normalised before anything else sees its scale."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False)
+        self.group = ""
+
+
+class FixedLinear(nn.Module):
+    """A last layer that is never trained.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+    norm : float
+        Length of its weight; 0: as torch draws it.
+    """
+
+    weight: Tensor
+
+    def __init__(self, inputs: int, outputs: int, norm: float = 0.0) -> None:
+        super().__init__()
+        drawn = nn.Linear(inputs, outputs, bias=False).weight.detach()
+        self.register_buffer("weight", drawn * (norm / drawn.norm()) if norm else drawn)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X W'."""
+        return F.linear(x, self.weight)
+
+
+def scale_invariant_groups(model: nn.Module) -> dict[str, list[str]]:
+    """Names of the weights that are scale-invariant together, by group, as the layers declare them."""
+    groups: dict[str, list[str]] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, SIConv2d | SILinear):
+            groups.setdefault(module.group or name, []).append(f"{name}.weight")
+    return groups

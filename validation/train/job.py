@@ -1,0 +1,204 @@
+"""One training, resolved and checked: network, data, hyperparameters, seeds, and nothing left open."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sde_si.errors import require
+from sde_si.hyperparameters import HyperParameters, check_count, check_number
+from sde_si.run import sha256
+from validation.data import DATASETS, Images
+from validation.networks import build, measured_groups, scale_invariant_groups
+from validation.train.optimizers import OPTIMIZERS
+
+FORMAT = 1
+DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.float32}
+CONSTRAINTS = ("total", "groups")
+SAMPLINGS = ("replacement", "reshuffle")
+_NOT_NUMBERS = ("data_dir", "device", "compile")  # of the configuration: they do not decide what is measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A training of one network from several seeds.
+
+    Attributes
+    ----------
+    network : str
+        A name in `validation.networks.NETWORKS`, or ``timm:NAME``.
+    width, blocks, ghost : optional
+        Other than the network's own.
+    norm_eps : float
+        eps of its normalisation (theory.md 15.5).
+    data : str
+        A name in `validation.data.DATASETS`.
+    data_dir : Path or None
+    image_size : int or None
+    augment : tuple of str
+        Names in `validation.data.AUGMENTATIONS`.
+    hyperparameters : HyperParameters
+        N is that of the subset.
+    optimizer : str
+        A name in `validation.train.optimizers.OPTIMIZERS`.
+    beta2, adam_eps : float
+        Of Adam and Lion.
+    effective_lr : float or None
+        Fixed total effective learning rate, per step, by projection after every step (Kodryan et al.).
+    constraint : {"total", "groups"}
+        What the projection keeps: the whole length, or each group's.
+    svag : int
+        l of SVAG (theory.md 4.1); 1: the optimizer itself.
+    sampling : {"replacement", "reshuffle"}
+    lags : tuple of int
+        Optimizer steps.
+    noise_batches : int
+        Extra minibatches at the end of every epoch that tell signal from noise; 0 or 1: none.
+    evaluate_every : int
+        Epochs between evaluations on the test set.
+    seed, seeds : int
+        First seed, and how many (the record's paths).
+    precision : {"fp64", "fp32", "bf16"}
+    device : str
+    compile : bool
+
+    Raises
+    ------
+    BadInput
+    """
+
+    network: str = "si-resnet18"
+    width: int | None = None
+    blocks: tuple[int, ...] | None = None
+    ghost: int | None = None
+    norm_eps: float = 1e-5
+    data: str = "fashion-mnist"
+    data_dir: Path | None = None
+    image_size: int | None = None
+    augment: tuple[str, ...] = ()
+    hyperparameters: HyperParameters = dataclasses.field(default_factory=HyperParameters)
+    optimizer: str = "sgd"
+    beta2: float = 0.999
+    adam_eps: float = 1e-8
+    effective_lr: float | None = None
+    constraint: str = "total"
+    svag: int = 1
+    sampling: str = "reshuffle"
+    lags: tuple[int, ...] = ()
+    noise_batches: int = 4
+    evaluate_every: int = 1
+    seed: int = 0
+    seeds: int = 1
+    precision: str = "fp32"
+    device: str = "cpu"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        hp = self.hyperparameters
+        for name, value, known in (
+            ("optimizer", self.optimizer, tuple(OPTIMIZERS)),
+            ("constraint", self.constraint, CONSTRAINTS),
+            ("sampling", self.sampling, SAMPLINGS),
+            ("precision", self.precision, tuple(DTYPES)),
+            ("data", self.data, tuple(DATASETS)),
+        ):
+            require(value in known, name, f"one of {', '.join(known)}", repr(value), known[0])
+        for name, least in (("seed", 0), ("seeds", 1), ("svag", 1), ("noise_batches", 0), ("evaluate_every", 1)):
+            check_count(name, getattr(self, name), least=least)
+        for name in ("width", "image_size"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name))
+        if self.ghost is not None:
+            check_count("ghost", self.ghost, least=0)
+        for count in self.blocks or ():
+            check_count("blocks", count)
+        check_number("norm_eps", self.norm_eps, least=0, advice="1e-5")
+        check_number("beta2", self.beta2, least=0, below=1, advice="0.999")
+        check_number("adam_eps", self.adam_eps, least=0, advice="1e-8")
+        require(hp.B >= 2, "B", "at least 2 samples (they are normalised by each other)", hp.B, "128")
+        require(list(self.lags) == sorted(set(self.lags)) and all(lag >= 1 for lag in self.lags), "lags",
+                "rising whole numbers from 1 on", self.lags, "1,10,100")  # fmt: skip
+        if self.effective_lr is not None:
+            check_number("effective_lr", self.effective_lr, above=0, advice="1e-3")
+            plain = hp.wd == 0 and hp.momentum == 0 and self.optimizer == "sgd"
+            require(plain, "effective_lr", "sgd with wd 0 and momentum 0 at a fixed effective learning rate",
+                    f"{self.optimizer} with wd {hp.wd:g} and momentum {hp.momentum:g}", "--wd 0 --momentum 0")  # fmt: skip
+        if self.svag > 1:
+            plain = hp.momentum == 0 and self.optimizer == "sgd" and self.sampling == "replacement"
+            require(plain, "svag", "sgd without momentum, drawn with replacement", "another setting",
+                    "--momentum 0 --sampling replacement")  # fmt: skip
+        require(self.device in ("cpu", "cuda"), "device", "cpu, cuda or auto", repr(self.device), "cpu")
+        require(self.device == "cpu" or torch.cuda.is_available(), "device", "a CUDA device", "none here", "cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return DTYPES[self.precision]
+
+    def build(self, images: Images) -> nn.Module:
+        """A network with weights from torch's generator."""
+        _, channels, size, _ = images.train.shape
+        return build(
+            self.network, channels=channels, size=size, classes=images.classes, width=self.width, blocks=self.blocks,
+            ghost=self.ghost, eps=self.norm_eps,
+        )  # fmt: skip
+
+    def groups(self, images: Images) -> Callable[[nn.Module], dict[str, list[str]]]:
+        """How to find the scale-invariant groups: declared by our own layers, measured for others."""
+        if not self.network.startswith("timm:"):
+            return scale_invariant_groups
+        shape = images.train[:32].shape
+        return lambda model: measured_groups(
+            model.train(), torch.randn(shape, dtype=self.dtype, generator=torch.Generator().manual_seed(0))
+        )
+
+    def check(self, images: Images) -> None:
+        """Refuse, before any training, a network that cannot be built or does not fit the data.
+
+        Raises
+        ------
+        BadInput
+        """
+        self.groups(images)(self.build(images))
+
+    def replace(self, **changes: Any) -> Job:
+        """A copy with some values changed."""
+        return dataclasses.replace(self, **changes)
+
+    def configuration(self) -> dict[str, Any]:
+        """What decides the numbers, as plain JSON types."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _NOT_NUMBERS}
+        hp = dataclasses.asdict(own.pop("hyperparameters"))
+        return {"method": own["optimizer"], **hp, **{k: list(v) if isinstance(v, tuple) else v for k, v in own.items()}}
+
+    def digest(self, images: Images, **changes: Any) -> str:
+        """Hex digest of configuration, data, sources and format; `changes` replace entries of the configuration."""
+        content: Mapping[str, Any] = {
+            "format": FORMAT,
+            "configuration": {**self.configuration(), **changes},
+            "data": images.digest(),
+            "sources": {path.name: sha256(path.read_bytes()) for path in _SOURCES},
+        }
+        return sha256(json.dumps(content, sort_keys=True).encode())
+
+
+def pick_device(name: str) -> str:
+    """``auto``: CUDA where there is one."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
+_HERE = Path(__file__).parent
+_SOURCES = [
+    *(_HERE / f"{name}.py" for name in ("flat", "loop", "meter", "optimizers", "stack")),
+    *sorted((_HERE.parent / "networks").glob("*.py")),
+    _HERE.parent / "data" / "batches.py",
+]

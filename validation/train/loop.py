@@ -1,0 +1,238 @@
+"""The training of a stack of networks: one epoch after another, resumable, measured."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sde_si.errors import DiskProblem
+from sde_si.record import write_bytes
+from sde_si.schedules import Timetable
+from validation.data import Batches, Images, order
+from validation.train.job import Job
+from validation.train.meter import Meter
+from validation.train.optimizers import OPTIMIZERS, Setting
+from validation.train.stack import Stack
+
+Array = np.ndarray
+_EVALUATION = 1024  # images of a chunk
+_CALIBRATION = 2048  # training images by which the normalisation of an evaluation is measured
+_NOISE = 1_000_003  # offset of the seed of the batches that measure signal and noise
+
+
+class Trainer:
+    """Trains the networks of some of a job's seeds.
+
+    Parameters
+    ----------
+    job : Job
+    images : Images
+    seeds : sequence of int
+        Networks trained here, side by side.
+    """
+
+    def __init__(self, job: Job, images: Images, seeds: list[int]) -> None:
+        self.job, self.seeds = job, seeds
+        device = torch.device(job.device)
+        self.batches = Batches(images.train, images.train_labels, augment=job.augment, device=device, dtype=job.dtype)
+        self.test = Batches(images.test, images.test_labels, device=device, dtype=job.dtype)
+        self.test.mean, self.test.deviation = self.batches.mean, self.batches.deviation
+        self.stack = Stack(
+            lambda: job.build(images), seeds, device=device, dtype=job.dtype, groups=job.groups(images),
+            half=job.precision == "bf16", compiled=job.compile,
+        )  # fmt: skip
+        self.optimizer = OPTIMIZERS[job.optimizer]
+        self.timetable = Timetable(job.hyperparameters)
+        self.state = [torch.zeros_like(self.stack.x) for _ in range(self.optimizer.slots)]
+        self.meter = Meter(self.stack.layout, job.lags, self.optimizer.linear if job.svag == 1 else None)
+        self.epoch = 0
+        self.more: dict[str, list[Array]] = {}
+        self.dead = np.full(len(seeds), -1)
+        if job.effective_lr is not None:
+            self._start_on_one_sphere(images)
+        self.fixed = self.stack.layout.dots(self.stack.x, self.stack.x)  # squared norms that a constraint keeps
+
+    def _orders(self, epoch: int, B: int, draws: int, offset: int = 0) -> tuple[Tensor, Tensor]:
+        """Indices (path, draws, B) and moves (path, draws, B, 3)."""
+        indices, moves = [], []
+        for seed in self.seeds:
+            found = order(seed + offset, epoch, self.batches.N, B, self.job.sampling)
+            while found.shape[0] < draws:
+                found = np.concatenate([found, order(seed + offset + found.shape[0], epoch, self.batches.N, B,
+                                                     self.job.sampling)])  # fmt: skip
+            indices.append(torch.from_numpy(found[:draws]))
+            moves.append(self.batches.moves(seed + offset, epoch, (draws, B)))
+        return torch.stack(indices).to(self.stack.device), torch.stack(moves)
+
+    def _gradients(self, index: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
+        images, labels = self.batches.batch(index.flatten(), moves.flatten(0, 1))
+        shape = index.shape
+        return self.stack.gradients(images.unflatten(0, shape), labels.view(shape))
+
+    def run_epoch(self) -> None:
+        """One epoch."""
+        job, epoch = self.job, self.epoch
+        lr, momentum = self.timetable.lr_and_momentum(epoch)
+        n, B = int(self.timetable.steps[epoch]), int(self.timetable.batch[epoch])
+        first, draws = int(self.timetable.start[epoch]), 2 * job.svag if job.svag > 1 else 1
+        indices, moves = self._orders(epoch, B, n * draws)
+        x = self.stack.x
+        self.meter.begin(x, self.state, epoch, first)
+        for k in range(n):
+            setting = Setting(
+                self._lr(lr[k]), job.hyperparameters.wd, momentum[k], job.beta2, job.adam_eps, first + k + 1
+            )
+            before = x.clone()
+            for l in range(job.svag):
+                gradient, loss = self._draw(indices, moves, k * draws + 2 * l)
+                if l == 0:
+                    self.meter.gradient(gradient, (setting.lr, setting.wd, setting.momentum))
+                part = Setting(setting.lr / job.svag, *_rest(setting)) if job.svag > 1 else setting
+                self.optimizer.update(x, self.state, gradient, part)
+            if job.effective_lr is not None:
+                self._project(x)
+            self.meter.step(before, x, loss, middle=k + 1 == (n + 1) // 2)
+        losses = self.meter.end(x)
+        self._check(losses, first)
+        self._measure(epoch, B)
+        self.epoch += 1
+
+    def _draw(self, indices: Tensor, moves: Tensor, at: int) -> tuple[Tensor, Tensor]:
+        """Gradient and loss of one minibatch; of two in SVAG (theory.md 4.1)."""
+        gradient, loss = self._gradients(indices[:, at], moves[:, at])
+        if self.job.svag == 1:
+            return gradient, loss
+        root = (2 * self.job.svag - 1) ** 0.5
+        second, other = self._gradients(indices[:, at + 1], moves[:, at + 1])
+        return gradient * ((1 + root) / 2) + second * ((1 - root) / 2), (loss + other) / 2
+
+    def _lr(self, scheduled: float) -> float:
+        """The step's learning rate; at a fixed effective one, that times the squared length."""
+        fixed = self.job.effective_lr
+        if fixed is None:
+            return float(scheduled)
+        return float(scheduled / self.job.hyperparameters.lr) * fixed * float(self.fixed[0, -1])
+
+    def _start_on_one_sphere(self, images: Images) -> None:
+        """Scale every network to the length of the first seed's: one effective learning rate is then one lr."""
+        layout, x = self.stack.layout, self.stack.x
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.job.seed)
+            first = layout.pack(dict(self.job.build(images).named_parameters()), x.dtype).to(x.device)
+        scale = (layout.dots(first, first)[-1] / layout.dots(x, x)[:, -1]).sqrt()
+        x[:, : layout.invariant] *= scale[:, None].to(x.dtype)
+
+    def _project(self, x: Tensor) -> None:
+        """Back onto the sphere of the start: of all groups together, or of each."""
+        layout = self.stack.layout
+        now = layout.dots(x, x)
+        scale = (self.fixed / now).sqrt()
+        owner = layout.owner.to(x.device)
+        factor = scale[:, owner] if self.job.constraint == "groups" else scale[:, -1:].expand(-1, owner.numel())
+        x[:, : layout.invariant] *= factor.to(x.dtype)
+
+    def _check(self, losses: Array, first: int) -> None:
+        """Note the step at which a path ceased to be finite."""
+        norms = self.meter.results["weight_norm"][-1]
+        for p in range(len(self.seeds)):
+            if self.dead[p] < 0 and not (np.isfinite(losses[p]).all() and np.isfinite(norms[p]).all()):
+                bad = np.flatnonzero(~np.isfinite(losses[p]))
+                self.dead[p] = first + (int(bad[0]) if bad.size else losses.shape[1] - 1)
+
+    def _keep(self, name: str, values: Any) -> None:
+        self.more.setdefault(name, []).append(np.asarray(values, dtype=np.float64))
+
+    def _measure(self, epoch: int, B: int) -> None:
+        """Signal and noise at the epoch's end by independent batches (theory.md 7.6); test accuracy."""
+        job, layout, x = self.job, self.stack.layout, self.stack.x
+        m, shape = job.noise_batches, (len(self.seeds), len(layout.names))
+        signal = noise = np.full(shape, np.nan)
+        if m > 1:
+            indices, moves = self._orders(epoch, B, m, offset=_NOISE)
+            total, squares = torch.zeros_like(x), torch.zeros(shape, dtype=torch.float64, device=x.device)
+            for i in range(m):
+                gradient, _ = self._gradients(indices[:, i], moves[:, i])
+                total += gradient
+                squares += layout.dots(gradient, gradient)
+            radius, whole = layout.dots(x, x), layout.dots(total, total)
+            signal = ((whole - squares) / (m * (m - 1)) * radius).cpu().numpy()
+            noise = ((squares - whole / m) / (m - 1) * radius).cpu().numpy()
+        self._keep("signal", signal)
+        self._keep("noise_trace", noise)
+        loss = np.full((len(self.seeds), 2), np.nan)
+        if (epoch + 1) % job.evaluate_every == 0 or epoch + 1 == job.hyperparameters.epochs:
+            loss = np.array(self.stack.evaluate(self._calibration(B), self._chunks()))
+        self._keep("test_loss", loss[:, 0])
+        self._keep("test_accuracy", loss[:, 1])
+
+    def _calibration(self, B: int) -> list[Tensor]:
+        most = min(_CALIBRATION, self.batches.N)
+        return [self.batches.scaled(self.batches.images[low : low + B]) for low in range(0, most - B + 1, B)]
+
+    def _chunks(self) -> list[tuple[Tensor, Tensor]]:
+        test = self.test
+        return [
+            (test.scaled(test.images[low : low + _EVALUATION]), test.labels[low : low + _EVALUATION])
+            for low in range(0, test.N, _EVALUATION)
+        ]
+
+    def run(self, file: Path, progress: Callable[[int], None], *, save_every: float = 30.0) -> None:
+        """Train to the end, saving the state to `file` from time to time; it ends early if every path diverged."""
+        saved = time.monotonic()
+        while self.epoch < self.job.hyperparameters.epochs and (self.dead < 0).any():
+            self.run_epoch()
+            progress(int(self.timetable.steps[self.epoch - 1]) * len(self.seeds))
+            if time.monotonic() - saved >= save_every:
+                self.save(file)
+                saved = time.monotonic()
+
+    def save(self, file: Path) -> None:
+        """Write all that going on bit-identically needs."""
+        content = {
+            "epoch": self.epoch,
+            "x": self.stack.x,
+            "state": self.state,
+            "meter": self.meter.state(),
+            "more": {k: [torch.from_numpy(v) for v in values] for k, values in self.more.items()},
+            "dead": torch.from_numpy(self.dead),
+            "fixed": self.fixed,
+        }
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_bytes(buffer.getvalue(), file)
+
+    def restore(self, file: Path) -> None:
+        """Go on from `file`.
+
+        Raises
+        ------
+        DiskProblem
+            If it is damaged.
+        """
+        try:
+            content = torch.load(file, map_location=self.stack.device, weights_only=True)
+            self.stack.x.copy_(content["x"])
+            for mine, other in zip(self.state, content["state"], strict=True):
+                mine.copy_(other)
+            self.meter.restore(content["meter"])
+        except Exception as error:
+            reason = str(error).partition("\n")[0][:80]
+            raise DiskProblem(f"{file} is damaged ({reason}); remove it and run again") from error
+        self.epoch, self.dead, self.fixed = content["epoch"], content["dead"].cpu().numpy(), content["fixed"]
+        self.more = {k: [v.cpu().numpy() for v in values] for k, values in content["more"].items()}
+
+    def results(self) -> dict[str, Array]:
+        """Everything measured, (path, epoch, ...)."""
+        more = {name: np.stack(values, 1) for name, values in self.more.items()}
+        return self.meter.arrays() | more | {"initial": self.meter.initial, "dead": self.dead}
+
+
+def _rest(setting: Setting) -> tuple[Any, ...]:
+    return setting.wd, setting.momentum, setting.beta2, setting.eps, setting.step

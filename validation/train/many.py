@@ -1,0 +1,148 @@
+"""Many seeds of one job: single-threaded processes side by side, networks stacked inside each where that pays."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sde_si.machine import usable_cores
+from validation.data import Images
+from validation.train.job import Job
+from validation.train.loop import Trainer
+
+Array = np.ndarray
+_STACK = 8  # networks tried side by side in one array
+_counter: Any = None
+
+
+def _begin(counter: Any) -> None:
+    global _counter  # noqa: PLW0603  (a process's own)
+    _counter = counter
+    torch.set_num_threads(1)
+
+
+def _count(steps: int) -> None:
+    with _counter.get_lock():
+        _counter.value += steps
+
+
+def _train(
+    job: Job, images: Images, seeds: list[int], file: Path, resume: bool, progress: Callable[[int], None]
+) -> tuple[dict[str, Array], list[str]]:
+    trainer = Trainer(job, images, seeds)
+    if resume and file.exists():
+        trainer.restore(file)
+        progress(int(trainer.timetable.start[trainer.epoch]) * len(seeds))
+    trainer.run(file, progress)
+    trainer.save(file)
+    return trainer.results(), trainer.stack.layout.names
+
+
+def _train_there(job: Job, images: Images, seeds: list[int], file: Path, resume: bool) -> Any:
+    return _train(job, images, seeds, file, resume, _count)
+
+
+def stack_pays(job: Job, images: Images, most: int) -> bool:
+    """Whether `most` networks in one array train faster than one by one, by a trial of a few steps."""
+    seconds = []
+    for count in (1, most):
+        trainer = Trainer(job, images, list(range(job.seed, job.seed + count)))
+        index, moves = trainer._orders(0, job.hyperparameters.B, 3)
+        trainer._gradients(index[:, 0], moves[:, 0])
+        begin = time.perf_counter()
+        for i in (1, 2):
+            trainer._gradients(index[:, i], moves[:, i])
+        seconds.append((time.perf_counter() - begin) / count)
+    return seconds[1] < 0.9 * seconds[0]
+
+
+def chunks(seeds: list[int], size: int) -> list[list[int]]:
+    """Consecutive parts of at most `size`."""
+    return [seeds[low : low + size] for low in range(0, len(seeds), size)]
+
+
+def train(
+    job: Job, images: Images, folder: Path, digest: str, *, stack: int | None, resume: bool,
+    progress: Callable[[float], None],
+) -> tuple[dict[str, Array], list[str], dict[str, Any]]:  # fmt: skip
+    """Train all seeds of a job.
+
+    Parameters
+    ----------
+    job : Job
+    images : Images
+    folder : Path
+        For the states from which a training goes on.
+    digest : str
+        Of the job.
+    stack : int or None
+        Networks in one array; None: what a short trial finds faster.
+    resume : bool
+        Go on from saved states.
+    progress : callable
+        Called with steps done since the last call.
+
+    Returns
+    -------
+    results, names, how
+        Arrays of all paths; the groups; number of processes and stacked networks, for the provenance.
+    """
+    seeds = list(range(job.seed, job.seed + job.seeds))
+    alone = len(seeds) == 1 or job.device != "cpu"
+    workers = 1 if alone else min(usable_cores(), len(seeds))
+    if stack is None:
+        most = min(_STACK, -(-len(seeds) // workers))
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1 if workers > 1 else threads)
+        stack = most if most > 1 and stack_pays(job, images, most) else 1
+        torch.set_num_threads(threads)
+    parts = chunks(seeds, stack)
+    files = [folder / f"state-train-{digest[:12]}-{part[0]}-{len(part)}.pt" for part in parts]
+    if workers == 1:
+        found = [_train(job, images, p, f, resume, progress) for p, f in zip(parts, files, strict=True)]
+    else:
+        found = _side_by_side(job, images, parts, files, resume, workers, progress)
+    for file in files:
+        file.unlink(missing_ok=True)
+    return _joined([results for results, _ in found]), found[0][1], {"processes": workers, "stack": stack}
+
+
+def _side_by_side(
+    job: Job, images: Images, parts: list[list[int]], files: list[Path], resume: bool, workers: int,
+    progress: Callable[[float], None],
+) -> list[Any]:  # fmt: skip
+    context = multiprocessing.get_context("spawn")
+    counter, seen = context.Value("d", 0.0), 0.0
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(counter,)) as pool:
+        futures = [pool.submit(_train_there, job, images, p, f, resume) for p, f in zip(parts, files, strict=True)]
+        while not all(future.done() for future in futures):
+            time.sleep(0.1)
+            now = counter.value
+            progress(now - seen)
+            seen = now
+            failed = next((f for f in futures if f.done() and f.exception()), None)
+            if failed is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+                failed.result()
+        return [future.result() for future in futures]
+
+
+def _joined(results: list[dict[str, Array]]) -> dict[str, Array]:
+    """All paths together; epochs that one that diverged never had are nan."""
+    out = {}
+    for name in results[0]:
+        arrays = [r[name] for r in results]
+        if name not in ("initial", "dead"):
+            most = max(a.shape[1] for a in arrays)
+            arrays = [
+                np.concatenate([a, np.full((a.shape[0], most - a.shape[1], *a.shape[2:]), np.nan)], 1) for a in arrays
+            ]
+        out[name] = np.concatenate(arrays)
+    return out

@@ -1,0 +1,143 @@
+"""From what a training measured to the one record, with what theory says of its hyperparameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sde_si.quantities import QUANTITIES
+
+from sde_si.provenance import provenance
+from sde_si.record import make
+from sde_si.schedules import Timetable
+from sde_si.theory import (
+    Prediction,
+    decoupled_lag_cosines,
+    first_order,
+    lag_cosines,
+    paper_course,
+    relaxation_steps,
+    rms_angle,
+    sgd_moments,
+    sgdw_moments,
+)
+from sde_si.theory.discrete import angle_of
+from validation.train.job import Job
+from validation.train.optimizers import OPTIMIZERS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = np.ndarray
+_SIMPLE = ("sgd", "sgd-displacement", "sgdw")
+ASSUMES = "norm equilibrium; noise with replacement, neither drift nor confinement (theory.md 1.9, 18)"
+
+
+def predictions(job: Job) -> dict[str, Prediction]:
+    """What the noise alone would do at equilibrium, after the last change of the schedule (theory.md 9.2, 9.5)."""
+    timetable = Timetable(job.hyperparameters)
+    if timetable.last_change >= job.hyperparameters.epochs and job.hyperparameters.schedule != "constant":
+        return dict.fromkeys(QUANTITIES, Prediction(note="the schedule never settles: no equilibrium"))
+    hp = timetable.settled
+    u, mu, n, decoupled = hp.intrinsic_lr, hp.momentum, hp.steps_per_epoch, OPTIMIZERS[job.optimizer].decoupled
+    paper = first_order(hp, decoupled=decoupled) if job.optimizer in _SIMPLE else dict.fromkeys(QUANTITIES)
+    if u == 0:
+        return dict.fromkeys(QUANTITIES, Prediction(note="without weight decay there is no equilibrium"))
+    note = "the network's own signal and noise decide it (python -m validation.compare)"
+    out = {name: Prediction(paper=value, note=note) for name, value in paper.items()}
+    if job.optimizer not in _SIMPLE or job.svag > 1:
+        note = "no closed form for this optimizer's weights"
+        return {name: Prediction(paper=value, note=note) for name, value in paper.items()}
+    cosines = (decoupled_lag_cosines if decoupled else lag_cosines)(n, u, mu)
+    source = "theory.md 9.5" if decoupled else "theory.md 9.2"
+    exact = {
+        "angle_step": (rms_angle(1 - float(cosines[1])), "stationary norm; any scale-invariant loss"),
+        "angle_epoch": (angle_of(1 - float(cosines[-1])), ASSUMES),
+        "cos_epoch": (float(cosines[-1]), ASSUMES),
+    }
+    if not decoupled:
+        exact["time_to_equilibrium"] = (relaxation_steps(u, mu) / n, "small deviations, noise dominates")
+    for name, (value, assumes) in exact.items():
+        out[name] = Prediction(value=value, paper=paper[name], source=source, assumes=assumes)
+    return out
+
+
+def _balance(job: Job) -> float:
+    """E|x' - x|^2/E|x|^2 of a step at a stationary norm, from <x, g> = 0 alone; nan where unknown."""
+    hp = Timetable(job.hyperparameters).settled
+    if hp.intrinsic_lr == 0 or job.optimizer not in _SIMPLE or job.svag > 1:
+        return math.nan
+    moments = (sgdw_moments if OPTIMIZERS[job.optimizer].decoupled else sgd_moments)(
+        hp.lr, hp.wd, hp.momentum, noise_trace=1.0
+    )
+    return displacement_over_norm(moments, hp, decoupled=OPTIMIZERS[job.optimizer].decoupled)
+
+
+def displacement_over_norm(moments: Any, hp: Any, *, decoupled: bool) -> float:
+    """Of x' - x = v' for SGD, or v' - u x for decoupled decay."""
+    if not decoupled:
+        return moments.vv / moments.xx
+    u, mu = hp.intrinsic_lr, hp.momentum
+    # x' - x = v' - u x with v' = mu v - lr g and <x, g> = 0
+    return (moments.vv - 2 * u * mu * moments.xv + u * u * moments.xx) / moments.xx
+
+
+def record(job: Job, results: Mapping[str, Array], names: list[str], digest: str, **made: Any) -> xr.Dataset:
+    """The record of the epochs done.
+
+    Parameters
+    ----------
+    job : Job
+    results : mapping of ndarray
+        As `Trainer.results` gives them, the paths of all seeds together.
+    names : list of str
+        The groups, ``"all"`` last.
+    digest : str
+    **made
+        For the provenance.
+    """
+    hp = job.hyperparameters
+    timetable = Timetable(hp)
+    epochs = results["train_loss"].shape[1]
+    last = [timetable.lr_and_momentum(e) for e in range(epochs)]
+    lr = np.array([rates[-1] for rates, _ in last])
+    if job.effective_lr is not None:
+        lr = lr / hp.lr * job.effective_lr * float(results["initial"][0, -1]) ** 2
+    variables = {
+        "cos_epoch": np.cos(results["angle_epoch"]),
+        "effective_lr": lr[:, None] / results["weight_norm"] ** 2,
+        "weight_norm_initial": results["initial"],
+        "lr": lr,
+        "momentum": np.array([momenta[-1] for _, momenta in last]),
+        "batch": timetable.batch[:epochs].astype(np.int32),
+        "steps_per_epoch": timetable.steps[:epochs].astype(np.int32),
+        "diverged_step": results["dead"].astype(np.int32),
+        "diverged_reason": np.where(results["dead"] >= 0, 2, 0).astype(np.int32),
+        "angle_epoch_paper": paper_course(timetable, decoupled=OPTIMIZERS[job.optimizer].decoupled)[:epochs],
+    }
+    taken = ("initial", "dead", "angle_lag")
+    variables |= {name: value for name, value in results.items() if name not in taken}
+    if job.lags:
+        variables["cos_lag"] = np.cos(results["angle_lag"])
+    balance = math.nan if job.effective_lr is not None else _balance(job)
+    final = timetable.settled
+    factor = final.decoupled_tuning_factor if OPTIMIZERS[job.optimizer].decoupled else final.tuning_factor
+    return make(
+        variables,
+        groups=names[:-1] or names,
+        lags=job.lags,
+        attributes={
+            "source": "train",
+            "method": job.optimizer,
+            "configuration": job.configuration(),
+            "digest": digest,
+            "last_change": timetable.last_change,
+            "tuning_factor": factor,
+            "expected_displacement_ratio": balance,
+            "predictions": {name: dataclasses.asdict(row) for name, row in predictions(job).items()},
+            "provenance": provenance(**made),
+        },
+    )

@@ -1,0 +1,101 @@
+"""K networks of one architecture with their weights in one array, trained one after another or all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from validation.networks import calibrated, scale_invariant_groups
+from validation.train.flat import Layout
+
+
+class Stack:
+    """Networks with weights ``x[path, size]``.
+
+    Parameters
+    ----------
+    make : callable
+        ``make()`` builds a network with weights from torch's generator.
+    seeds : sequence of int
+        One network each.
+    groups : callable, optional
+        ``groups(model)`` gives the scale-invariant groups; default: as the layers declare them.
+    device, dtype
+    half : bool
+        Compute in bfloat16 (weights stay in `dtype`).
+    compiled : bool
+        Use torch.compile.
+    """
+
+    def __init__(
+        self, make: Callable[[], nn.Module], seeds: Iterable[int], *, device: torch.device, dtype: torch.dtype,
+        groups: Callable[[nn.Module], dict[str, list[str]]] = scale_invariant_groups, half: bool = False,
+        compiled: bool = False,
+    ) -> None:  # fmt: skip
+        self.device, self.half = device, half
+        vectors, buffers = [], []
+        for seed in seeds:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                model = make().to(dtype)
+            if not vectors:
+                self.layout = Layout(model, groups(model))
+            vectors.append(self.layout.pack(dict(model.named_parameters()), dtype))
+            buffers.append({name: b.detach().clone().to(device) for name, b in model.named_buffers()})
+        self.model = model.to(device)
+        self.x = torch.stack(vectors).to(device)
+        self.buffers = buffers
+        self._one = torch.compile(self._loss) if compiled else self._loss
+
+    @property
+    def paths(self) -> int:
+        """Number of networks."""
+        return self.x.shape[0]
+
+    def call(self, path: int) -> Callable[[Tensor], Tensor]:
+        """The network of one path as a function of images."""
+        weights = self.layout.views(self.x[path]) | self.buffers[path]
+        return lambda images: torch.func.functional_call(self.model, weights, (images,))
+
+    def _loss(self, x: Tensor, buffers: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+            logits = torch.func.functional_call(self.model, self.layout.views(x) | buffers, (images,))
+        return F.cross_entropy(logits.to(x.dtype), labels)
+
+    def gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients (path, size) and losses (path,) of one minibatch for each path.
+
+        Parameters
+        ----------
+        images : Tensor, shape (path, batch, channels, size, size)
+        labels : Tensor, shape (path, batch)
+        """
+        if self.paths == 1:
+            x = self.x[0].detach().requires_grad_()
+            loss = self._one(x, self.buffers[0], images[0], labels[0])
+            (gradient,) = torch.autograd.grad(loss, x)
+            return gradient[None], loss.detach()[None]
+        buffers = {name: torch.stack([b[name] for b in self.buffers]) for name in self.buffers[0]}
+        gradients, losses = torch.func.vmap(torch.func.grad_and_value(self._one))(self.x, buffers, images, labels)
+        return gradients, losses
+
+    @torch.no_grad()
+    def evaluate(self, calibration: list[Tensor], images: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[float, float]]:
+        """Mean loss and accuracy of each path, normalised by statistics measured on `calibration`."""
+        chunks, out = list(images), []
+        for path in range(self.paths):
+            call = self.call(path)
+            self.model.eval()
+            loss = right = count = 0.0
+            with calibrated(self.model, calibration, call):
+                for x, y in chunks:
+                    logits = call(x).double()
+                    loss += float(F.cross_entropy(logits, y, reduction="sum"))
+                    right += float((logits.argmax(1) == y).sum())
+                    count += y.numel()
+            self.model.train()
+            out.append((loss / count, right / count))
+        return out
