@@ -16,18 +16,24 @@ from sde_si.streams import DATA, ORDER, generator
 Array = np.ndarray
 
 
-def order(seed: int, epoch: int, N: int, B: int, sampling: str) -> Array:
-    """Indices (N // B, B) of the minibatches of one epoch.
+def order(seed: int, key: tuple[int, ...], N: int, B: int, draws: int, sampling: str) -> Array:
+    """Indices (draws, B) of minibatches, a function of the arguments alone.
 
     Parameters
     ----------
-    seed, epoch, N, B : int
+    seed : int
+    key : tuple of int
+        The epoch, and what the batches are for.
+    N, B, draws : int
     sampling : {"replacement", "reshuffle"}
-        Every sample drawn by itself, or every sample at most once an epoch.
+        Every sample drawn by itself; or every sample at most once in N // B batches.
     """
-    rng, n = generator(seed, ORDER, epoch), N // B
-    drawn = rng.permutation(N)[: n * B] if sampling == "reshuffle" else rng.integers(0, N, n * B)
-    return drawn.reshape(n, B)
+    rng = generator(seed, ORDER, *key)
+    if sampling == "replacement":
+        return rng.integers(0, N, (draws, B))
+    whole = N // B
+    shuffled = [rng.permutation(N)[: whole * B].reshape(whole, B) for _ in range(-(-draws // whole))]
+    return np.concatenate(shuffled)[:draws]
 
 
 @dataclass(frozen=True)
@@ -93,9 +99,9 @@ class Batches:
         """Samples."""
         return self.labels.numel()
 
-    def moves(self, seed: int, epoch: int, shape: tuple[int, int]) -> Tensor:
-        """Offsets and mirrors (steps, batch, 3) of one epoch's samples."""
-        rng = generator(seed, DATA, epoch)
+    def moves(self, seed: int, key: tuple[int, ...], shape: tuple[int, int]) -> Tensor:
+        """Offsets and mirrors (draws, batch, 3) of the samples of `order` with the same key."""
+        rng = generator(seed, DATA, *key)
         moved = rng.integers(0, 2 * self.margin + 1, (*shape, 2))
         mirrored = rng.integers(0, 2 if self.flips else 1, (*shape, 1))
         return torch.from_numpy(np.concatenate([moved, mirrored], -1)).to(self.labels.device)

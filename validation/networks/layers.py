@@ -119,17 +119,8 @@ class SIConv2d(nn.Conv2d):
         Convolutions of one name are scale-invariant together, not each by itself (a residual stream); "": by itself.
     """
 
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int = 3,
-        stride: int = 1,
-        *,
-        padding: int | None = None,
-        group: str = "",
-    ) -> None:
-        super().__init__(inputs, outputs, kernel, stride, kernel // 2 if padding is None else padding, bias=False)
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, group: str = "") -> None:
+        super().__init__(inputs, outputs, kernel, stride, kernel // 2, bias=False)
         self.group = group
 
 

@@ -1,4 +1,4 @@
-"""Residual networks: Yun et al.'s scale-invariant ResNet-18, the unmodified one, and Kodryan et al.'s pre-activation one."""
+"""Residual networks: Yun et al.'s scale-invariant ResNet-18, the plain one, Kodryan et al.'s pre-activation one."""
 
 from __future__ import annotations
 

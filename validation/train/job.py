@@ -129,7 +129,7 @@ class Job:
             check_number("effective_lr", self.effective_lr, above=0, advice="1e-3")
             plain = hp.wd == 0 and hp.momentum == 0 and self.optimizer == "sgd"
             require(plain, "effective_lr", "sgd with wd 0 and momentum 0 at a fixed effective learning rate",
-                    f"{self.optimizer} with wd {hp.wd:g} and momentum {hp.momentum:g}", "--wd 0 --momentum 0")  # fmt: skip
+                    f"{self.optimizer}, wd {hp.wd:g}, momentum {hp.momentum:g}", "--wd 0 --momentum 0")  # fmt: skip
         if self.svag > 1:
             plain = hp.momentum == 0 and self.optimizer == "sgd" and self.sampling == "replacement"
             require(plain, "svag", "sgd without momentum, drawn with replacement", "another setting",

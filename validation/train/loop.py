@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from validation.train.stack import Stack
 Array = np.ndarray
 _EVALUATION = 1024  # images of a chunk
 _CALIBRATION = 2048  # training images by which the normalisation of an evaluation is measured
-_NOISE = 1_000_003  # offset of the seed of the batches that measure signal and noise
+TRAINING, MEASURING = range(2)  # what minibatches are for: each has streams of its own
 
 
 class Trainer:
@@ -59,16 +60,11 @@ class Trainer:
             self._start_on_one_sphere(images)
         self.fixed = self.stack.layout.dots(self.stack.x, self.stack.x)  # squared norms that a constraint keeps
 
-    def _orders(self, epoch: int, B: int, draws: int, offset: int = 0) -> tuple[Tensor, Tensor]:
+    def _orders(self, epoch: int, B: int, draws: int, purpose: int = TRAINING) -> tuple[Tensor, Tensor]:
         """Indices (path, draws, B) and moves (path, draws, B, 3)."""
-        indices, moves = [], []
-        for seed in self.seeds:
-            found = order(seed + offset, epoch, self.batches.N, B, self.job.sampling)
-            while found.shape[0] < draws:
-                found = np.concatenate([found, order(seed + offset + found.shape[0], epoch, self.batches.N, B,
-                                                     self.job.sampling)])  # fmt: skip
-            indices.append(torch.from_numpy(found[:draws]))
-            moves.append(self.batches.moves(seed + offset, epoch, (draws, B)))
+        key, N, sampling = (epoch, purpose), self.batches.N, self.job.sampling
+        indices = [torch.from_numpy(order(seed, key, N, B, draws, sampling)) for seed in self.seeds]
+        moves = [self.batches.moves(seed, key, (draws, B)) for seed in self.seeds]
         return torch.stack(indices).to(self.stack.device), torch.stack(moves)
 
     def _gradients(self, index: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,16 +82,14 @@ class Trainer:
         x = self.stack.x
         self.meter.begin(x, self.state, epoch, first)
         for k in range(n):
-            setting = Setting(
-                self._lr(lr[k]), job.hyperparameters.wd, momentum[k], job.beta2, job.adam_eps, first + k + 1
-            )
+            rates = self._lr(lr[k]), job.hyperparameters.wd, float(momentum[k])
+            setting = Setting(*rates, job.beta2, job.adam_eps, first + k + 1)
             before = x.clone()
-            for l in range(job.svag):
-                gradient, loss = self._draw(indices, moves, k * draws + 2 * l)
-                if l == 0:
-                    self.meter.gradient(gradient, (setting.lr, setting.wd, setting.momentum))
-                part = Setting(setting.lr / job.svag, *_rest(setting)) if job.svag > 1 else setting
-                self.optimizer.update(x, self.state, gradient, part)
+            for part in range(job.svag):
+                gradient, loss = self._draw(indices, moves, k * draws + 2 * part)
+                if part == 0:
+                    self.meter.gradient(gradient, rates)
+                self.optimizer.update(x, self.state, gradient, replace(setting, lr=setting.lr / job.svag))
             if job.effective_lr is not None:
                 self._project(x)
             self.meter.step(before, x, loss, middle=k + 1 == (n + 1) // 2)
@@ -155,7 +149,7 @@ class Trainer:
         m, shape = job.noise_batches, (len(self.seeds), len(layout.names))
         signal = noise = np.full(shape, np.nan)
         if m > 1:
-            indices, moves = self._orders(epoch, B, m, offset=_NOISE)
+            indices, moves = self._orders(epoch, B, m, MEASURING)
             total, squares = torch.zeros_like(x), torch.zeros(shape, dtype=torch.float64, device=x.device)
             for i in range(m):
                 gradient, _ = self._gradients(indices[:, i], moves[:, i])
@@ -232,7 +226,3 @@ class Trainer:
         """Everything measured, (path, epoch, ...)."""
         more = {name: np.stack(values, 1) for name, values in self.more.items()}
         return self.meter.arrays() | more | {"initial": self.meter.initial, "dead": self.dead}
-
-
-def _rest(setting: Setting) -> tuple[Any, ...]:
-    return setting.wd, setting.momentum, setting.beta2, setting.eps, setting.step

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sde_si.quantities import QUANTITIES
 
 from sde_si.provenance import provenance
+from sde_si.quantities import QUANTITIES
 from sde_si.record import make
 from sde_si.schedules import Timetable
 from sde_si.theory import (
