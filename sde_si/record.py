@@ -36,6 +36,11 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "mean_squared_norm": (PER_GROUP, "1", "squared length before a substep, mean over the epoch"),
     "noise_trace": (PER_GROUP, "1", "trace of the minibatch noise at the unit vector at the end of the epoch"),
     "gradient": (PER_GROUP, "1", "squared minibatch gradient at the unit vector, mean over the epoch"),
+    "radial_gradient": (
+        PER_GROUP,
+        "1",
+        "rms cosine of weights and minibatch gradient, 0 if invariant (theory.md 15.5)",
+    ),
     "angle_middle": (PER_GROUP, "rad", "angle between the weights in the middle of the epoch before and of this one"),
     "log_cos_step": (PER_GROUP, "1", "logarithm of the cosine of a step, summed over the epoch (theory.md 1.3)"),
     "split_decay": (PER_GROUP, "1", "share of cos_epoch from the start's weights (theory.md 1.11)"),

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sde_si.errors import require
 from sde_si.streams import DATA, ORDER, generator
 
 Array = np.ndarray
@@ -77,8 +76,6 @@ class Batches:
     def __init__(
         self, images: Array, labels: Array, *, augment: tuple[str, ...] = (), device: torch.device, dtype: torch.dtype
     ) -> None:
-        for name in augment:
-            require(name in AUGMENTATIONS, "augment", f"some of {', '.join(AUGMENTATIONS)}", repr(name), "crop,flip")
         chosen = [AUGMENTATIONS[name] for name in augment]
         self.size = images.shape[-1]
         self.margin = sum(one.margin(self.size) for one in chosen)

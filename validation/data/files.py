@@ -93,6 +93,7 @@ class _Plain(pickle.Unpickler):
 
     ALLOWED = {  # noqa: RUF012
         ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "_reconstruct"),
         ("numpy", "ndarray"),
         ("numpy", "dtype"),
         ("_codecs", "encode"),
@@ -144,5 +145,8 @@ def _cifar_binary(path: Path) -> tuple[Array, Array]:
 
 def _cifar_python(path: Path, digest: str) -> tuple[Array, Array]:
     content = read_published(path, digest, "md5")
-    found = _Plain(io.BytesIO(content), encoding="bytes").load()
+    try:
+        found = _Plain(io.BytesIO(content), encoding="bytes").load()
+    except pickle.UnpicklingError as error:
+        raise DiskProblem(f"{path} is refused: {error}") from error
     return np.asarray(found[b"data"], np.uint8).reshape(-1, 3, 32, 32), np.asarray(found[b"labels"], np.uint8)

@@ -15,7 +15,8 @@ from torch import nn
 from sde_si.errors import require
 from sde_si.hyperparameters import HyperParameters, check_count, check_number
 from sde_si.run import sha256
-from validation.data import DATASETS, Images
+from sde_si.schedules import Timetable
+from validation.data import AUGMENTATIONS, DATASETS, Images
 from validation.networks import build, measured_groups, scale_invariant_groups
 from validation.train.optimizers import OPTIMIZERS
 
@@ -110,6 +111,9 @@ class Job:
             ("data", self.data, tuple(DATASETS)),
         ):
             require(value in known, name, f"one of {', '.join(known)}", repr(value), known[0])
+        for name in self.augment:
+            require(name in AUGMENTATIONS, "augment", f"some of {', '.join(AUGMENTATIONS)}", repr(name), "crop,flip")
+        Timetable(hp)  # refuses a bad schedule
         for name, least in (("seed", 0), ("seeds", 1), ("svag", 1), ("noise_batches", 0), ("evaluate_every", 1)):
             check_count(name, getattr(self, name), least=least)
         for name in ("width", "image_size"):

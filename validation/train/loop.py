@@ -88,7 +88,7 @@ class Trainer:
             for part in range(job.svag):
                 gradient, loss = self._draw(indices, moves, k * draws + 2 * part)
                 if part == 0:
-                    self.meter.gradient(gradient, rates)
+                    self.meter.gradient(x, gradient, rates)
                 self.optimizer.update(x, self.state, gradient, replace(setting, lr=setting.lr / job.svag))
             if job.effective_lr is not None:
                 self._project(x)

@@ -12,7 +12,15 @@ from validation.train.flat import Layout, angle
 from validation.train.optimizers import Linear
 
 Array = np.ndarray
-_SUMS = ("angle_step", "log_cos_step", "mean_squared_displacement", "mean_squared_norm", "gradient")
+# per-step quantities that are summed over the epoch, and how their sum becomes the epoch's value
+_SUMS = {
+    "angle_step": "root mean",
+    "log_cos_step": "sum",
+    "mean_squared_displacement": "mean",
+    "mean_squared_norm": "mean",
+    "gradient": "mean",
+    "radial_gradient": "root mean",
+}
 
 
 class Meter:
@@ -64,10 +72,12 @@ class Meter:
     def _open(self, first: int) -> bool:
         return bool(self.lags) and first + self.lags[-1] > self.step_number
 
-    def gradient(self, g: Tensor, setting: tuple[float, float, float]) -> None:
-        """Before the step: its gradient at the weights, and lr, wd, momentum."""
+    def gradient(self, x: Tensor, g: Tensor, setting: tuple[float, float, float]) -> None:
+        """Before the step: the weights, their gradient, and lr, wd, momentum."""
         dots = self.layout.dots
-        self.sums["gradient"] += dots(g, g) * self.norm
+        square = dots(g, g)
+        self.sums["gradient"] += square * self.norm
+        self.sums["radial_gradient"] += dots(x, g) ** 2 / (square * self.norm)
         if self.linear:
             T, e = self.linear(*setting)
             along = dots(self.start, g)
@@ -106,10 +116,8 @@ class Meter:
         self._put("angle_epoch", turned)
         self._put("weight_norm", self.norm.sqrt())
         for name, total in self.sums.items():
-            if name == "angle_step":
-                self._put(name, (total / n).sqrt())
-            else:
-                self._put(name, total if name == "log_cos_step" else total / n)
+            mean = total / n
+            self._put(name, {"sum": total, "mean": mean, "root mean": mean.sqrt()}[_SUMS[name]])
         scale = self.layout.dots(self.start, self.start).sqrt() * self.norm.sqrt()
         for i, name in enumerate(("split_decay", "split_velocity", "split_drift")):
             self._put(name, self.parts[i][0] / scale if self.linear else torch.full_like(scale, torch.nan))

@@ -1,0 +1,237 @@
+"""The trainer: optimizers against torch, exact identities on real networks, resuming, stacking, the command line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from sde_si import HyperParameters  # noqa: E402
+from sde_si.errors import BadInput  # noqa: E402
+from validation.data import load  # noqa: E402
+from validation.train.cli import main  # noqa: E402
+from validation.train.job import Job  # noqa: E402
+from validation.train.loop import Trainer  # noqa: E402
+from validation.train.many import train  # noqa: E402
+from validation.train.optimizers import OPTIMIZERS, Setting  # noqa: E402
+
+HP = HyperParameters(N=160, B=32, lr=0.1, wd=0.02, momentum=0.9, epochs=3)
+
+
+def small_job(hp=HP, **options):
+    defaults = {"network": "si-mlp", "width": 8, "blocks": (2,), "data": "digits", "norm_eps": 0.0}
+    return Job(
+        **(defaults | {"precision": "fp64", "noise_batches": 2, "evaluate_every": 2} | options), hyperparameters=hp
+    )
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load("digits", N=160)
+
+
+def trained(job, images, seeds=(0,)):
+    trainer = Trainer(job, images, list(seeds))
+    for _ in range(job.hyperparameters.epochs):
+        trainer.run_epoch()
+    return trainer
+
+
+TORCH = {
+    "sgd": lambda p, s: torch.optim.SGD([p], s.lr, s.momentum, weight_decay=s.wd),
+    "adam": lambda p, s: torch.optim.Adam([p], s.lr, (s.momentum, s.beta2), s.eps, s.wd),
+    "adamw": lambda p, s: torch.optim.AdamW([p], s.lr, (s.momentum, s.beta2), s.eps, s.wd),
+}
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_optimizers_do_what_torch_does(name):
+    generator = torch.Generator().manual_seed(0)
+    setting = Setting(0.05, 0.1, 0.9, 0.99, 1e-8, 1)
+    p = torch.nn.Parameter(torch.randn(40, dtype=torch.float64, generator=generator))
+    x = p.detach().clone()
+    theirs, state = TORCH[name](p, setting), [torch.zeros_like(x) for _ in range(OPTIMIZERS[name].slots)]
+    for step in range(50):
+        gradient = torch.randn(40, dtype=torch.float64, generator=generator)
+        lr = 0.05 if step < 25 else 0.01
+        theirs.param_groups[0]["lr"] = lr
+        p.grad = gradient.clone()
+        theirs.step()
+        OPTIMIZERS[name].update(x, state, gradient, Setting(lr, 0.1, 0.9, 0.99, 1e-8, step + 1))
+    torch.testing.assert_close(x, p.detach(), rtol=1e-12, atol=1e-13)
+
+
+def test_displacement_form_is_torchs_while_lr_is_constant_and_with_the_buffer_rescaled_after(images):
+    """v = -lr buf; when lr changes the paper's form keeps v, torch's keeps buf (theory.md 0.8)."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(30, dtype=torch.float64, generator=generator)
+    y, buf, v = x.clone(), [torch.zeros_like(x)], [torch.zeros_like(x)]
+    differ = x.clone()
+    plain = [torch.zeros_like(x)]
+    for step in range(40):
+        gradient = torch.randn(30, dtype=torch.float64, generator=generator)
+        lr = 0.1 if step < 20 else 0.01
+        setting = Setting(lr, 0.02, 0.9, 0.0, 0.0, step + 1)
+        if step == 20:
+            torch.testing.assert_close(x, y, rtol=1e-12, atol=1e-12)
+            buf[0] *= 0.1 / 0.01
+        OPTIMIZERS["sgd"].update(x, buf, gradient, setting)
+        OPTIMIZERS["sgd-displacement"].update(y, v, gradient, setting)
+        OPTIMIZERS["sgd"].update(differ, plain, gradient, setting)
+    torch.testing.assert_close(x, y, rtol=1e-12, atol=1e-12)
+    assert not torch.allclose(differ, y, rtol=1e-3)
+
+
+def test_steps_telescope_exactly(images):
+    """sum ln cos = n ln(1 - u) + ln(r_0/r_n) for plain SGD, whatever the network (theory.md 1.3)."""
+    hp = HP.replace(momentum=0.0, wd=0.2, schedule="multi-step:2")
+    got = trained(small_job(hp), images).results()
+    radius = np.concatenate([got["initial"][:, None], got["weight_norm"]], 1)
+    u = np.where(np.arange(3) < 2, 0.02, 0.002)[:, None]
+    said = 5 * np.log1p(-u) + np.log(radius[:, :-1] / radius[:, 1:])
+    assert np.abs(got["log_cos_step"][..., :-1] - said[..., :-1]).max() < 1e-10 * 5 * 0.002
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "sgd-displacement", "sgdw"])
+def test_the_split_of_the_cosine_is_exact(optimizer, images):
+    """Decay, starting velocity and gradients add up to the cosine, through a schedule, too (theory.md 1.11)."""
+    job = small_job(HP.replace(schedule="cosine"), optimizer=optimizer)
+    got = trained(job, images, (0, 1)).results()
+    parts = sum(got[f"split_{name}"] for name in ("decay", "velocity", "drift"))
+    assert np.abs(parts - np.cos(got["angle_epoch"])).max() < 1e-9
+    assert np.abs(got["split_drift"]).min() > 1e-6
+    assert np.abs(got["radial_gradient"]).max() < 1e-12
+
+
+def test_lags_and_epochs_measure_the_same(images):
+    got = trained(small_job(lags=(1, 5, 10)), images).results()
+    np.testing.assert_allclose(got["angle_lag"][:, :, 1], got["angle_epoch"], rtol=1e-12)
+    assert np.isfinite(got["angle_lag"][:, 1, 2]).all()  # two epochs from the start of the second
+    assert np.isnan(got["angle_lag"][:, 2, 2]).all()  # the third's would end after the run
+    first = np.sqrt(got["mean_squared_displacement"] / got["mean_squared_norm"])
+    np.testing.assert_allclose(got["angle_step"], first, rtol=0.05)
+
+
+def test_signal_and_noise_are_the_moments_of_the_gradient(images):
+    """G + tau = E|g|^2 at the unit vector: the epoch-end batches against the training's own."""
+    job = small_job(HP.replace(lr=1e-6, wd=0.0, epochs=2), noise_batches=40, sampling="replacement")
+    got = trained(job, images, range(4)).results()
+    both, own = (got["signal"] + got["noise_trace"])[:, 0].mean(0), got["gradient"].mean((0, 1))
+    np.testing.assert_allclose(both, own, rtol=0.25)
+    assert (got["noise_trace"] > 0).all()
+
+
+def test_a_fixed_effective_learning_rate_keeps_the_sphere(images):
+    hp = HP.replace(wd=0.0, momentum=0.0)
+    total = trained(small_job(hp, effective_lr=1e-2), images, (0, 1)).results()
+    np.testing.assert_allclose(total["weight_norm"][..., -1], total["initial"][:1, -1:].repeat(3, 1), rtol=1e-12)
+    assert np.ptp(total["weight_norm"][0, :, 0]) > 1e-6
+    groups = trained(small_job(hp, effective_lr=1e-2, constraint="groups"), images).results()
+    np.testing.assert_allclose(groups["weight_norm"], groups["initial"][:, None].repeat(3, 1), rtol=1e-12)
+
+
+def test_svag_with_l_1_is_sgd_and_turns_less_signal_into_length_with_l_4(images):
+    hp = HP.replace(momentum=0.0, N=160)
+    one = trained(small_job(hp, sampling="replacement"), images).results()
+    four = trained(small_job(hp, sampling="replacement", svag=4), images).results()
+    assert four["angle_step"].mean() != one["angle_step"].mean()
+    assert np.isfinite(four["weight_norm"]).all()
+
+
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_resumed_training_is_bit_identical(cut, images, tmp_path):
+    job = small_job(HP.replace(epochs=4), precision="fp32", lags=(3, 12), augment=("shift",), optimizer="adamw")
+    straight = trained(job, images, (0, 1))
+    first = Trainer(job, images, [0, 1])
+    for _ in range(cut):
+        first.run_epoch()
+    first.save(tmp_path / "s.pt")
+    second = Trainer(job, images, [0, 1])
+    second.restore(tmp_path / "s.pt")
+    while second.epoch < 4:
+        second.run_epoch()
+    assert torch.equal(second.stack.x, straight.stack.x)
+    for name, values in straight.results().items():
+        np.testing.assert_array_equal(second.results()[name], values, err_msg=name)
+
+
+def test_stacked_networks_train_as_each_by_itself(images):
+    job = small_job(HP.replace(epochs=2), network="si-convnet", width=4, augment=("flip",))
+    together = trained(job, images, (3, 4)).results()
+    for i, seed in enumerate((3, 4)):
+        alone = trained(job, images, (seed,)).results()
+        for name, values in alone.items():
+            np.testing.assert_allclose(together[name][i], values[0], rtol=1e-6, atol=1e-9, err_msg=name)
+
+
+def test_processes_give_what_one_gives(images, tmp_path):
+    job = small_job(HP.replace(epochs=1), seeds=2, precision="fp32")
+    got, names, how = train(job, images, tmp_path, "0" * 64, stack=1, resume=False, progress=lambda _: None)
+    assert names[-1] == "all"
+    assert how["processes"] >= 1
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone = trained(job, images, (1,)).results()
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_allclose(got["weight_norm"][1], alone["weight_norm"][0], rtol=1e-6)
+    assert not list(tmp_path.iterdir()), "the states of finished trainings are removed"
+
+
+WORDS = ["--network", "si-mlp", "--width", "8", "--blocks", "2", "--data", "digits", "--N", "160", "--B", "32"]
+
+
+def test_command_line(tmp_path, capsys):
+    words = [*WORDS, "--epochs", "2", "--wd", "0.02", "--out", str(tmp_path), "--quiet"]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["epochs"] == 2
+    assert 0 < found["final"]["test_accuracy"]["value"] <= 1
+    assert found["equilibrium"]["angle_step"]["predicted"] == pytest.approx((2 * 0.002 / 1.9) ** 0.5, rel=1e-3)
+    assert not found["reused"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "rms angle per step" in shown
+    assert "test accuracy" in shown
+
+
+def test_divergence_is_recorded_and_exits_with_3(tmp_path, capsys):
+    words = [*WORDS, "--epochs", "3", "--lr", "1e200", "--wd", "0", "--out", str(tmp_path), "--quiet", "--json"]
+    assert main(words) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["diverged"][0]["step"] < 10
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--network", "nonsense"],
+        ["--data", "nonsense"],
+        ["--N", "10000"],
+        ["--B", "1"],
+        ["--optimizer", "nonsense"],
+        ["--effective-lr", "0.01"],
+        ["--svag", "2"],
+        ["--augment", "nonsense"],
+        ["--device", "nonsense"],
+        ["--lags", "5,1"],
+        ["--schedule", "nonsense"],
+        ["--blocks", "2,2"],
+        ["--image-size", "3"],
+        ["--precision", "fp8"],
+    ],
+)
+def test_bad_input(words, tmp_path, capsys):
+    assert main([*WORDS, *words, "--out", str(tmp_path / "o"), "--quiet"]) == 2
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / "o").exists()
+
+
+def test_jobs_check_themselves():
+    with pytest.raises(BadInput):
+        small_job(seeds=0)
