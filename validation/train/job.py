@@ -126,6 +126,7 @@ class Job:
         check_number("norm_eps", self.norm_eps, least=0, advice="1e-5")
         check_number("beta2", self.beta2, least=0, below=1, advice="0.999")
         check_number("adam_eps", self.adam_eps, least=0, advice="1e-8")
+        check_number("lr", hp.lr, above=0, below=1e30, advice="0.1")  # the range of single precision
         require(hp.B >= 2, "B", "at least 2 samples (they are normalised by each other)", hp.B, "128")
         require(list(self.lags) == sorted(set(self.lags)) and all(lag >= 1 for lag in self.lags), "lags",
                 "rising whole numbers from 1 on", self.lags, "1,10,100")  # fmt: skip
