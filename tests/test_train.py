@@ -199,7 +199,7 @@ def test_command_line(tmp_path, capsys):
 
 
 def test_divergence_is_recorded_and_exits_with_3(tmp_path, capsys):
-    words = [*WORDS, "--epochs", "3", "--lr", "1e20", "--wd", "0", "--out", str(tmp_path), "--quiet", "--json"]
+    words = [*WORDS, "--epochs", "3", "--lr", "9e29", "--wd", "0", "--out", str(tmp_path), "--quiet", "--json"]
     assert main(words) == 3
     found = json.loads(capsys.readouterr().out)
     assert found["diverged"][0]["step"] < 10
