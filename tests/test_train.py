@@ -14,6 +14,7 @@ from sde_si import HyperParameters  # noqa: E402
 from sde_si.errors import BadInput  # noqa: E402
 from validation.data import load  # noqa: E402
 from validation.train.cli import main  # noqa: E402
+from validation.train.curvature import lanczos, noise_spectrum  # noqa: E402
 from validation.train.job import Job  # noqa: E402
 from validation.train.loop import Trainer  # noqa: E402
 from validation.train.many import train  # noqa: E402
@@ -234,3 +235,47 @@ def test_bad_input(words, tmp_path, capsys):
 def test_jobs_check_themselves():
     with pytest.raises(BadInput):
         small_job(seeds=0)
+
+
+def test_lanczos_quadrature_is_exact_for_polynomials():
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(30, 30, dtype=torch.float64, generator=generator)
+    matrix, start = root + root.T, torch.randn(30, dtype=torch.float64, generator=generator)
+    unit = start / start.norm()
+    nodes, weights = lanczos(lambda v: matrix @ v, start, 6)
+    for power in range(12):
+        want = float(unit @ torch.linalg.matrix_power(matrix, power) @ unit)
+        assert np.sum(weights * nodes**power) == pytest.approx(want, rel=1e-8)
+    want = float(unit @ torch.linalg.matrix_power(matrix, 12) @ unit)
+    assert np.sum(weights * nodes**12) != pytest.approx(want, rel=1e-6)
+
+
+def test_the_noise_spectrum_is_that_of_the_hessian(images):
+    """Against the whole Hessian and covariance of a small network."""
+    trainer = Trainer(small_job(), images, [0])
+    index, moves = trainer._orders(0, 32, 4)
+    drawn = [trainer.batches.batch(index[0, i], moves[0, i]) for i in range(4)]
+
+    def loss(x, i):
+        return trainer.stack.loss(x, 0, *drawn[i])
+
+    x = trainer.stack.x[0]
+    nodes, weights = noise_spectrum(loss, x, 4, vectors=4, products=40)
+    hessian = torch.autograd.functional.hessian(lambda z: sum(loss(z, i) for i in range(4)) / 4, x)
+    leaf = x.clone().requires_grad_()
+    gradients = torch.stack([torch.autograd.grad(loss(leaf, i), leaf)[0] for i in range(4)])
+    noise = gradients - gradients.mean(0)
+    unit = noise / noise.norm(dim=1, keepdim=True)
+    for f in (lambda m: m, lambda m: m @ m):
+        want = float(torch.einsum("bi,ij,bj->b", unit, f(hessian), unit).mean())
+        power = 1 if f(torch.eye(1) * 2).item() == 2 else 2
+        assert np.sum(weights * nodes**power) == pytest.approx(want, rel=1e-6)
+    assert weights.sum() == pytest.approx(1)
+
+
+def test_curvature_is_recorded_at_its_checkpoints(images):
+    job = small_job(HP.replace(epochs=4), curvature=2)
+    assert job.checkpoints() == [3, 2]
+    got = trained(job, images, (0, 1)).results()
+    assert got["curvature"].shape == got["curvature_weight"].shape == (2, 2, 50)
+    np.testing.assert_allclose(got["curvature_weight"].sum(-1), 1)

@@ -43,6 +43,7 @@ Options = options_class(
         "sampling": flag(TEXT, "reshuffle", "reshuffle or replacement"),
         "lags": flag(comma(whole, "1,10,..."), None, "record the cosine at these lags, in steps"),
         "noise_batches": flag(INT, 4, "extra minibatches an epoch that tell signal from noise"),
+        "curvature": flag(INT, 0, "checkpoints at which the curvature that the noise sees is measured"),
         "evaluate_every": flag(INT, 5, "epochs between evaluations on the test set"),
         "seed": flag(INT, 0, "first seed: initial weights, order, augmentation"),
         "seeds": flag(INT, 1, "networks, each with its own seed"),

@@ -62,6 +62,9 @@ class Job:
         Optimizer steps.
     noise_batches : int
         Extra minibatches at the end of every epoch that tell signal from noise; 0 or 1: none.
+    curvature : int
+        Checkpoints in the second half of the epochs at which the curvature that the noise sees is measured
+        (theory.md 18.3); 0: none.
     evaluate_every : int
         Epochs between evaluations on the test set.
     seed, seeds : int
@@ -94,6 +97,7 @@ class Job:
     sampling: str = "reshuffle"
     lags: tuple[int, ...] = ()
     noise_batches: int = 4
+    curvature: int = 0
     evaluate_every: int = 1
     seed: int = 0
     seeds: int = 1
@@ -114,7 +118,14 @@ class Job:
         for name in self.augment:
             require(name in AUGMENTATIONS, "augment", f"some of {', '.join(AUGMENTATIONS)}", repr(name), "crop,flip")
         Timetable(hp)  # refuses a bad schedule
-        for name, least in (("seed", 0), ("seeds", 1), ("svag", 1), ("noise_batches", 0), ("evaluate_every", 1)):
+        for name, least in (
+            ("seed", 0),
+            ("seeds", 1),
+            ("svag", 1),
+            ("noise_batches", 0),
+            ("curvature", 0),
+            ("evaluate_every", 1),
+        ):
             check_count(name, getattr(self, name), least=least)
         for name in ("width", "image_size"):
             if getattr(self, name) is not None:
@@ -141,6 +152,13 @@ class Job:
                     "--momentum 0 --sampling replacement")  # fmt: skip
         require(self.device in ("cpu", "cuda"), "device", "cpu, cuda or auto", repr(self.device), "cpu")
         require(self.device == "cpu" or torch.cuda.is_available(), "device", "a CUDA device", "none here", "cpu")
+
+    def checkpoints(self) -> list[int]:
+        """Epochs (from 0) after which the curvature is measured: spread over the second half, the last among them."""
+        epochs = self.hyperparameters.epochs
+        return (
+            [epochs - 1 - i * (epochs // 2) // self.curvature for i in range(self.curvature)] if self.curvature else []
+        )
 
     @property
     def dtype(self) -> torch.dtype:

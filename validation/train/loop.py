@@ -17,6 +17,7 @@ from sde_si.errors import DiskProblem
 from sde_si.record import write_bytes
 from sde_si.schedules import Timetable
 from validation.data import Batches, Images, order
+from validation.train.curvature import SEEN, noise_spectrum
 from validation.train.job import Job
 from validation.train.meter import Meter
 from validation.train.optimizers import OPTIMIZERS, Setting
@@ -25,7 +26,7 @@ from validation.train.stack import Stack
 Array = np.ndarray
 _EVALUATION = 1024  # images of a chunk
 _CALIBRATION = 2048  # training images by which the normalisation of an evaluation is measured
-TRAINING, MEASURING = range(2)  # what minibatches are for: each has streams of its own
+TRAINING, MEASURING, CURVATURE = range(3)  # what minibatches are for: each has streams of its own
 
 
 class Trainer:
@@ -96,6 +97,8 @@ class Trainer:
         losses = self.meter.end(x)
         self._check(losses, first)
         self._measure(epoch, B)
+        if epoch in job.checkpoints():
+            self._curvature(epoch, B)
         self.epoch += 1
 
     def _draw(self, indices: Tensor, moves: Tensor, at: int) -> tuple[Tensor, Tensor]:
@@ -165,6 +168,17 @@ class Trainer:
             loss = np.array(self.stack.evaluate(self._calibration(B), self._chunks()))
         self._keep("test_loss", loss[:, 0])
         self._keep("test_accuracy", loss[:, 1])
+
+    def _curvature(self, epoch: int, B: int) -> None:
+        """What the noise sees of the curvature, network by network."""
+        indices, moves = self._orders(epoch, B, SEEN, CURVATURE)
+        found = []
+        for p in range(len(self.seeds)):
+            drawn = [self.batches.batch(indices[p, i], moves[p, i]) for i in range(SEEN)]
+            found.append(noise_spectrum(lambda x, i, d=drawn, q=p: self.stack.loss(x, q, *d[i]), self.stack.x[p], SEEN))
+        nodes, weights = zip(*found, strict=True)
+        self._keep("curvature", nodes)
+        self._keep("curvature_weight", weights)
 
     def _calibration(self, B: int) -> list[Tensor]:
         most = min(_CALIBRATION, self.batches.N)

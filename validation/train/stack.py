@@ -65,6 +65,10 @@ class Stack:
             logits = torch.func.functional_call(self.model, self.layout.views(x) | buffers, (images,))
         return F.cross_entropy(logits.to(x.dtype), labels)
 
+    def loss(self, x: Tensor, path: int, images: Tensor, labels: Tensor) -> Tensor:
+        """Loss of one network with other weights x (size,)."""
+        return self._loss(x, self.buffers[path], images, labels)
+
     def gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients (path, size) and losses (path,) of one minibatch for each path.
 
