@@ -1,5 +1,6 @@
 """Closed forms and predictions. The formulas are numbered as in ``docs/theory.md``."""
 
+from sde_si.theory.confinement import Basin, basin, confined_versines, mode_variance
 from sde_si.theory.discrete import (
     angle_of,
     decoupled_lag_cosines,
@@ -25,6 +26,7 @@ from sde_si.theory.models import (
 )
 from sde_si.theory.moments import Closure, displacement_ratio
 from sde_si.theory.predict import paper_course, predict
+from sde_si.theory.reshuffling import reshuffled_versine
 from sde_si.theory.sde import (
     lr_drop_angle,
     quartic_norm,
@@ -40,10 +42,13 @@ from sde_si.theory.sde import (
 
 __all__ = [
     "QUANTITIES",
+    "Basin",
     "Closure",
     "Prediction",
     "angle_of",
+    "basin",
     "bingham_second_moment",
+    "confined_versines",
     "decoupled_lag_cosines",
     "displacement_ratio",
     "equilibrium",
@@ -54,11 +59,13 @@ __all__ = [
     "lag_roots",
     "lion_equilibrium",
     "lr_drop_angle",
+    "mode_variance",
     "paper_course",
     "predict",
     "quartic_norm",
     "relaxation_steps",
     "reshuffled",
+    "reshuffled_versine",
     "rms_angle",
     "schedule_angles",
     "sde_lag_cosine",
