@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from sde_si.errors import require
 from sde_si.theory.discrete import lag_cosines
 
 Array = np.ndarray
+Numbers: TypeAlias = Sequence[float] | Array
 
 
 def mode_variance(pull: float | Array, momentum: float = 0.0) -> float | Array:
@@ -43,7 +44,7 @@ def mode_variance(pull: float | Array, momentum: float = 0.0) -> float | Array:
 
 
 def confined_versines(
-    steps: int, u: float, momentum: float, pulls: Sequence[float], weights: Sequence[float], *, balanced: bool = True
+    steps: int, u: float, momentum: float, pulls: Numbers, weights: Numbers, *, balanced: bool = True
 ) -> Array:
     """1 - E cos between weights 0, 1, ..., `steps` steps apart in a basin, for small rotations (theory.md 18.2).
 
@@ -76,7 +77,10 @@ def confined_versines(
     b = u + np.asarray(pulls, dtype=float)
     spread = w * mode_variance(b, momentum)
     unit = float(spread @ b) / u if balanced else float(mode_variance(u, momentum))
-    return sum(s * (1 - lag_cosines(steps, float(p), momentum)) for s, p in zip(spread, b, strict=True)) / unit
+    out = np.zeros(steps + 1)
+    for share, pull in zip(spread, b, strict=True):
+        out += share * (1 - lag_cosines(steps, float(pull), momentum))
+    return out / unit
 
 
 class Basin(NamedTuple):
@@ -86,9 +90,7 @@ class Basin(NamedTuple):
     pulls: Array  # lr times each mode's curvature at that length, per step
 
 
-def basin(
-    lr: float, wd: float, momentum: float = 0.0, *, curvatures: Sequence[float], traces: Sequence[float]
-) -> Basin:
+def basin(lr: float, wd: float, momentum: float = 0.0, *, curvatures: Numbers, traces: Numbers) -> Basin:
     """Length at which decay balances noise and the basin's own gradients, and the pulls there (theory.md 9.2, 18.1).
 
     From E|v|^2 = (2u/(1+mu)) E|x|^2, which any scale-invariant loss keeps, and E|v_i|^2 = 2 var_i (1 - rho_i(1)) of

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
-from sde_si import estimators
+import numpy as np
+
+from sde_si import estimators, theory
 from sde_si.hyperparameters import HyperParameters
 from sde_si.problem import Problem
 from sde_si.resolve import resolve
 from sde_si.run import Run
+from sde_si.theory.predict import predict
+from sde_si.verify.claim import Curve
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Records: TypeAlias = "Mapping[str, xr.Dataset]"
 Runs: TypeAlias = Mapping[str, Run]
+Array = np.ndarray
+
+
+class Found(TypedDict):
+    """A measured value and its standard error, as `Measurement` takes them."""
+
+    measured: float
+    stderr: float
+
+
 MONTE_CARLO = "Monte Carlo, 3 s.e."
 FINITE_D = "finite d, higher orders"
 STEP_SIZE = "step size"
@@ -47,18 +61,56 @@ def window(record: xr.Dataset) -> estimators.Window:
     return estimators.equilibrated(record, float(record.attrs["expected_displacement_ratio"]))
 
 
-def at_equilibrium(record: xr.Dataset, quantity: str) -> dict[str, float]:
+def exact_versine(one: Run) -> float:
+    """1 - cos_epoch at equilibrium by the whole theory, finite dimension included."""
+    value = theory.equilibrium(one)["cos_epoch"].value
+    assert value is not None
+    return 1 - value
+
+
+def versine_course(one: Run) -> Array:
+    """1 - cos_epoch of every epoch by the second moments' recursion."""
+    return 1 - predict(one)["cos_epoch_predicted"].values
+
+
+def at_equilibrium(record: xr.Dataset, quantity: str) -> Found:
     """Measured value and its standard error, as `Measurement` takes them."""
     found = estimators.equilibrium(record, window(record), quantity)
     return {"measured": found.value, "stderr": found.stderr}
 
 
-def versine(record: xr.Dataset) -> dict[str, float]:
+def versine(record: xr.Dataset) -> Found:
     """1 - cos_epoch at equilibrium: near 1 a cosine hides errors."""
     return at_equilibrium(record, "versine_epoch")
 
 
-def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> dict[str, float]:
+def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> Found:
     """Value after (or in) one epoch and its standard error."""
     found = estimators.epoch_estimate(record, quantity, epoch)
     return {"measured": found.value, "stderr": found.stderr if math.isfinite(found.stderr) else 0.0}
+
+
+def at_lag(record: xr.Dataset, lag: int) -> Found:
+    """1 - cos over a lag at equilibrium, from all equilibrated epochs after which the run goes on for as long."""
+    inside = window(record)
+    if not inside:
+        return {"measured": math.nan, "stderr": math.nan}
+    cosines = record["cos_lag"].sel(group="all", lag=lag).transpose("path", "epoch").values[:, inside.epochs]
+    # an epoch without that lag has it on no path: the run was over
+    found = estimators.mean_and_error(1 - cosines[:, np.isfinite(cosines).any(axis=0)].mean(axis=1))
+    return {"measured": found.value, "stderr": found.stderr}
+
+
+def lag_curve(record: xr.Dataset, lags: Sequence[int], lines: Mapping[str, Array], log: str = "xy") -> Curve:
+    """1 - cos against the lag at equilibrium; `lines` at the same lags."""
+    found = [at_lag(record, lag) for lag in lags]
+    return Curve(x=np.array(lags), measured=np.array([f["measured"] for f in found]),
+                 stderr=np.array([f["stderr"] for f in found]), lines=lines, xlabel="lag [steps]",
+                 ylabel="1 - cosine", log=log)  # fmt: skip
+
+
+def course(record: xr.Dataset, quantity: str, lines: Mapping[str, Array], ylabel: str, log: str = "") -> Curve:
+    """A quantity epoch by epoch; `lines` at all epochs."""
+    measured, stderr = estimators.series(record, quantity)
+    return Curve(x=np.arange(1, measured.size + 1), measured=measured, stderr=np.nan_to_num(stderr), lines=lines,
+                 xlabel="epoch", ylabel=ylabel, log=log)  # fmt: skip
