@@ -105,7 +105,7 @@ def _measured(which: str):
                     out.append(Measurement(predicted=right, wrong=wrong, **common))
                 else:
                     stated = float(claimed[lag])
-                    wrong = stated + 2 * (right - stated) if which == "printed" else stated / 2
+                    wrong = stated + (2 if which == "printed" else 0.5) * (right - stated)
                     out.append(Measurement(predicted=stated, truth=right, wrong=wrong, **common))
         return out
 
@@ -118,7 +118,7 @@ CLAIMS = (
     Claim(id="free-rotation-in-a-basin", source="Yun et al. eqs. 18, 27 and their exact form; theory.md 9.2, 10.7, 18.1",
           expected=FAILS, statement="The laws of noise alone give the rotation over many steps also near a minimum.",
           formula="E cos(n) = c_n", assumes="norm equilibrium, zero-mean noise", tolerance={"Monte Carlo": 0.05},
-          wrong="half of it is left", broken="no mean gradient: in a basin it pulls back and the rotation saturates",
+          wrong="half the deviation", broken="no mean gradient: in a basin it pulls back and the rotation saturates",
           corrected="confinement", runs=_runs, measure=_measured("free")),
     Claim(id="confinement", source="theory.md 18.1, 18.2, 18.6, 9.2", expected=HOLDS,
           statement="In a basin every mode of the Hessian is an AR(2) process: the rotation starts as that of noise alone and "

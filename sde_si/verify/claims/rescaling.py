@@ -73,7 +73,7 @@ _LENGTH, _STEPS = (
 
 def _direction_runs(scale: float, seed: int) -> dict[str, Run]:
     """Steps so small that length, gradient and direction stay as they are; the first epoch warms up the velocity."""
-    common: dict[str, Any] = {"N": _STEPS * 100, "B": 100, "lr": 1e-4, "wd": 0.0, "epochs": 2, "init_norm": _LENGTH,
+    common: dict[str, Any] = {"N": _STEPS * 100, "B": 100, "lr": 1e-6, "wd": 0.0, "epochs": 2, "init_norm": _LENGTH,
                               "scale": scale, "seed": seed}  # fmt: skip
     still = {"loss": "vmf", "parameters": {"noise_scale": 0.0, "signal": 1.0}, "dim": 16, "paths": 8}
     return {
@@ -131,7 +131,7 @@ def _temperature_runs(scale: float, seed: int) -> dict[str, Run]:
     for i, (name, (change, _, _)) in enumerate(_CHANGES.items()):
         v = _BASE | change
         out[name] = run("vmf", N=v["B"] * v["steps"], B=v["B"], lr=v["lr"], wd=v["wd"], momentum=v["momentum"], dim=16,
-                        epochs=50, paths=192 if v["steps"] == 100 else 64, init_norm=_cold_norm(v),
+                        epochs=50, paths=288 if v["steps"] == 100 else 144, init_norm=_cold_norm(v),
                         parameters={"signal": 0.3}, scale=scale, seed=seed + 1000 * i)  # fmt: skip
     return out
 
