@@ -112,3 +112,30 @@ def test_windows_against_the_covariance_of_their_noise(mu, start, length):
     expected = u * (1 - mu) / f * (d @ C @ d)
     assert theory.reshuffled_versine(n, u, mu, start=start, length=length) == pytest.approx(expected, rel=1e-6)
     assert math.isfinite(expected)
+
+
+@pytest.mark.parametrize(("n", "rho", "printed"), [(2000, 0.2, 4.852e-5), (500, 1.0, 8.631e-3)])
+def test_all_orders_are_the_recursion_that_1_13_quotes(n, rho, printed):
+    assert theory.reshuffled_versines(n, rho / n, 0.0, n)[n] == pytest.approx(printed, rel=1.2e-4)
+
+
+@pytest.mark.parametrize(
+    ("n", "mu", "u", "d", "measured", "error"),
+    [(44, 0.9, 1.6e-4, 64, 1.195e-2, 5e-3), (391, 0.9, 2e-5, 64, 1.749e-3, 1e-2), (20, 0.5, 1e-3, 64, 1.343e-3, 1e-2),
+     (20, 0.95, 1e-4, 128, 6.989e-3, 5e-3), (44, 0.9, 8e-4, 64, 6.29e-2, 5e-3)],
+)  # fmt: skip
+def test_all_orders_and_the_leading_finite_d_term_are_what_1_13_measured(n, mu, u, d, measured, error):
+    finite = (n * u / (1 - mu)) ** 2 * (n + 1) / (6 * (d - 1) * (n - 1))
+    found = theory.reshuffled_versines(n, u, mu, n)[n] + finite
+    assert found == pytest.approx(measured, rel=error)
+
+
+@pytest.mark.parametrize(("mu", "start", "lag"), [(0.0, 20, 40), (0.9, 0, 40), (0.9, 0, 20), (0.9, 15, 60)])
+def test_all_orders_begin_with_the_first(mu, start, lag):
+    """The relative difference is of first order in n u/(1 - mu)."""
+    n, off = 40, []
+    for u in (1e-5 * (1 - mu), 1e-4 * (1 - mu)):
+        exact = theory.reshuffled_versines(n, u, mu, lag, start=start)[lag]
+        off.append(exact / theory.reshuffled_versine(n, u, mu, start=start, length=lag) - 1)
+    assert abs(off[0]) < 2e-4
+    assert off[1] / off[0] == pytest.approx(10, rel=0.05)

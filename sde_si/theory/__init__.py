@@ -26,7 +26,7 @@ from sde_si.theory.models import (
 )
 from sde_si.theory.moments import Closure, displacement_ratio
 from sde_si.theory.predict import paper_course, predict
-from sde_si.theory.reshuffling import reshuffled_versine
+from sde_si.theory.reshuffling import reshuffled_versine, reshuffled_versines
 from sde_si.theory.sde import (
     lr_drop_angle,
     quartic_norm,
@@ -66,6 +66,7 @@ __all__ = [
     "relaxation_steps",
     "reshuffled",
     "reshuffled_versine",
+    "reshuffled_versines",
     "rms_angle",
     "schedule_angles",
     "sde_lag_cosine",

@@ -56,7 +56,7 @@ def _collapse(records: Records, runs: Runs) -> Sequence[Measurement]:
         epochs = np.ones(one.hyperparameters.epochs)
         lines = {"equal tuning factor": predicted * epochs, "twice the tuning factor": wrong * epochs}
         out.append(Measurement(system=f"{describe(one)} ({name} changed)", predicted=predicted, wrong=wrong,
-                               curve=course(records[name], "versine_epoch", lines, _VERSINE),
+                               truth=exact_versine(one), curve=course(records[name], "versine_epoch", lines, _VERSINE),
                                **versine(records[name])))  # fmt: skip
     return out
 
