@@ -1,4 +1,4 @@
-"""Learning rates that change: step schedules that never settle, and the recursion that follows any schedule."""
+"""Learning rates that change: the recursion that follows any schedule, in both forms of momentum."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from sde_si.estimators import mean_and_error
 from sde_si.methods import METHODS
 from sde_si.run import Run
 from sde_si.theory.moments import MAP, march
-from sde_si.theory.predict import predict
-from sde_si.verify.claim import EXACT, FAILS, HOLDS, Claim, Curve, Measurement
+from sde_si.verify.claim import EXACT, HOLDS, Claim, Curve, Measurement
 from sde_si.verify.claims.common import (
     FINITE_D,
     MONTE_CARLO,
@@ -29,35 +28,6 @@ from sde_si.verify.claims.common import (
 from sde_si.verify.claims.epochs import _ENDS
 
 Array = np.ndarray
-
-
-def _steps_runs(scale: float, seed: int) -> dict[str, Run]:
-    """Yun's schedule: tuning factor 10/128, lr/10 after 150 and 225 of 300 epochs (10.8)."""
-    lr, n = 0.1, 390
-    return {"300 epochs": run(N=n * 128, B=128, lr=lr, wd=10 / 128 / n / lr, epochs=300, dim=256, paths=24,
-                              schedule="multi-step:150,225", scale=scale, seed=seed)}  # fmt: skip
-
-
-def _last_phase(corrected: bool):
-    def measure(records: Records, runs: Runs) -> Sequence[Measurement]:
-        out = []
-        [(name, one)] = runs.items()
-        exact = predict(one)["angle_epoch_predicted"].values
-        phases = np.arccos(np.exp(-10 / 128 * 10.0 ** -np.searchsorted([150, 225], np.arange(300), side="right")))
-        lines = {"recursion of the second moments": exact, "equilibrium of each phase": phases}
-        curve = course(records[name], "angle_epoch", lines, "angle over the epoch [rad]", "y")
-        for epoch in (225, 300):
-            naive, truth = float(phases[epoch - 1]), float(exact[epoch - 1])
-            common = {"system": f"{describe(one)}, lr/10 after 150 and 225 epochs, epoch {epoch}",
-                      "curve": curve if epoch == 225 else None, **at_epoch(records[name], "angle_epoch", epoch)}  # fmt: skip
-            if corrected:
-                out.append(Measurement(predicted=truth, wrong=naive, **common))
-            else:
-                wrong = 0.6 * naive if epoch == 300 else naive / 3
-                out.append(Measurement(predicted=naive, truth=truth, wrong=wrong, **common))
-        return out
-
-    return measure
 
 
 _DROP = 20  # epochs before lr is divided by ten
@@ -230,17 +200,6 @@ def _rescaled_drop(rng: np.random.Generator) -> Sequence[Measurement]:
 
 
 CLAIMS = (
-    Claim(id="last-phase-equilibrium", source="Yun et al. section 5; theory.md 10.7, 10.8", expected=FAILS,
-          statement="After each drop of the learning rate the angle per epoch settles at that of the new tuning factor.",
-          formula="angle = arccos(exp(-T_phase)) at the end of the phase", assumes=_ENDS, tolerance={"Monte Carlo": 0.05},
-          wrong="six tenths of it, and a third after the first drop",
-          broken="norm equilibrium: e-folding takes 32 and 320 epochs after the drops, the phases last 75",
-          corrected="last-phase", runs=_steps_runs, measure=_last_phase(False)),
-    Claim(id="last-phase", source="theory.md 10.8, 9.10, 14.6", expected=HOLDS,
-          statement="The angle per epoch of a step schedule follows the norm's recursion and never settles after the drops.",
-          formula="E cos = exp(-T_k)(Q_e/Q_{e+1})^(1/4), discrete: 1.1", assumes=_ENDS,
-          tolerance={MONTE_CARLO: 0.035, FINITE_D: 0.001}, wrong="the equilibrium of the phase", runs=_steps_runs,
-          measure=_last_phase(True)),
     Claim(id="schedule-recursion", source="theory.md 9.10, 14.14", expected=EXACT, tolerance={"printed digits": 1e-9},
           statement="Torch's form of momentum is the paper's with the velocity times the ratio of the learning rates: buffer "
                     "and velocity recursions agree at every step of any schedule.",
