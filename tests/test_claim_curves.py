@@ -46,6 +46,6 @@ def test_curves_of_checks(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SIMULATED)
 def test_curves_of_simulations(name, tmp_path):
-    """At a twentieth of the paths: what is looked at is the shape, not the numbers."""
+    """At a twentieth of the paths: the shape counts, not the numbers. Two claims state more than their course."""
     [result] = verify([CLAIMS[name]], folder=tmp_path, scale=0.05, threads=2)
-    check_curves(result.measurements, first_is_predicted=name != "linear-rate")
+    check_curves(result.measurements, first_is_predicted=name not in ("linear-rate", "collapse"))

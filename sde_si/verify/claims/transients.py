@@ -38,7 +38,9 @@ _COLLAPSE: dict[str, dict[str, Any]] = {
 
 
 def _collapse_runs(scale: float, seed: int) -> dict[str, Run]:
-    base = {"N": 50_000, "B": 100, "lr": 0.1, "wd": 0.005, "epochs": 20, "paths": 96, "dim": 128}
+    base = {"N": 50_000, "B": 100, "lr": 0.1, "wd": 0.005, "epochs": 20, "paths": 96, "dim": 128,
+            "init_norm": 3.0}  # fmt: skip
+    # One length to start from, no multiple of each run's own: before 1/(4T) epochs they differ (S12).
     # Different seeds: runs that the scale symmetry maps on each other would else be one and the same.
     return {
         name: run(scale=scale, seed=seed + 1000 * i, **(base | change))
@@ -49,13 +51,13 @@ def _collapse_runs(scale: float, seed: int) -> dict[str, Run]:
 def _collapse(records: Records, runs: Runs) -> Sequence[Measurement]:
     predicted = exact_versine(runs["base"])
     wrong = 1 - math.exp(-2 * runs["base"].hyperparameters.tuning_factor)
+    unchanged = versine_course(runs["base"])
     out = []
     for name in _COLLAPSE:
         if name == "base":
             continue
         one = runs[name]
-        epochs = np.ones(one.hyperparameters.epochs)
-        lines = {"equal tuning factor": predicted * epochs, "twice the tuning factor": wrong * epochs}
+        lines = {"recursion of the second moments": versine_course(one), "the unchanged run's": unchanged}
         out.append(Measurement(system=f"{describe(one)} ({name} changed)", predicted=predicted, wrong=wrong,
                                truth=exact_versine(one), curve=course(records[name], "versine_epoch", lines, _VERSINE),
                                **versine(records[name])))  # fmt: skip
