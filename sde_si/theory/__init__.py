@@ -15,7 +15,7 @@ from sde_si.theory.discrete import (
     sgdw_moments,
     step_angle,
 )
-from sde_si.theory.equilibrium import QUANTITIES, Prediction, equilibrium, equilibrium_norm
+from sde_si.theory.equilibrium import Prediction, equilibrium, equilibrium_norm
 from sde_si.theory.models import (
     bingham_second_moment,
     lion_equilibrium,
@@ -41,7 +41,6 @@ from sde_si.theory.sde import (
 )
 
 __all__ = [
-    "QUANTITIES",
     "Basin",
     "Closure",
     "Prediction",

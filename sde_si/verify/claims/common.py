@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 Records: TypeAlias = "Mapping[str, xr.Dataset]"
 Runs: TypeAlias = Mapping[str, Run]
 Array = np.ndarray
-
-
-class Found(TypedDict):
-    """A measured value and its standard error, as `Measurement` takes them."""
-
-    measured: float
-    stderr: float
-
-
 MONTE_CARLO = "Monte Carlo, 3 s.e."
 FINITE_D = "finite d, higher orders"
 STEP_SIZE = "step size"
@@ -58,39 +49,27 @@ def describe(one: Run) -> str:
 
 def window(record: xr.Dataset) -> estimators.Window:
     """The equilibrated epochs."""
-    return estimators.equilibrated(record, float(record.attrs["expected_displacement_ratio"]))
+    return estimators.window_of(record)
 
 
-def exact_versine(one: Run) -> float:
-    """1 - cos_epoch at equilibrium by the whole theory, finite dimension included."""
-    value = theory.equilibrium(one)["cos_epoch"].value
-    assert value is not None
-    return 1 - value
-
-
-def versine_course(one: Run) -> Array:
-    """1 - cos_epoch of every epoch by the second moments' recursion."""
-    return 1 - predict(one)["cos_epoch_predicted"].values
-
-
-def at_equilibrium(record: xr.Dataset, quantity: str) -> Found:
+def at_equilibrium(record: xr.Dataset, quantity: str) -> dict[str, Any]:
     """Measured value and its standard error, as `Measurement` takes them."""
     found = estimators.equilibrium(record, window(record), quantity)
     return {"measured": found.value, "stderr": found.stderr}
 
 
-def versine(record: xr.Dataset) -> Found:
+def versine(record: xr.Dataset) -> dict[str, Any]:
     """1 - cos_epoch at equilibrium: near 1 a cosine hides errors."""
     return at_equilibrium(record, "versine_epoch")
 
 
-def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> Found:
+def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> dict[str, Any]:
     """Value after (or in) one epoch and its standard error."""
     found = estimators.epoch_estimate(record, quantity, epoch)
     return {"measured": found.value, "stderr": found.stderr if math.isfinite(found.stderr) else 0.0}
 
 
-def at_lag(record: xr.Dataset, lag: int) -> Found:
+def at_lag(record: xr.Dataset, lag: int) -> dict[str, Any]:
     """1 - cos over a lag at equilibrium, from all equilibrated epochs after which the run goes on for as long."""
     inside = window(record)
     if not inside:
@@ -114,3 +93,15 @@ def course(record: xr.Dataset, quantity: str, lines: Mapping[str, Array], ylabel
     measured, stderr = estimators.series(record, quantity)
     return Curve(x=np.arange(1, measured.size + 1), measured=measured, stderr=np.nan_to_num(stderr), lines=lines,
                  xlabel="epoch", ylabel=ylabel, log=log)  # fmt: skip
+
+
+def exact_versine(one: Run) -> float:
+    """1 - cos_epoch at equilibrium by the whole theory, finite dimension included."""
+    value = theory.equilibrium(one)["cos_epoch"].value
+    assert value is not None
+    return 1 - value
+
+
+def versine_course(one: Run) -> Array:
+    """1 - cos_epoch of every epoch by the second moments' recursion."""
+    return 1 - predict(one)["cos_epoch_predicted"].values

@@ -15,7 +15,6 @@ from sde_si.verify.claim import APPROXIMATE, FAILS, HOLDS, Claim, Measurement
 from sde_si.verify.claims.common import (
     MONTE_CARLO,
     STEP_SIZE,
-    Found,
     Records,
     Runs,
     at_epoch,
@@ -83,7 +82,7 @@ def _direction_runs(scale: float, seed: int) -> dict[str, Run]:
     }
 
 
-def _turned(record: Any, one: Run, gradient: bool) -> Found:
+def _turned(record: Any, one: Run, gradient: bool) -> dict[str, Any]:
     """Root mean square angle over the second epoch; for a gradient in units of its own length at the unit vector."""
     angle = values(record, "angle_epoch")[:, 1]
     if gradient:

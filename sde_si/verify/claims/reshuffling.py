@@ -34,7 +34,7 @@ def _lags(n: int) -> tuple[int, ...]:
 def _reshuffle_runs(scale: float, seed: int) -> dict[str, Run]:
     systems = {"n=391": (391, 0.9, 2e-5), "n=44": (44, 0.9, 1.6e-4)}
     return {
-        name: run(N=n * 100, B=100, lr=0.1, wd=u / 0.1, momentum=mu, epochs=40 if n > 100 else 250, dim=64, paths=48,
+        name: run(N=n * 100, B=100, lr=0.1, wd=u / 0.1, momentum=mu, epochs=40 if n > 100 else 250, dim=256, paths=48,
                   sampling="reshuffle", lags=_lags(n), scale=scale, seed=seed)
         for name, (n, mu, u) in systems.items()
     }  # fmt: skip
