@@ -1,5 +1,16 @@
 """Closed forms and predictions. The formulas are numbered as in ``docs/theory.md``."""
 
+from sde_si.theory.adaptive import (
+    adam_decay,
+    adamw_equilibrium,
+    adamw_norm_squared,
+    driven,
+    kosson_adam,
+    kosson_adamw,
+    kosson_lion,
+    kosson_sgdw,
+    lion_equilibrium,
+)
 from sde_si.theory.discrete import (
     angle_of,
     decoupled_lag_cosines,
@@ -14,10 +25,9 @@ from sde_si.theory.discrete import (
     sgdw_moments,
     step_angle,
 )
-from sde_si.theory.equilibrium import Prediction, equilibrium, equilibrium_norm
+from sde_si.theory.equilibrium import Prediction, equilibrium, equilibrium_norm, relaxation_rate
 from sde_si.theory.models import (
     bingham_second_moment,
-    lion_equilibrium,
     svag_coefficients,
     svag_norm_squared,
     two_cycle,
@@ -41,14 +51,22 @@ from sde_si.theory.sde import (
 __all__ = [
     "Closure",
     "Prediction",
+    "adam_decay",
+    "adamw_equilibrium",
+    "adamw_norm_squared",
     "angle_of",
     "bingham_second_moment",
     "decoupled_lag_cosines",
     "displacement_ratio",
+    "driven",
     "equilibrium",
     "equilibrium_norm",
     "finite_dimension",
     "fixed_length_sgd",
+    "kosson_adam",
+    "kosson_adamw",
+    "kosson_lion",
+    "kosson_sgdw",
     "lag_cosines",
     "lag_roots",
     "lion_equilibrium",
@@ -56,6 +74,7 @@ __all__ = [
     "paper_course",
     "predict",
     "quartic_norm",
+    "relaxation_rate",
     "relaxation_steps",
     "reshuffled",
     "rms_angle",
