@@ -2,14 +2,16 @@
 
 from sde_si.theory.adaptive import (
     adam_decay,
+    adam_relaxation,
     adamw_equilibrium,
-    adamw_norm_squared,
+    adamw_norms,
     driven,
     kosson_adam,
     kosson_adamw,
     kosson_lion,
     kosson_sgdw,
     lion_equilibrium,
+    relaxed,
 )
 from sde_si.theory.discrete import (
     angle_of,
@@ -52,8 +54,9 @@ __all__ = [
     "Closure",
     "Prediction",
     "adam_decay",
+    "adam_relaxation",
     "adamw_equilibrium",
-    "adamw_norm_squared",
+    "adamw_norms",
     "angle_of",
     "bingham_second_moment",
     "decoupled_lag_cosines",
@@ -76,6 +79,7 @@ __all__ = [
     "quartic_norm",
     "relaxation_rate",
     "relaxation_steps",
+    "relaxed",
     "reshuffled",
     "rms_angle",
     "schedule_angles",

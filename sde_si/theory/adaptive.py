@@ -60,8 +60,8 @@ def kosson_sgdw(lr: float, wd: float, momentum: float, *, noise_trace: float) ->
 def adam_decay(lr: float, wd: float, norm: float, dim: int, *, noise_trace: float) -> float:
     """Share of the weights that L2 decay takes in a step of Adam: lr wd |x| sqrt(C/tau), isotropic noise.
 
-    The decay wd x is divided by the gradients' size sqrt(tau/C)/|x|. At equilibrium |x|^2 relaxes at three times this
-    rate: with s = sqrt(tau/C), (|x|^2)' = lr^2 C - 2 lr wd |x|^3/s (linearised; theory.md 6.7).
+    The decay wd x is divided by the gradients' size s = sqrt(tau/C)/|x|: (|x|^2)' = lr^2 C - 2 lr wd |x|^2/s (theory.md
+    6.7).
     """
     return lr * wd * norm * math.sqrt(dim / noise_trace)
 
@@ -112,8 +112,8 @@ def adamw_correlations(u: float, beta1: float, beta2: float) -> Array:
     """E<d_0, d_k>/(lr^2 C) of AdamW under independent normal gradients, to first order in 1-b2.
 
     With v constant it is b1^k (1-b1)/(1+b1), as for SGDW. v = 1 + e fluctuates by Var e = 2 (1-b2)/(1+b2) and contains
-    the gradients it divides; by the sign symmetry of each gradient only a gradient's product with itself contributes, so
-    E[g_j^2 (1 - e_0/2 - e_k/2 + 3 (e_0^2 + e_k^2)/8 + e_0 e_k/4)] summed over the gradients common to m_0 and m_k gives
+    the gradients it divides; by the sign symmetry of each gradient only a gradient's product with itself counts, so
+    E[g_j^2 (1 - e_0/2 - e_k/2 + 3 (e_0^2 + e_k^2)/8 + e_0 e_k/4)] over the gradients common to m_0 and m_k gives
     b1^k [(1-b1)/(1+b1) (1 + (1-b2)(3 + b2^k)/(2 (1+b2))) - (1-b2)(1-b1)^2 (1 + b2^k)/(1 - b1^2 b2)].
     """
     k = _lags(u, beta1)
@@ -156,6 +156,60 @@ def lion_equilibrium(beta1: float, beta2: float, u: float, steps: int = 1) -> Dr
     return driven(u, lion_correlations(u, beta1, beta2), steps)
 
 
-def adamw_norm_squared(steps: Array, start: float, equilibrium: float, u: float) -> Array:
-    """E|x|^2 after `steps` from `start`: a straight line on a logarithmic axis, rate 2u (theory.md 6.7, 7.8)."""
+def adam_relaxation(decay: float, beta2: float, *, decoupled: bool) -> float:
+    """Share of a small deviation of |x|^2 from equilibrium that a step of Adam or AdamW takes away, to first order.
+
+    Gradients go as 1/|x|; their second moment v follows within 1/(1-b2) steps. With r and e the relative deviations of
+    |x|^2 and v, r' = -4w r - 2w e (L2 decay: -w e), e' = -(1-b2)(r + e) for the decay w a step; the slower of the two
+    rates counts. It is 2w (L2: 3w) only for w << 1-b2 (theory.md 6.7 says 2w), and (1-b2)/2 (L2: 3/4) for w >> 1-b2.
+
+    Parameters
+    ----------
+    decay : float
+        lr wd for AdamW, `adam_decay` for Adam.
+    beta2 : float
+        Memory of the second moment.
+    decoupled : bool
+        AdamW.
+    """
+    fast, product = 4 * decay + 1 - beta2, (2 if decoupled else 3) * decay * (1 - beta2)
+    return 2 * product / (fast + math.sqrt(max(fast * fast - 4 * product, 0.0)))
+
+
+def adamw_norms(steps: int, u: float, beta1: float, beta2: float, start: float) -> Array:
+    """E|x|^2 after 0, 1, ..., `steps` steps of AdamW from memory zero, in units of lr^2 C.
+
+    Second moments of x and m with a self-averaging norm and v, as in theory.md 9.2: gradients go as 1/|x|, v is their
+    running mean square, both averages are corrected for their start at zero. v's fluctuations act as at
+    equilibrium.
+
+    Parameters
+    ----------
+    steps : int
+        Optimizer steps.
+    u : float
+        lr wd.
+    beta1, beta2 : float
+        Coefficients.
+    start : float
+        E|x|^2 at the start, in units of lr^2 C.
+    """
+    a, out = 1 - u, np.empty(steps + 1)
+    constant = driven(u, adamw_correlations(u, beta1, 1.0)).norm_squared
+    share = math.sqrt(adamw_equilibrium(u, beta1, beta2).norm_squared / constant)
+    A = out[0] = start
+    xm = mm = v = 0.0
+    for t in range(1, steps + 1):
+        gg = 1 / A
+        xm, mm = beta1 * xm, beta1**2 * mm + (1 - beta1) ** 2 * gg
+        v = beta2 * v + (1 - beta2) * gg
+        size = share * math.sqrt((1 - beta2**t) / v) / (1 - beta1**t)
+        A = a * a * A - 2 * a * size * xm + size * size * mm
+        xm = a * xm - size * mm
+        out[t] = A
+    return out
+
+
+def relaxed(steps: Array, start: float, equilibrium: float, u: float) -> Array:
+    """E|x|^2 after `steps` from `start` at the rate 2u, for u << 1-b2 (theory.md 6.7, 7.8)."""
     return equilibrium + (start - equilibrium) * np.exp(-2 * u * np.asarray(steps))
