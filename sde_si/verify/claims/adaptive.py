@@ -83,7 +83,7 @@ def _adamw_runs(scale: float, seed: int) -> dict[str, Run]:
     common: dict[str, Any] = {"method": "adamw", "lr": 0.05, "momentum": 0.9, "dim": 512, "scale": scale, "seed": seed}
     return {
         "u=0.02": run(N=1000, B=100, wd=0.4, beta2=0.99, epochs=500, paths=64, **common),
-        "b2=0.95": run(N=10_000, B=100, wd=0.02, beta2=0.95, epochs=80, paths=64, **common),
+        "b2=0.98": run(N=10_000, B=100, wd=0.02, beta2=0.98, epochs=80, paths=64, **common),
     }
 
 
@@ -134,11 +134,11 @@ def _lion_short_runs(scale: float, seed: int) -> dict[str, Run]:
 
 def _lion_runs(scale: float, seed: int) -> dict[str, Run]:
     """The golden systems 14.15; the norm fluctuates by O(1/d)."""
-    common: dict[str, Any] = {"method": "lion", "lr": 0.01, "dim": 1024, "scale": scale, "seed": seed}
+    common: dict[str, Any] = {"method": "lion", "lr": 0.01, "dim": 1024, "paths": 12, "scale": scale, "seed": seed}
     return {
-        "u=2e-3": run(N=5000, B=100, wd=0.2, momentum=0.9, beta2=0.99, epochs=120, paths=48, **common),
-        "u=1e-3": run(N=10_000, B=100, wd=0.1, momentum=0.95, beta2=0.98, epochs=90, paths=48, **common),
-        "u=2e-4": run(N=50_000, B=100, wd=0.02, momentum=0.9, beta2=0.99, epochs=60, paths=24, **common),
+        "u=2e-3": run(N=5000, B=100, wd=0.2, momentum=0.9, beta2=0.99, epochs=120, **dict(common, dim=2048)),
+        "u=1e-3": run(N=10_000, B=100, wd=0.1, momentum=0.95, beta2=0.98, epochs=90, **common),
+        "u=2e-4": run(N=50_000, B=100, wd=0.02, momentum=0.9, beta2=0.99, epochs=60, **common),
     }
 
 
@@ -241,7 +241,7 @@ CLAIMS = (
     Claim(id="adamw", source="theory.md 6.7, 9.5, 9.6", expected=HOLDS,
           statement="AdamW is SGDW with gradients of fixed size, but for what the second moment's fluctuations take away.",
           formula="E|x|^2 = lr^2 C (r_0 + 2 sum a^k r_k)/(1 - a^2), r_k = b1^k (1 - b1)/(1 + b1) + O(1 - b2)",
-          assumes=f"{_NOISE}; normal gradients, first order in 1 - b2", tolerance={MONTE_CARLO: 0.007, FINITE_D: 0.002},
+          assumes=f"{_NOISE}; normal gradients, first order in 1 - b2", tolerance={MONTE_CARLO: 0.004, FINITE_D: 0.001, "second order in 1 - b2": 0.001},
           wrong="Kosson's norm; angle sqrt(2u); the coupled law of the epoch", runs=_adamw_runs, measure=_adamw),
     Claim(id="kosson-adam-l2", source="Kosson et al.; theory.md 6.7", expected=APPROXIMATE,
           statement="With the decay inside the gradient, Adam's length and angle depend on the gradient's size.",
