@@ -13,7 +13,7 @@ from sde_si import theory
 from sde_si.losses import Arrays
 from sde_si.losses.analytic import VMF
 from sde_si.run import Run
-from sde_si.verify.claim import APPROXIMATE, HOLDS, Claim, Curve, Measurement
+from sde_si.verify.claim import APPROXIMATE, Claim, Curve, Measurement
 from sde_si.verify.claims.common import MONTE_CARLO, Records, Runs, describe, run
 
 _FOLD, _U, _N = 4.0, 2e-4, 100  # C's lr and B's wd over A's; lr wd of B and C; steps an epoch
@@ -134,10 +134,11 @@ CLAIMS = (
           formula="(L_B - L_A)/(L_C - L_A) = 1 for equal lr wd in B and C", assumes="norm equilibrium, constant schedule",
           tolerance={MONTE_CARLO: 0.03, "A still relaxing, finite u": 0.03}, wrong="collapse on lr", runs=_li_runs,
           measure=_li_late, broken="k >= 10/(2 lr wd), at four times the learning rate"),
-    Claim(id="li-2025-crossover", source="Li et al. 2025; theory.md 7.8", expected=HOLDS,
+    Claim(id="li-2025-crossover", source="Li et al. 2025; theory.md 7.8", expected=APPROXIMATE,
           statement="In between the length decides: the loss's excess goes as lr/|x|, and |x|^2 relaxes at 2 lr wd.",
           formula="half way at 2u k = 2.4 for four times the decay: |x|^2 = A + (|x_0|^2 - A) exp(-2uk)",
           assumes="the direction follows the length at once; small excess of loss; 2u << 1 - b2",
           tolerance={MONTE_CARLO: 0.03, "direction lags behind, mean gradient in the momentum": 0.05},
-          wrong="SGD's rate 4u", runs=_li_runs, measure=_li_crossover),
+          wrong="SGD's rate 4u", runs=_li_runs, measure=_li_crossover,
+          broken="small excess of loss, memory and relaxation of the direction short against 1/u"),
 )  # fmt: skip
