@@ -86,7 +86,6 @@ def relaxation_rate(run: Run) -> float:
 
     Four times the tuning factor (theory.md 2.3, 9.4); for adaptive methods `sde_si.theory.nonlinear`, nan if unknown.
     """
-    hp = run.settled
     if run.scheme.linear is None:
         return nonlinear.relaxation_rate(run)
     return 4 * run.tuning_factor

@@ -9,6 +9,7 @@ from typing import Any
 
 from sde_si.hyperparameters import HyperParameters
 from sde_si.noises import fill_gaussian
+from sde_si.quantities import QUANTITIES
 from sde_si.run import Run
 from sde_si.theory.adaptive import (
     LONGEST,
@@ -120,7 +121,7 @@ def exact_rows(run: Run) -> Rows:
     law, hp = LAWS.get(run.method.name), run.settled
     why = _why_not(run, law)
     if why or law is None or law.exact is None:
-        return {name: {"note": why} for name in _QUANTITIES}
+        return {name: {"note": why} for name in QUANTITIES}
     found = law.exact(hp, hp.steps_per_epoch)
     square, cos = hp.lr**2 * run.arrays.dim * found.norm_squared, float(found.cosines[-1])
     values = {
@@ -141,7 +142,6 @@ def exact_rows(run: Run) -> Rows:
     return rows
 
 
-_QUANTITIES = ("weight_norm", "effective_lr", "angle_step", "angle_epoch", "cos_epoch", "time_to_equilibrium")
 EPS_SHARE = 1e-3  # of the gradients' size: eps above it would show
 
 

@@ -80,10 +80,18 @@ def _adamw_table(records: Records, runs: Runs) -> Sequence[Measurement]:
 
 
 def _adamw_runs(scale: float, seed: int) -> dict[str, Run]:
-    common: dict[str, Any] = {"method": "adamw", "lr": 0.05, "momentum": 0.9, "dim": 512, "scale": scale, "seed": seed}
+    common: dict[str, Any] = {
+        "method": "adamw",
+        "lr": 0.05,
+        "momentum": 0.9,
+        "dim": 2048,
+        "paths": 16,
+        "scale": scale,
+        "seed": seed,
+    }
     return {
-        "u=0.02": run(N=1000, B=100, wd=0.4, beta2=0.99, epochs=500, paths=64, **common),
-        "b2=0.98": run(N=10_000, B=100, wd=0.02, beta2=0.98, epochs=80, paths=64, **common),
+        "u=0.02": run(N=1000, B=100, wd=0.4, beta2=0.99, epochs=500, **common),
+        "b2=0.98": run(N=10_000, B=100, wd=0.02, beta2=0.98, epochs=80, **common),
     }
 
 
