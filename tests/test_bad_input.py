@@ -81,7 +81,6 @@ COMBINATIONS = [
     ["--check-step", "--method", "sgd"],
     ["--substeps", "4", "--method", "sgd"],
     ["--noise-from", "16", "--method", "splitting"],
-    ["--noise-from", "16", "--method", "adam"],
     ["--substeps", "4", "--method", "adamw"],
     ["--beta2", "0.99", "--method", "sgd,em"],
     ["--eps", "1e-8", "--method", "lion"],
