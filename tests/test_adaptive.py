@@ -186,6 +186,7 @@ def test_without_a_linear_theory_nothing_pretends_to_have_one(name):
     rows = theory.equilibrium(run)
     assert all(row.value is not None or row.note for row in rows.values())
     assert rows["weight_norm"].paper is not None
+    assert rows["time_to_equilibrium"].value == pytest.approx(1 / theory.relaxation_rate(run))
     assert run.start_norm == pytest.approx(theory.equilibrium_norm(run))
 
 

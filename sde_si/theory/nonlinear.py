@@ -101,7 +101,7 @@ def _trace(run: Run) -> float:
 def relaxation_rate(run: Run) -> float:
     """Share of a small deviation of |x|^2 from equilibrium that an epoch takes away, to first order; nan if unknown."""
     law, hp = LAWS.get(run.method.name), run.settled
-    if hp.wd == 0:
+    if hp.intrinsic_lr == 0:
         return 0.0
     return hp.steps_per_epoch * law.decay(hp, run.arrays.dim, _trace(run)) if law else math.nan
 
@@ -120,8 +120,17 @@ def exact_rows(run: Run) -> Rows:
     """Exact values where the law's assumptions hold; else the reason why there are none, in every row."""
     law, hp = LAWS.get(run.method.name), run.settled
     why = _why_not(run, law)
-    if why or law is None or law.exact is None:
+    if why or law is None:
         return {name: {"note": why} for name in QUANTITIES}
+    time = {
+        "value": 1 / relaxation_rate(run),
+        "source": "theory.md 6.7",
+        "assumes": "a small deviation, first order in lr wd, warm memory",
+        "note": "epochs in which a small deviation of the norm falls by e",
+    }
+    if law.exact is None:
+        rows: Rows = {name: {"note": law.note} for name in QUANTITIES}
+        return rows | ({"time_to_equilibrium": time} if math.isfinite(time["value"]) else {})
     found = law.exact(hp, hp.steps_per_epoch)
     square, cos = hp.lr**2 * run.arrays.dim * found.norm_squared, float(found.cosines[-1])
     values = {
@@ -132,28 +141,20 @@ def exact_rows(run: Run) -> Rows:
         "cos_epoch": cos,
     }
     assumes = "independent normal gradients without a mean, eps far below them, 1 - beta2 to first order, large d"
-    rows: Rows = {name: {"value": v, "source": law.source, "assumes": assumes} for name, v in values.items()}
-    rows["time_to_equilibrium"] = {
-        "value": 1 / relaxation_rate(run),
-        "source": "theory.md 6.7",
-        "assumes": "a small deviation, first order in lr wd, warm memory",
-        "note": "epochs in which a small deviation of the norm falls by e",
-    }
-    return rows
+    rows = {name: {"value": v, "source": law.source, "assumes": assumes} for name, v in values.items()}
+    return rows | {"time_to_equilibrium": time}
 
 
 EPS_SHARE = 1e-3  # of the gradients' size: eps above it would show
 
 
 def _why_not(run: Run, law: Law | None) -> str:
-    """Why no exact law applies; empty if one does."""
+    """Why no law applies; empty if one does."""
     hp, loss = run.settled, run.problem.loss
     if law is None:
         return f"no theory for {run.method.name}"
-    if hp.wd == 0:
+    if hp.intrinsic_lr == 0:
         return "without weight decay the norm grows for ever: no equilibrium"
-    if law.exact is None:
-        return law.note
     if not loss.flat:
         return (
             "no closed form: a mean gradient correlates the steps, the table assumes independent ones (theory.md 6.7)"
