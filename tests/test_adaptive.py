@@ -222,3 +222,17 @@ def test_the_engine_hands_the_coefficients_to_the_step():
     run = resolve(Problem("isotropic", dim=4), HP.replace(beta2=0.7, eps=0.1), method="adamw")
     row = Engine(run).rows(1)[3]
     assert (row["beta2"], row["eps"], row["momentum"], row["step"]) == (0.7, 0.1, 0.9, 18)
+
+
+def test_adam_with_l2_decay_relaxes_at_three_times_its_decay(seed):
+    """Tail of the approach from 0.7 of the length; AdamW's 2 and SGD's 4 are rejected (2u and 4u would be 33 % off)."""
+    hp = HyperParameters(N=1000, B=100, lr=0.003, wd=0.05, momentum=0.9, epochs=200, beta2=0.95)
+    run = resolve(Problem("isotropic", dim=512), hp, method="adam", paths=64, seed=seed, init_norm="0.7eq")
+    session = Session(run)
+    session.advance()
+    square = (session.record()["weight_norm"].values[..., 0] ** 2).mean(axis=0)
+    rate = theory.relaxation_rate(run)
+    deviation = square / square[100:].mean() - 1
+    first, last = int(1 / rate), int(2 / rate)
+    found = math.log(deviation[first] / deviation[last]) / (last - first)
+    assert found == pytest.approx(rate, rel=0.1)
