@@ -95,7 +95,7 @@ class Run:
             "loss": self.problem.loss.name,
             "dim": self.arrays.dim,
             **parameters,
-            **dataclasses.asdict(self.hyperparameters),
+            **{k: v for k, v in dataclasses.asdict(self.hyperparameters).items() if v is not None},
             "N": self.arrays.N if self.problem.loss.finite_sum else self.hyperparameters.N,
             "method": self.method.name,
             "substeps": self.substeps,

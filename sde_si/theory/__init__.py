@@ -1,5 +1,18 @@
 """Closed forms and predictions. The formulas are numbered as in ``docs/theory.md``."""
 
+from sde_si.theory.adaptive import (
+    adam_decay,
+    adam_relaxation,
+    adamw_equilibrium,
+    adamw_norms,
+    driven,
+    kosson_adam,
+    kosson_adamw,
+    kosson_lion,
+    kosson_sgdw,
+    lion_equilibrium,
+    relaxed,
+)
 from sde_si.theory.confinement import Basin, basin, confined_versines, mode_variance
 from sde_si.theory.discrete import (
     angle_of,
@@ -15,10 +28,9 @@ from sde_si.theory.discrete import (
     sgdw_moments,
     step_angle,
 )
-from sde_si.theory.equilibrium import Prediction, equilibrium, equilibrium_norm
+from sde_si.theory.equilibrium import Prediction, equilibrium, equilibrium_norm, relaxation_rate
 from sde_si.theory.models import (
     bingham_second_moment,
-    lion_equilibrium,
     svag_coefficients,
     svag_norm_squared,
     two_cycle,
@@ -44,16 +56,25 @@ __all__ = [
     "Basin",
     "Closure",
     "Prediction",
+    "adam_decay",
+    "adam_relaxation",
+    "adamw_equilibrium",
+    "adamw_norms",
     "angle_of",
     "basin",
     "bingham_second_moment",
     "confined_versines",
     "decoupled_lag_cosines",
     "displacement_ratio",
+    "driven",
     "equilibrium",
     "equilibrium_norm",
     "finite_dimension",
     "fixed_length_sgd",
+    "kosson_adam",
+    "kosson_adamw",
+    "kosson_lion",
+    "kosson_sgdw",
     "lag_cosines",
     "lag_roots",
     "lion_equilibrium",
@@ -62,7 +83,9 @@ __all__ = [
     "paper_course",
     "predict",
     "quartic_norm",
+    "relaxation_rate",
     "relaxation_steps",
+    "relaxed",
     "reshuffled",
     "reshuffled_versine",
     "reshuffled_versines",

@@ -2,9 +2,11 @@
 
 from sde_si.verify.claim import Claim
 from sde_si.verify.claims import (
+    adaptive,
     confinement,
     epochs,
     identities,
+    invariance,
     rescaling,
     reshuffling,
     schedules,
@@ -13,7 +15,19 @@ from sde_si.verify.claims import (
     transients,
 )
 
-FILES = (identities, steps, epochs, transients, schedules, rescaling, reshuffling, confinement, sde)
+FILES = (
+    identities,
+    steps,
+    epochs,
+    transients,
+    schedules,
+    rescaling,
+    reshuffling,
+    confinement,
+    adaptive,
+    invariance,
+    sde,
+)
 CLAIMS: dict[str, Claim] = {claim.id: claim for file in FILES for claim in file.CLAIMS}
 
 __all__ = ["CLAIMS"]

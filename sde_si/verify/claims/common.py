@@ -10,6 +10,7 @@ import numpy as np
 
 from sde_si import estimators, theory
 from sde_si.hyperparameters import HyperParameters
+from sde_si.losses import Loss
 from sde_si.problem import Problem
 from sde_si.resolve import resolve
 from sde_si.run import Run
@@ -28,12 +29,15 @@ STEP_SIZE = "step size"
 
 
 def run(
-    loss: str = "isotropic", *, N: int = 5000, B: int = 100, lr: float = 0.1, wd: float = 5e-3, momentum: float = 0.0,
+    loss: str | Loss = "isotropic", *, N: int = 5000, B: int = 100, lr: float = 0.1, wd: float = 5e-3, momentum: float = 0.0,
     epochs: int = 40, schedule: str = "constant", dim: int | None = 256, paths: int = 64, seed: int = 0,
-    scale: float = 1.0, method: str = "sgd", parameters: Mapping[str, Any] | None = None, **options: Any,
+    scale: float = 1.0, method: str = "sgd", parameters: Mapping[str, Any] | None = None, beta2: float | None = None,
+    eps: float | None = None, **options: Any,
 ) -> Run:  # fmt: skip
     """A run of a claim; `scale` multiplies the paths."""
-    hp = HyperParameters(N=N, B=B, lr=lr, wd=wd, momentum=momentum, epochs=epochs, schedule=schedule)
+    hp = HyperParameters(
+        N=N, B=B, lr=lr, wd=wd, momentum=momentum, epochs=epochs, schedule=schedule, beta2=beta2, eps=eps
+    )
     problem = Problem(loss, dim=dim, **(parameters or {}))
     return resolve(problem, hp, method=method, paths=max(2, round(paths * scale)), seed=seed, **options)
 
