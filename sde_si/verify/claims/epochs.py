@@ -116,7 +116,7 @@ def _not_at_once(records: Records, runs: Runs) -> Sequence[Measurement]:
 def _steps_runs(scale: float, seed: int) -> dict[str, Run]:
     """Yun's schedule: tuning factor 10/128, lr/10 after 150 and 225 of 300 epochs (10.8)."""
     lr, n = 0.1, 390
-    return {"300 epochs": run(N=n * 128, B=128, lr=lr, wd=10 / 128 / n / lr, epochs=300, dim=256, paths=24,
+    return {"300 epochs": run(N=n * 128, B=128, lr=lr, wd=10 / 128 / n / lr, epochs=300, dim=256, paths=48,
                               schedule="multi-step:150,225", scale=scale, seed=seed)}  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def _last_phase(corrected: bool):
 def _reshuffle_runs(scale: float, seed: int) -> dict[str, Run]:
     systems = {"n=391": (391, 0.9, 2e-5), "n=44": (44, 0.9, 1.6e-4)}
     return {
-        name: run(N=n * 100, B=100, lr=0.1, wd=u / 0.1, momentum=mu, epochs=40 if n > 100 else 250, dim=64, paths=48,
+        name: run(N=n * 100, B=100, lr=0.1, wd=u / 0.1, momentum=mu, epochs=40 if n > 100 else 250, dim=256, paths=48,
                   sampling="reshuffle", scale=scale, seed=seed)
         for name, (n, mu, u) in systems.items()
     }  # fmt: skip
