@@ -1,8 +1,8 @@
 """Mistakes that someone really makes, each put into a copy of the package, and the claims that reject them.
 
-``python -m validation.mutants`` copies the package into a temporary folder, checks that the claims hold there, and then
-makes one mistake at a time. A mistake is caught if a claim's verdict is not the expected one; a claim compares with
-theory, never with a stored number. To add a mutant, add it to `MUTANTS`. The text to be replaced must occur exactly
+``python -m validation.mutants`` copies the package into a temporary folder, checks that the claims hold there, makes
+one mistake at a time, and writes ``docs/mutants.md``. A mistake is caught if a claim, which compares with theory and
+never with a stored number, rejects it. To add a mutant, add it to `MUTANTS`. The text to be replaced must occur exactly
 once in its file, or the script stops: it cannot go stale unseen.
 """
 
@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import sde_si
 from sde_si.verify.claim import ERRORS
 
 PACKAGE = Path(sde_si.__file__).parent
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "mutants.md"
 ROUNDING = 1e-9  # a standard error so much smaller than the deviation is no noise
 
 
@@ -112,7 +113,7 @@ class Rejection:
     z: float
 
     def __str__(self) -> str:
-        z = f"z = {self.z:+.1f}" if math.isfinite(self.z) else "no noise"
+        z = f"z = {self.z:+.4g}" if math.isfinite(self.z) else "no noise"
         return f"{self.claim}: {self.ratio:.3g} tolerances off, {z} ({self.system})"
 
 
@@ -216,8 +217,32 @@ def run(mutants: Sequence[Mutant], workshop: Path) -> dict[str, list[Rejection]]
     return found
 
 
+def page(mutants: Sequence[Mutant], found: Mapping[str, Sequence[Rejection]]) -> str:
+    """The result as a page of the documentation."""
+    lines = []
+    for mutant in mutants:
+        one = found[mutant.name][0] if found[mutant.name] else None
+        z = "exact" if one is None or math.isnan(one.z) else f"{one.z:+.4g}"
+        result = f"`{one.claim}` | {one.system} | {one.ratio:.3g} | {z}" if one else "SURVIVES | | |"
+        edit = " &rarr; ".join(f"`{' '.join(text.split())}`" for text in (mutant.old, mutant.new))
+        lines.append(f"| {mutant.name} | `{mutant.file}`: {edit} | {result} |")
+    caught = sum(bool(one) for one in found.values())
+    newline = "\n"
+    return f"""# Mistakes that the claims catch
+
+Made by `python -m validation.mutants`: each mistake is put into a copy of the package, where the claims hold without
+it, and the claims beside it are measured again. Caught means that a claim, which compares with theory, is off by more
+than its tolerance and five standard errors: {caught} of {len(found)} are. The deviation is in units of the larger of
+these two; z is in standard errors, or the claim is exact. All claims belong to the quick set.
+
+| mistake | edit | caught by | system | deviation | z |
+|---|---|---|---|---:|---:|
+{newline.join(lines)}
+"""
+
+
 def main() -> int:
-    """Run all mutants, or those named; exit code 1 if one survives."""
+    """Run all mutants and write the page, or run those named; exit code 1 if one survives."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="only these mutants")
     chosen = parser.parse_args().names
@@ -226,6 +251,8 @@ def main() -> int:
         found = run(mutants, Path(folder))
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     caught = sum(bool(one) for one in found.values())
+    if not chosen:
+        PAGE.write_text(page(mutants, found))
     print(f"{caught} of {len(found)} caught, {used.ru_utime + used.ru_stime:.0f} CPU seconds")
     return 0 if caught == len(found) == len(mutants) > 0 else 1
 

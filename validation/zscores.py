@@ -63,6 +63,15 @@ def load() -> dict[str, dict[str, Any]]:
     return json.loads(RECORD.read_text()) if RECORD.exists() else {}
 
 
+def save(record: dict[str, dict[str, Any]]) -> None:
+    """One line a claim and seed."""
+    parts = []
+    for name in sorted(record):
+        lines = ",\n".join(f' "{seed}": {json.dumps(found)}' for seed, found in record[name].items())
+        parts.append(f'"{name}": {{\n{lines}\n}}')
+    write_bytes(("{\n" + ",\n".join(parts) + "\n}\n").encode(), RECORD)
+
+
 def collect(seeds: int, chosen: list[Claim], folder: Path) -> Iterator[tuple[str, int]]:
     """Measure what the record lacks; the record is written after every measurement."""
     record = {name: found for name, found in load().items() if name in CLAIMS}
@@ -71,7 +80,7 @@ def collect(seeds: int, chosen: list[Claim], folder: Path) -> Iterator[tuple[str
             known = record.setdefault(claim.id, {}).get(str(seed))
             if known is None or known["key"] != key(claim, seed):
                 record[claim.id][str(seed)] = rows(claim, seed, folder)
-                write_bytes((json.dumps(record, indent=1, sort_keys=True) + "\n").encode(), RECORD)
+                save(record)
             yield claim.id, seed
 
 
