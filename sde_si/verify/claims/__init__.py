@@ -11,12 +11,14 @@ from sde_si.verify.claims import (
     reshuffling,
     schedules,
     sde,
+    simulator,
     steps,
     transients,
 )
 
 FILES = (
     identities,
+    simulator,
     steps,
     epochs,
     transients,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from sde_si import theory
+from sde_si import estimators, theory
 from sde_si.run import Run
 from sde_si.verify.claim import FAILS, HOLDS, Claim, Measurement
 from sde_si.verify.claims.common import (
@@ -17,6 +17,7 @@ from sde_si.verify.claims.common import (
     at_equilibrium,
     describe,
     run,
+    window,
 )
 from sde_si.verify.claims.epochs import _sde_runs
 
@@ -58,6 +59,12 @@ def _svag(records: Records, runs: Runs) -> Sequence[Measurement]:
             math.sqrt(theory.svag_norm_squared(l=1, lr=hp.lr, wd=hp.wd, signal=g, noise_trace=trace)) for g in kept
         ]
         found = at_equilibrium(records[name], "weight_norm")
+        # The prediction rests on the measured signal: the error is that of the difference, path by path.
+        epochs = window(records[name]).epochs
+        norms, signals = (estimators.values(records[name], what)[:, epochs] for what in ("weight_norm", "signal"))
+        slope = values[0] / (4 * (trace + kept[0])) / fold
+        away = (norms**2).mean(axis=1) / (2 * found["measured"]) - slope * signals.mean(axis=1)
+        found["stderr"] = estimators.mean_and_error(away).stderr
         out.append(Measurement(system=f"{describe(one)} l={fold}", predicted=values[0], wrong=values[1], **found))
     return out
 
