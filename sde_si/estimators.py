@@ -53,16 +53,6 @@ _MEANS = {
     "loss": ("loss", lambda v: v, lambda v: v),
     "signal": ("signal", lambda v: v, lambda v: v),
 }
-QUANTITIES = (
-    "weight_norm",
-    "effective_lr",
-    "angle_step",
-    "angle_epoch",
-    "cos_epoch",
-    "versine_epoch",
-    "signal",
-    "loss",
-)
 
 
 def values(record: xr.Dataset, name: str, group: str = "all") -> Array:
@@ -179,6 +169,13 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
         if not why:
             return Window(first, candidate, f"epochs {first} to {total} are equilibrated")
     return Window(0, candidate, why)
+
+
+def window_of(record: xr.Dataset, group: str = "all") -> Window:
+    """The equilibrated epochs of a record, judged by its own method's balance; none if it is a prediction."""
+    if "weight_norm" not in record:
+        return Window(0, 0, "")
+    return equilibrated(record, float(record.attrs["expected_displacement_ratio"]), group)
 
 
 def _stationary(log_norm: Array, moved: Array, size: Array, factor: float, expected: float) -> str:

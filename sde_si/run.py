@@ -69,6 +69,12 @@ class Run:
         )
 
     @property
+    def tuning_factor(self) -> float:
+        """The tuning factor after the last change, per epoch; without 1/(1 - momentum) for decoupled decay (9.5)."""
+        hp = self.settled
+        return hp.decoupled_tuning_factor if self.method.decoupled else hp.tuning_factor
+
+    @property
     def law(self) -> Noise | None:
         """The law of the increments; None where minibatches are drawn."""
         return NOISES.get(self.noise)

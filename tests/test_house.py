@@ -19,7 +19,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # Each layer may import itself and those before it.
 LAYERS = [
-    {"errors", "jit", "machine", "provenance", "streams"},
+    {"errors", "jit", "machine", "provenance", "quantities", "streams"},
     {"hyperparameters"},
     {"schedules", "losses", "noises", "methods"},
     {"problem"},
@@ -30,7 +30,8 @@ LAYERS = [
     {"wide"},
     {"block"},
     {"engine"},
-    {"estimators", "comparison"},
+    {"estimators"},
+    {"comparison"},
     {"figures", "terminal", "options", "catalogue"},
     {"simulate"},
     {"verify"},

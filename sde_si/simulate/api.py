@@ -150,9 +150,7 @@ def begin_of_search(run: Run) -> Run:
     """
     from sde_si.estimators import candidate_epoch
 
-    settled = run.settled
-    factor = settled.decoupled_tuning_factor if run.method.decoupled else settled.tuning_factor
-    first = candidate_epoch(run.timetable.last_change, factor)
+    first = candidate_epoch(run.timetable.last_change, run.tuning_factor)
     require(
         not math.isinf(first),
         "epochs",
@@ -178,7 +176,7 @@ HOPELESS = 40  # times the length of the first attempt
 
 def next_epochs(run: Run, record: xr.Dataset) -> Run | None:
     """The run to go on with until 20 epochs are equilibrated; None when they are, or when it is hopeless."""
-    from sde_si.simulate.report import window_of
+    from sde_si.estimators import window_of
 
     found, total = window_of(record), run.hyperparameters.epochs
     alive = (record["diverged_step"].values < 0).any()
@@ -191,8 +189,7 @@ def next_epochs(run: Run, record: xr.Dataset) -> Run | None:
 
 def next_paths(run: Run, record: xr.Dataset, target: float) -> Run | None:
     """The run with the paths that the target still needs; None when it is reached or out of reach."""
-    from sde_si.estimators import epoch_estimate, equilibrium
-    from sde_si.simulate.report import window_of
+    from sde_si.estimators import epoch_estimate, equilibrium, window_of
 
     found, quantity = window_of(record), "versine_epoch"
     last = run.hyperparameters.epochs

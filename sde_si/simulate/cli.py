@@ -139,11 +139,12 @@ def _emit(content: dict[str, Any]) -> None:
 
 
 def _theory(options: Any, runs: list[Run]) -> int:
+    from sde_si.comparison import rows
     from sde_si.simulate import report
     from sde_si.theory import predict
 
     records = {run.method.name: predict(run) for run in runs}
-    tables = {name: report.rows(record) for name, record in records.items()}
+    tables = {name: rows(record) for name, record in records.items()}
     if options.json:
         results = {name: report.result_json(record, tables[name], record=None) for name, record in records.items()}
         for run in runs:
@@ -188,6 +189,9 @@ def _top(options: Any, runs: list[Run], figure: Path | None) -> dict[str, Any]:
 
 
 def _simulate(options: Any, runs: list[Run], threads: int) -> int:
+    from sde_si.comparison import rows
+    from sde_si.estimators import window_of
+    from sde_si.record import diverged
     from sde_si.simulate import report
     from sde_si.simulate.check import step_bias
     from sde_si.simulate.store import Store
@@ -198,18 +202,14 @@ def _simulate(options: Any, runs: list[Run], threads: int) -> int:
     for run in runs:
         name = run.method.name
         found = store.obtain(run, until_equilibrium=options.epochs == "auto", target_error=target_of(options))
-        bias = (
-            step_bias(store, found.run, report.window_of(found.record))
-            if options.check_step and run.method.sde
-            else None
-        )
-        outcomes[name], tables[name] = found, report.rows(found.record, bias)
+        bias = step_bias(store, found.run, window_of(found.record)) if options.check_step and run.method.sde else None
+        outcomes[name], tables[name] = found, rows(found.record, bias)
     figure = None
     if not options.no_figure:
         from sde_si.figures import overlay_figure
 
         figure = overlay_figure({name: o.record for name, o in outcomes.items()}, store.folder)
-    dead = [{"method": name, **one} for name, o in outcomes.items() for one in report.diverged(o.record)]
+    dead = [{"method": name, **one} for name, o in outcomes.items() for one in diverged(o.record)]
     if options.json:
         results = {
             name: report.result_json(o.record, tables[name], record=str(o.path), reused=o.reused, seconds=o.seconds)

@@ -117,8 +117,6 @@ class Session:
         }
         if run.lags:
             variables["cos_lag"] = np.cos(results["angle_lag"][:, :epochs])
-        settled = run.settled
-        factor = settled.decoupled_tuning_factor if run.method.decoupled else settled.tuning_factor
         predicted = predict(run)
         record = make(
             variables,
@@ -131,7 +129,7 @@ class Session:
                 "configuration": run.configuration(),
                 "digest": run.digest(),
                 "last_change": run.timetable.last_change,
-                "tuning_factor": factor,
+                "tuning_factor": run.tuning_factor,
                 "expected_displacement_ratio": expected_ratio(run),
                 "predictions": json.loads(predicted.attrs["predictions"]),
                 "provenance": provenance(seconds=self.seconds, threads=self.engine.threads),

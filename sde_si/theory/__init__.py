@@ -14,7 +14,7 @@ from sde_si.theory.discrete import (
     sgdw_moments,
     step_angle,
 )
-from sde_si.theory.equilibrium import QUANTITIES, Prediction, equilibrium, equilibrium_norm
+from sde_si.theory.equilibrium import Prediction, equilibrium, equilibrium_norm
 from sde_si.theory.models import (
     bingham_second_moment,
     lion_equilibrium,
@@ -39,7 +39,6 @@ from sde_si.theory.sde import (
 )
 
 __all__ = [
-    "QUANTITIES",
     "Closure",
     "Prediction",
     "angle_of",

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from sde_si.quantities import QUANTITIES
 from sde_si.run import Run
 from sde_si.theory.discrete import angle_of, finite_dimension, reshuffled, rms_angle
 from sde_si.theory.models import vmf_resultant
 from sde_si.theory.moments import Closure, stationary
 from sde_si.theory.sde import sde_lag_cosine
-
-QUANTITIES = ("weight_norm", "effective_lr", "angle_step", "angle_epoch", "cos_epoch", "time_to_equilibrium")
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def paper_values(run: Run) -> dict[str, float | None]:
     hp, arrays = run.settled, run.arrays
     u, mu = hp.intrinsic_lr, hp.momentum
     values: dict[str, float | None] = dict.fromkeys(QUANTITIES)
-    factor = hp.decoupled_tuning_factor if run.method.decoupled else hp.tuning_factor
+    factor = run.tuning_factor
     values["cos_epoch"] = 1 - factor
     values["angle_epoch"] = angle_of(factor) if factor <= 2 else None
     values["angle_step"] = math.sqrt(2 * u / (1 + mu) * ((1 - mu) if run.method.decoupled else 1))

@@ -44,21 +44,21 @@ def describe(one: Run) -> str:
 
 def window(record: xr.Dataset) -> estimators.Window:
     """The equilibrated epochs."""
-    return estimators.equilibrated(record, float(record.attrs["expected_displacement_ratio"]))
+    return estimators.window_of(record)
 
 
-def at_equilibrium(record: xr.Dataset, quantity: str) -> dict[str, float]:
+def at_equilibrium(record: xr.Dataset, quantity: str) -> dict[str, Any]:
     """Measured value and its standard error, as `Measurement` takes them."""
     found = estimators.equilibrium(record, window(record), quantity)
     return {"measured": found.value, "stderr": found.stderr}
 
 
-def versine(record: xr.Dataset) -> dict[str, float]:
+def versine(record: xr.Dataset) -> dict[str, Any]:
     """1 - cos_epoch at equilibrium: near 1 a cosine hides errors."""
     return at_equilibrium(record, "versine_epoch")
 
 
-def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> dict[str, float]:
+def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> dict[str, Any]:
     """Value after (or in) one epoch and its standard error."""
     found = estimators.epoch_estimate(record, quantity, epoch)
     return {"measured": found.value, "stderr": found.stderr if math.isfinite(found.stderr) else 0.0}
