@@ -24,7 +24,8 @@ WIDTH = 7.2  # inches: a page
 SMALL = 7.5  # points
 ROUNDING = 1e-12  # the narrowest band drawn
 MEASURED, RIGHT, WRONG, BAND = "0.15", "C0", "C1", "C2"
-LEGEND = ("measured ± s.e.", "claim", "tolerance", "corrected theory", "deviation that passes", "wrong variant")
+OTHER = "corrected or exact theory"
+LEGEND = ("measured ± s.e.", "claim", "tolerance", OTHER, "deviation that passes", "wrong variant")
 FEW = 8.0  # tolerances that a linear axis may span
 FEW_IF_WRONG = 60.0  # the same for a claim that fails: its deviation is what is shown
 
@@ -167,16 +168,25 @@ def _rows(axis: Axes, claim: Claim, rows: Sequence[Measurement]) -> None:
         marks = [at]
         if one.truth is not None:
             truth = unit * (one.truth - one.predicted) / size
-            axis.plot([truth * (1 - EXPLAINED), truth * (1 + EXPLAINED)], [i, i], color=RIGHT, alpha=0.35, lw=6,
-                      solid_capstyle="butt", label="deviation that passes" if i == 0 else None)  # fmt: skip
-            axis.plot(truth, i, "D", color=RIGHT, mfc="none", ms=8, label="corrected theory" if i == 0 else None)
-            marks.append(truth * (1 + EXPLAINED))
+            marks.append(truth)
+            if claim.expected == FAILS:
+                axis.plot(
+                    [truth * (1 - EXPLAINED), truth * (1 + EXPLAINED)],
+                    [i, i],
+                    color=RIGHT,
+                    alpha=0.35,
+                    lw=6,
+                    solid_capstyle="butt",
+                    label="deviation that passes",
+                )
+                marks.append(truth * (1 + EXPLAINED))
+            axis.plot(truth, i, "D", color=RIGHT, mfc="none", ms=8, label=OTHER)
         wrong = unit * (one.wrong - one.predicted) / size
         if math.isfinite(wrong):
-            axis.plot(wrong, i, "X", color=WRONG, ms=7, label="wrong variant" if i == 0 else None)
+            axis.plot(wrong, i, "X", color=WRONG, ms=7, label="wrong variant")
             marks.append(wrong)
         axis.errorbar(at, i, xerr=error, fmt="o", color=MEASURED, ms=4, zorder=4,
-                      label="measured ± s.e." if i == 0 else None)  # fmt: skip
+                      label="measured ± s.e.")  # fmt: skip
         reach = max(reach, *(abs(m) for m in marks if math.isfinite(m)), 0.0)
         z = f", z = {one.z:+.1f}" if math.isfinite(one.z) else ""
         axis.annotate(f"{claim.verdict(one)}{z}", (1.01, i), xycoords=("axes fraction", "data"), va="center",
