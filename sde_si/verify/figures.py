@@ -46,19 +46,20 @@ def figure(result: Result) -> Figure:
     from matplotlib.figure import Figure
 
     drawn = list({id(one.curve): one for one in result.measurements if one.curve is not None}.values())
-    rows = [one for one in result.measurements if one.curve is None]
+    # Where some numbers have no curve the rows show all of them.
+    rows = [] if drawn and all(one.curve is not None for one in result.measurements) else list(result.measurements)
     columns = min(2, len(drawn)) or 1
     lines = -(-len(drawn) // columns)
-    heights = [3.4] * lines + [1.5 + 0.2 * sum(len(_wrapped(one.system, 46)) + 1 for one in rows)] * bool(
-        rows or not drawn
-    )
+    heights = [3.4 * lines] * bool(drawn)
+    heights += [1.5 + 0.2 * sum(len(_wrapped(one.system, 46)) + 1 for one in rows)] * bool(rows or not drawn)
     with mpl.rc_context(fname=str(STYLE)):
         made = Figure(figsize=(WIDTH * (1 if columns == 1 else 1.25), sum(heights)), layout="constrained")
-        grid = made.add_gridspec(len(heights), columns, height_ratios=heights)
+        parts = np.ravel(made.subfigures(len(heights), 1, height_ratios=heights, squeeze=False))
         for i, one in enumerate(drawn):
-            _curve(made.add_subplot(grid[divmod(i, columns)]), one, width=78 if columns == 1 else 46)
+            place = (lines, columns, i + 1)
+            _curve(parts[0].add_subplot(*place), one, width=78 if columns == 1 else 50)
         if rows:
-            _rows(made.add_subplot(grid[-1, :]), result.claim, rows)
+            _rows(parts[-1].add_subplot(), result.claim, rows)
         title = f"{result.claim.id}: {result.verdict}"
         title += "" if result.as_expected else f", expected {result.claim.expected}"
         made.suptitle(title, fontsize="medium", fontweight="bold")
@@ -92,11 +93,9 @@ def describe_figure(result: Result) -> str:
     """The figure in words, for those who do not see it."""
     curves = {id(one.curve): one.curve for one in result.measurements if one.curve is not None}
     said = [f"{c.ylabel} against {c.xlabel}: measured points, lines {', '.join(c.lines)}" for c in curves.values()]
-    rows = len(result.measurements) - sum(one.curve is not None for one in result.measurements)
-    if rows:
-        said.append(
-            f"measured minus predicted of {rows} system{'s' * (rows > 1)}, with the tolerance and the wrong variant"
-        )
+    if not curves or any(one.curve is None for one in result.measurements):
+        systems = f"{len(result.measurements)} system{'s' * (len(result.measurements) != 1)}"
+        said.append(f"measured minus predicted of {systems}, with the tolerance and the wrong variant")
     return "; ".join(said)
 
 
@@ -106,6 +105,8 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _scale(axis: Axes, which: str, values: np.ndarray) -> None:
     """Make an axis logarithmic; one that also holds zero or negative values is linear around zero."""
+    from matplotlib.ticker import NullLocator
+
     set_scale = getattr(axis, f"set_{which}scale")
     values = values[np.isfinite(values)]
     positive = values[values > 0]
@@ -117,6 +118,11 @@ def _scale(axis: Axes, which: str, values: np.ndarray) -> None:
             getattr(axis, f"set_{which}lim")(0.0, None)
     else:
         set_scale("log")
+        if positive.max() > 30 * positive.min():
+            # Minor ticks and set formulas take most of the time of a drawing.
+            line = getattr(axis, f"{which}axis")
+            line.set_minor_locator(NullLocator())
+            line.set_major_formatter("{x:g}")
 
 
 def _curve(axis: Axes, one: Measurement, width: int) -> None:
@@ -139,7 +145,7 @@ def _curve(axis: Axes, one: Measurement, width: int) -> None:
         _not_beyond(axis, measured, stderr, list(curve.lines.values()))
     axis.set(xlabel=curve.xlabel, ylabel=curve.ylabel)
     axis.set_title("\n".join(_wrapped(one.system, width)), fontsize="small")
-    axis.legend()
+    axis.legend(frameon=True, framealpha=0.8, edgecolor="none")
 
 
 def _not_beyond(axis: Axes, measured: np.ndarray, stderr: np.ndarray, lines: Sequence[Any]) -> None:
@@ -225,5 +231,10 @@ def _reach(axis: Axes, band: float, reach: float, few: float) -> None:
         if power - math.log10(band) >= apart and (not decades or math.log10(decades[-1]) - power >= apart):
             decades.append(10.0**power)
     ticks = [*(-d for d in decades), -band, 0.0, band, *reversed(decades)]
-    axis.set_xticks(ticks, [f"{t:.3g}" if 1e-3 <= abs(t) < 1e5 or t == 0 else f"{t:.0e}" for t in ticks])
+    wide = math.log10(end / band) < 6  # else the tolerance is too narrow for three numbers
+    axis.set_xticks(ticks, [_tick(t) if t or wide else "" for t in ticks])
     axis.set_xticks([], minor=True)
+
+
+def _tick(value: float) -> str:
+    return f"{value:.0e}" if value and not 1e-3 <= abs(value) < 1e5 else f"{value:.12g}"
