@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sde_si import estimators
-from sde_si.quantities import shown
+from sde_si.quantities import QUANTITIES, shown
 from sde_si.theory import Prediction
 
 if TYPE_CHECKING:
@@ -91,12 +91,12 @@ def predictions(record: xr.Dataset) -> dict[str, Prediction]:
 
 def rows(record: xr.Dataset, bias: Mapping[str, estimators.Estimate] | None = None) -> list[Row]:
     """Measured equilibrium values beside the record's own predictions; the step-size bias where it was asked for."""
-    window, out = estimators.window_of(record), []
-    for name, prediction in predictions(record).items():
+    window, known, out = estimators.window_of(record), predictions(record), []
+    for name in QUANTITIES:
         found = estimators.equilibrium(record, window, name)
         shift = (bias or {}).get(name)
         more = {} if shift is None else {"bias": finite(shift.value), "bias_stderr": finite(shift.stderr)}
-        out.append(Row.of(name, prediction, found.value, found.stderr, **more))
+        out.append(Row.of(name, known[name], found.value, found.stderr, **more))
     return out
 
 

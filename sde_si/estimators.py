@@ -43,15 +43,17 @@ def _path_or_batch_means(values: Array) -> Array:
     return np.array([part.mean() for row in alive for part in np.array_split(row, batches)])
 
 
-# quantity -> (variable, to an additive mean, back); means are taken where they are exact
+def _same(v: Array) -> Array:
+    return v
+
+
+# quantity -> (variable, to an additive mean, back): means are taken where they are exact; the rest is averaged as it is
 _MEANS = {
     "weight_norm": ("weight_norm", np.square, np.sqrt),
     "angle_step": ("angle_step", np.square, np.sqrt),
     # 1 - cos, from the angle: no digits are lost near 1
-    "versine_epoch": ("angle_epoch", lambda a: 2 * np.sin(a / 2) ** 2, lambda v: v),
+    "versine_epoch": ("angle_epoch", lambda a: 2 * np.sin(a / 2) ** 2, _same),
     "angle_epoch": ("angle_epoch", lambda a: 2 * np.sin(a / 2) ** 2, lambda v: 2 * np.arcsin(np.sqrt(v / 2))),
-    "loss": ("loss", lambda v: v, lambda v: v),
-    "signal": ("signal", lambda v: v, lambda v: v),
 }
 
 
@@ -71,7 +73,7 @@ def _reduce(record: xr.Dataset, quantity: str, group: str, epochs: slice, means:
         norm = _reduce(record, "weight_norm", group, epochs, means)
         lr = float(record["lr"].values[epochs][-1])
         return Estimate(lr / norm.value**2, 2 * lr / norm.value**3 * norm.stderr)
-    name, forward, back = _MEANS[quantity]
+    name, forward, back = _MEANS.get(quantity, (quantity, _same, _same))
     samples = forward(values(record, name, group)[:, epochs])
     found = mean_and_error(_path_or_batch_means(samples) if means else samples.mean(axis=1))
     if not math.isfinite(found.value):
