@@ -107,6 +107,7 @@ def test_the_report_needs_nothing_else_and_every_link_leads_somewhere():
     assert len(set(page.anchors)) == len(page.anchors)
     assert "<b>&amp;" in page.text, "shown as it is, not read as markup"
     assert "python -m sde_si.verify --claims yun-18 --seed 7 --full" in page.text
+    assert "python -m sde_si.verify --claims norm,yun-18 --seed 7 --full" in page.text
 
 
 def test_report_and_table_say_the_same(tmp_path, capsys):

@@ -12,6 +12,7 @@ from typing import Any
 from sde_si.errors import DiskProblem, require
 from sde_si.record import write_bytes
 from sde_si.verify.claim import VERDICTS, Result
+from sde_si.verify.claims import CLAIMS
 from sde_si.verify.report import repeat
 from sde_si.verify.sheet import CODE, COLUMNS, LINK, OVERVIEW, Fact, cells, facts, overview
 
@@ -90,7 +91,9 @@ def header(results: Sequence[Result], *, seed: int, full: bool) -> str:
     counts = Counter(result.verdict for result in results)
     names = [*VERDICTS, *(name for name in counts if name not in VERDICTS)]
     said = ", ".join(f"{counts[name]} {badge(name)}" for name in names if counts[name])
-    command = f"python -m sde_si.verify --seed {seed}" + " --full" * full
+    asked = [result.claim.id for result in results]
+    some = "" if asked == list(CLAIMS) else f" --claims {','.join(asked)}"
+    command = f"python -m sde_si.verify{some} --seed {seed}" + " --full" * full
     versions = ", ".join(f"{name} {made[name]}" for name in ("sde_si", "python", "numpy", "numba", "scipy", "xarray"))
     where = f" (commit {made['commit']})" if made["commit"] else ""
     return (
