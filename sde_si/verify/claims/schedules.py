@@ -123,6 +123,7 @@ def _marched(method: str, lr: Array, momentum: float, wd: float, tau: float, sta
     """The same by the package's recursion, with the buffer's moments in torch's form."""
     scheme = METHODS[method].scheme(momentum > 0)
     assert scheme is not None
+    assert scheme.linear is not None
     pairs = [scheme.linear(float(eta), wd, momentum, 1.0) for eta in lr]
     T, K = (np.array([pair[i] for pair in pairs], dtype=float) for i in (0, 1))
     Z, outputs = np.array([[start, 0.0], [0.0, 0.0]]), np.empty((lr.size, 3))
