@@ -3,6 +3,8 @@
 from sde_si.verify.claim import Claim
 from sde_si.verify.claims import epochs, identities, orders, sde, steps
 
-CLAIMS: dict[str, Claim] = {claim.id: claim for file in (identities, steps, epochs, sde, orders) for claim in file.CLAIMS}
+CLAIMS: dict[str, Claim] = {
+    claim.id: claim for file in (identities, steps, epochs, sde, orders) for claim in file.CLAIMS
+}
 
 __all__ = ["CLAIMS"]
