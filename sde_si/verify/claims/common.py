@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sde_si import estimators
 from sde_si.hyperparameters import HyperParameters
+from sde_si.losses import Loss
 from sde_si.problem import Problem
 from sde_si.resolve import resolve
 from sde_si.run import Run
@@ -23,7 +24,7 @@ STEP_SIZE = "step size"
 
 
 def run(
-    loss: str = "isotropic", *, N: int = 5000, B: int = 100, lr: float = 0.1, wd: float = 5e-3, momentum: float = 0.0,
+    loss: str | Loss = "isotropic", *, N: int = 5000, B: int = 100, lr: float = 0.1, wd: float = 5e-3, momentum: float = 0.0,
     epochs: int = 40, schedule: str = "constant", dim: int | None = 256, paths: int = 64, seed: int = 0,
     scale: float = 1.0, method: str = "sgd", parameters: Mapping[str, Any] | None = None, **options: Any,
 ) -> Run:  # fmt: skip
