@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sde_si import estimators, theory
+from sde_si import theory
 from sde_si.errors import require
 from sde_si.jit import jitted
 from sde_si.losses import NOISE_SCALE, Arrays, Loss, Parameter
