@@ -1,10 +1,12 @@
 """The claims, by subject. To add one, write a `Claim` in one of these files and name it in the file's `CLAIMS`."""
 
 from sde_si.verify.claim import Claim
-from sde_si.verify.claims import drift, epochs, identities, orders, scaling, sde, steps
+from sde_si.verify.claims import calculus, drift, epochs, identities, orders, phases, scaling, sde, steps
 
 CLAIMS: dict[str, Claim] = {
-    claim.id: claim for file in (identities, steps, epochs, sde, orders, drift, scaling) for claim in file.CLAIMS
+    claim.id: claim
+    for file in (identities, steps, epochs, sde, orders, drift, scaling, calculus, phases)
+    for claim in file.CLAIMS
 }
 
 __all__ = ["CLAIMS"]

@@ -15,7 +15,7 @@ ROUNDING = {"rounding": 1e-9}
 SYSTEMS = {"vmf, dim 8": Problem("vmf", dim=8), "pca, dim 6": Problem("pca", dim=6)}
 
 
-def _gradient(problem: Problem, x: Array, xi: Array | float = 0.0) -> Array:
+def gradient(problem: Problem, x: Array, xi: Array | float = 0.0) -> Array:
     """Stochastic gradient at ``x[d]``: the mean gradient and tangential noise of length about |xi|/|x|."""
     arrays = problem.arrays(50, 0)
     out, value = np.zeros((1, x.size)), np.zeros(1)
@@ -32,7 +32,7 @@ def _walk(
     path, gradients = [x], []
     velocity = np.zeros_like(x) if v is None else v
     for k in range(len(xi)):
-        g = _gradient(problem, x, xi[k])
+        g = gradient(problem, x, xi[k])
         velocity = momentum * velocity - lr[k] * (g + wd * x)
         x = x + velocity
         path.append(x)
@@ -40,7 +40,8 @@ def _walk(
     return np.array(path), np.array(gradients), velocity
 
 
-def _start(problem: Problem, rng: np.random.Generator, steps: int) -> tuple[Array, Array]:
+def start(problem: Problem, rng: np.random.Generator, steps: int) -> tuple[Array, Array]:
+    """Random weights and noises of `steps` steps."""
     d = problem.arrays(50, 0).dim
     return rng.standard_normal(d), rng.standard_normal((steps, d))
 
@@ -48,8 +49,8 @@ def _start(problem: Problem, rng: np.random.Generator, steps: int) -> tuple[Arra
 def _gradient_scales(rng: np.random.Generator) -> Sequence[Measurement]:
     out, c = [], 3.7
     for name, problem in SYSTEMS.items():
-        x, _ = _start(problem, rng, 0)
-        here, there = (float(np.linalg.norm(_gradient(problem, y))) for y in (x, c * x))
+        x, _ = start(problem, rng, 0)
+        here, there = (float(np.linalg.norm(gradient(problem, y))) for y in (x, c * x))
         out.append(Measurement(system=name, predicted=here / c, measured=there, wrong=here))
     return out
 
@@ -57,8 +58,8 @@ def _gradient_scales(rng: np.random.Generator) -> Sequence[Measurement]:
 def _tangential(rng: np.random.Generator) -> Sequence[Measurement]:
     out = []
     for name, problem in SYSTEMS.items():
-        x, _ = _start(problem, rng, 0)
-        g, size = _gradient(problem, x), np.linalg.norm(x) ** 2
+        x, _ = start(problem, rng, 0)
+        g, size = gradient(problem, x), np.linalg.norm(x) ** 2
         out.append(Measurement(system=name, predicted=0.0, measured=float(x @ g / size),
                                wrong=float(x @ (g + 0.1 * x) / size)))  # fmt: skip
     return out
@@ -67,9 +68,9 @@ def _tangential(rng: np.random.Generator) -> Sequence[Measurement]:
 def _hessian(rng: np.random.Generator) -> Sequence[Measurement]:
     out, h = [], 1e-5
     for name, problem in SYSTEMS.items():
-        x, _ = _start(problem, rng, 0)
-        g = _gradient(problem, x)
-        along = (_gradient(problem, (1 + h) * x) - _gradient(problem, (1 - h) * x)) / (2 * h)
+        x, _ = start(problem, rng, 0)
+        g = gradient(problem, x)
+        along = (gradient(problem, (1 + h) * x) - gradient(problem, (1 - h) * x)) / (2 * h)
         predicted = -float(g @ g)
         out.append(Measurement(system=name, predicted=predicted, measured=float(along @ g), wrong=-predicted))
     return out
@@ -78,7 +79,7 @@ def _hessian(rng: np.random.Generator) -> Sequence[Measurement]:
 def _step_angle(rng: np.random.Generator) -> Sequence[Measurement]:
     out, lr, wd = [], 0.3, 0.2
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, 1)
+        x, xi = start(problem, rng, 1)
         path, gradients, _ = _walk(problem, x, xi, np.array([lr]), wd)
         a, g = 1 - lr * wd, np.linalg.norm(gradients[0])
         across = path[1] - x * (path[1] @ x) / (x @ x)
@@ -91,7 +92,7 @@ def _step_angle(rng: np.random.Generator) -> Sequence[Measurement]:
 def _telescoping(rng: np.random.Generator) -> Sequence[Measurement]:
     out, steps, u = [], 300, 0.02
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, steps)
+        x, xi = start(problem, rng, steps)
         path, _, _ = _walk(problem, x, xi, np.full(steps, 0.2), u / 0.2)
         r = np.linalg.norm(path, axis=1)
         cosines = np.sum(path[1:] * path[:-1], axis=1) / (r[1:] * r[:-1])
@@ -104,7 +105,7 @@ def _telescoping(rng: np.random.Generator) -> Sequence[Measurement]:
 def _symmetry(rng: np.random.Generator) -> Sequence[Measurement]:
     out, steps, c = [], 200, 3.0
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, steps)
+        x, xi = start(problem, rng, steps)
         lr, wd, mu = 0.05, 0.1, 0.9
         ends = [
             _walk(problem, scale * x, xi, np.full(steps, scale**2 * lr), decay, mu)[0][-1]
@@ -120,7 +121,7 @@ def _exponential_lr(rng: np.random.Generator) -> Sequence[Measurement]:
     out, steps, lr, wd = [], 200, 0.05, 0.1
     a, k = 1 - lr * wd, np.arange(steps)
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, steps)
+        x, xi = start(problem, rng, steps)
         decayed, _, _ = _walk(problem, x, xi, np.full(steps, lr), wd)
         grown, _, _ = _walk(problem, x, xi, lr * a ** (-2.0 * k - 1), 0.0)
         late, _, _ = _walk(problem, x, xi, lr * a ** (-2.0 * k), 0.0)
@@ -135,7 +136,7 @@ def _exponential_lr_momentum(rng: np.random.Generator) -> Sequence[Measurement]:
     u, k = lr * wd, np.arange(steps)
     alpha = (1 + mu - u + math.sqrt((1 + mu - u) ** 2 - 4 * mu)) / 2
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, steps)
+        x, xi = start(problem, rng, steps)
         decayed, _, _ = _walk(problem, x, xi, np.full(steps, lr), wd, mu)
         ends = []
         for momentum in (mu / alpha**2, mu):
@@ -155,7 +156,7 @@ def _split(rng: np.random.Generator) -> Sequence[Measurement]:
     for k in range(1, steps + 1):
         H[k + 1] = (1 + mu - u) * H[k] - mu * H[k - 1]
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, steps)
+        x, xi = start(problem, rng, steps)
         v0 = 0.1 * rng.standard_normal(x.size)
         path, gradients, _ = _walk(problem, x, xi, np.full(steps, lr), wd, mu, v0)
         R, n = float(x @ x), steps
