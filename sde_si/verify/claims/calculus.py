@@ -11,7 +11,7 @@ from sde_si import estimators, theory
 from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement
 
 Array = np.ndarray
-_LR, _WD, _TRACE, _START, _TIME, _STEPS, _DIM, _PATHS = 0.1, 0.05, 15.0, 2.0, 6.0, 240, 16, 400
+_LR, _WD, _TRACE, _START, _TIME, _STEPS, _DIM, _PATHS = 0.1, 0.05, 15.0, 2.0, 6.0, 240, 16, 2000
 
 
 def heun(rng: np.random.Generator, *, term: bool) -> tuple[Array, Array, Array]:

@@ -14,7 +14,7 @@ from sde_si.verify.claims.identities import SYSTEMS, gradient, start
 
 Array = np.ndarray
 _LR, _WD, _MU, _DROP = 0.5, 0.004, 0.9, 10.0
-_BURN, _AFTER, _DIM, _PATHS = 250, 120, 128, 200
+_BURN, _AFTER, _DIM, _PATHS = 250, 120, 128, 300
 _FORMS = ("displacement", "buffer")
 
 
