@@ -66,7 +66,8 @@ def _check(*, term: bool):
         out = []
         for name, samples, right, wrong in cases:
             found = [estimators.mean_and_error(row) for row in samples]
-            values, errors = [one.value for one in found], [one.stderr for one in found]
+            # The length has no spread but that of the step; what is left of it is no sampling error.
+            values, errors = [one.value for one in found], [one.stderr * (name != "|x|") for one in found]
             lines = {"Ito": right, "Stratonovich": wrong}
             curve = Curve(x=times, measured=values, stderr=errors, lines=lines, xlabel="SDE time t = lr k", ylabel=name)
             common = {"system": f"{system}: {name}", "measured": values[-1], "stderr": errors[-1], "curve": curve,
