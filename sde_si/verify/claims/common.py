@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from sde_si import estimators
 from sde_si.hyperparameters import HyperParameters
 from sde_si.losses import Loss
+from sde_si.methods import Method
 from sde_si.problem import Problem
 from sde_si.resolve import resolve
 from sde_si.run import Run
@@ -26,7 +29,7 @@ STEP_SIZE = "step size"
 def run(
     loss: str | Loss = "isotropic", *, N: int = 5000, B: int = 100, lr: float = 0.1, wd: float = 5e-3, momentum: float = 0.0,
     epochs: int = 40, schedule: str = "constant", dim: int | None = 256, paths: int = 64, seed: int = 0,
-    scale: float = 1.0, method: str = "sgd", parameters: Mapping[str, Any] | None = None, **options: Any,
+    scale: float = 1.0, method: str | Method = "sgd", parameters: Mapping[str, Any] | None = None, **options: Any,
 ) -> Run:  # fmt: skip
     """A run of a claim; `scale` multiplies the paths."""
     hp = HyperParameters(N=N, B=B, lr=lr, wd=wd, momentum=momentum, epochs=epochs, schedule=schedule)
@@ -63,3 +66,10 @@ def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> dict[str, Any]:
     """Value after (or in) one epoch and its standard error."""
     found = estimators.epoch_estimate(record, quantity, epoch)
     return {"measured": found.value, "stderr": found.stderr if math.isfinite(found.stderr) else 0.0}
+
+
+def lag_versines(record: Any) -> tuple[np.ndarray, np.ndarray]:
+    """1 - cos at every recorded lag over the equilibrated epochs, and its standard error, shape (lag,)."""
+    cosines = record["cos_lag"].sel(group="all").values[:, window(record).epochs]
+    means = np.nanmean(1 - cosines, axis=1)
+    return means.mean(axis=0), means.std(axis=0, ddof=1) / math.sqrt(len(means))

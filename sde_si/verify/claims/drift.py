@@ -19,7 +19,7 @@ from sde_si.losses import NOISE_SCALE, Arrays, Loss, Parameter
 from sde_si.losses.base import DEFAULT_DIM, simple_arrays
 from sde_si.run import Run
 from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement
-from sde_si.verify.claims.common import FINITE_D, MONTE_CARLO, Records, Runs, describe, run, window
+from sde_si.verify.claims.common import FINITE_D, MONTE_CARLO, Records, Runs, describe, lag_versines, run
 
 
 @jitted
@@ -87,19 +87,12 @@ def _turning_runs(scale: float, seed: int) -> dict[str, Run]:
                                      seed=seed)}  # fmt: skip
 
 
-def _versines(record: Any) -> tuple[np.ndarray, np.ndarray]:
-    """1 - cos at every lag over the equilibrated epochs, and its standard error."""
-    cosines = record["cos_lag"].sel(group="all").values[:, window(record).epochs]
-    means = np.nanmean(1 - cosines, axis=1)
-    return means.mean(axis=0), means.std(axis=0, ddof=1) / math.sqrt(len(means))
-
-
 def _turning(corrected: bool):
     def measure(records: Records, runs: Runs) -> Sequence[Measurement]:
         [(name, one)] = runs.items()
         u, share = one.hyperparameters.intrinsic_lr, signal_of(one) / (signal_of(one) + trace(one))
         lags = np.array(_LAGS)
-        found, stderr = _versines(records[name])
+        found, stderr = lag_versines(records[name])
         truth = 1 - np.asarray(theory.drift_cosine(lags, u, share))
         noise = 1 - (1 - u) ** lags
         # with the SDE's shorter weights: G/tau for G/(G + tau)
