@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from sde_si import estimators
+from sde_si import estimators, theory
 from sde_si.hyperparameters import HyperParameters
 from sde_si.losses import Loss
 from sde_si.methods import Method
@@ -73,3 +73,21 @@ def lag_versines(record: Any) -> tuple[np.ndarray, np.ndarray]:
     cosines = record["cos_lag"].sel(group="all").values[:, window(record).epochs]
     means = np.nanmean(1 - cosines, axis=1)
     return means.mean(axis=0), means.std(axis=0, ddof=1) / math.sqrt(len(means))
+
+
+def trace(one: Run) -> float:
+    """Noise trace tau of isotropic noise at the unit vector."""
+    return one.arrays.noise_variance * (one.arrays.dim - 1) / one.hyperparameters.B
+
+
+def sde_square(one: Run) -> float:
+    """E|x|^2 of the first-order SDE (theory.md 2.3)."""
+    return theory.sde_norm_squared(one.hyperparameters.lr, one.hyperparameters.wd, noise_trace=trace(one))
+
+
+def svag_norm(record: xr.Dataset, one: Run, *, l: int) -> dict[str, float]:  # noqa: E741  (the literature's letter)
+    """|x| of SVAG with the signal that the run itself has (theory.md 4.3), as `value`, and its standard error."""
+    hp = one.hyperparameters
+    signal, tau = at_equilibrium(record, "signal"), trace(one)
+    value = math.sqrt(theory.svag_norm_squared(hp.lr, hp.wd, noise_trace=tau, signal=signal["measured"], l=l))
+    return {"value": value, "stderr": value * signal["stderr"] / l / (4 * (tau + signal["measured"] / l))}

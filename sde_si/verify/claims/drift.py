@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from sde_si import theory
+from sde_si import estimators, theory
 from sde_si.errors import require
 from sde_si.jit import jitted
 from sde_si.losses import NOISE_SCALE, Arrays, Loss, Parameter
 from sde_si.losses.base import DEFAULT_DIM, simple_arrays
 from sde_si.run import Run
 from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement
-from sde_si.verify.claims.common import FINITE_D, MONTE_CARLO, Records, Runs, describe, lag_versines, run
+from sde_si.verify.claims.common import FINITE_D, MONTE_CARLO, Records, Runs, describe, lag_versines, run, trace, window
 
 
 @jitted
@@ -54,11 +54,6 @@ ROTATION = Loss(
     },
     arrays=_rotation_arrays,
 )
-
-
-def trace(one: Run) -> float:
-    """Noise trace tau at the unit vector."""
-    return one.arrays.noise_variance * (one.arrays.dim - 1) / one.hyperparameters.B
 
 
 def signal_of(one: Run) -> float:
@@ -116,6 +111,27 @@ def _turning(corrected: bool):
     return measure
 
 
+def _log_runs(scale: float, seed: int) -> dict[str, Run]:
+    """Epochs of one step, so that every step's cosine is recorded; large steps, so that they vary."""
+    common: dict[str, Any] = {"lr": 0.5, "wd": 0.2, "epochs": 500, "paths": 64, "init_norm": 1.0, "scale": scale,
+                              "seed": seed}  # fmt: skip
+    return {
+        "vmf": run("vmf", N=1, B=1, dim=4, parameters={"signal": 1.0}, **common),
+        "pca": run("pca", N=20, B=20, dim=6, **common),
+    }
+
+
+def _log(records: Records, runs: Runs) -> Sequence[Measurement]:
+    out = []
+    for name, one in runs.items():
+        u = one.hyperparameters.intrinsic_lr
+        angles = estimators.values(records[name], "angle_epoch")[:, window(records[name]).epochs]
+        found = estimators.mean_and_error(np.log(np.cos(angles)).mean(axis=1))
+        out.append(Measurement(system=describe(one), predicted=math.log1p(-u), measured=found.value, stderr=found.stderr,
+                               wrong=-u))  # fmt: skip
+    return out
+
+
 MODEL = "the model of theory.md 1.10: a drift of constant length that turns, isotropic noise, norm equilibrium"
 
 CLAIMS = (
@@ -129,4 +145,9 @@ CLAIMS = (
           formula="E cos = cos(n sqrt(2u G/(G + tau))) exp(-n u tau/(G + tau)) to first order in u", assumes=MODEL,
           tolerance={MONTE_CARLO: 0.012, FINITE_D: 0.004}, wrong="with the SDE's norm: G/tau for G/(G + tau)",
           runs=_turning_runs, measure=_turning(True)),
+    Claim(id="mean-log-cosine", source="theory.md 1.3, 4.7", expected=HOLDS,
+          statement="At a stationary norm the mean logarithm of a step's cosine is that of 1 - u, whatever the loss and noise.",
+          formula="E ln cos Delta = ln(1 - lr wd), that is E ln((1 - u)^2 + lr^2 |g|^2/R) = 0",
+          assumes="no momentum, a stationary norm; nothing else", tolerance={MONTE_CARLO: 0.015},
+          wrong="minus u, as if every step were small", runs=_log_runs, measure=_log),
 )  # fmt: skip

@@ -11,14 +11,18 @@ import numpy as np
 from sde_si import theory
 from sde_si.run import Run
 from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement
-from sde_si.verify.claims.common import FINITE_D, MONTE_CARLO, Records, Runs, at_equilibrium, describe, run
-from sde_si.verify.claims.drift import MODEL, rotating, sgd_norm, signal_of, trace
-
-
-def sde_square(one: Run) -> float:
-    """E|x|^2 of the SDE (theory.md 2.3)."""
-    return theory.sde_norm_squared(one.hyperparameters.lr, one.hyperparameters.wd, noise_trace=trace(one))
-
+from sde_si.verify.claims.common import (
+    FINITE_D,
+    MONTE_CARLO,
+    Records,
+    Runs,
+    at_equilibrium,
+    describe,
+    run,
+    sde_square,
+    trace,
+)
+from sde_si.verify.claims.drift import MODEL, rotating, sgd_norm, signal_of
 
 _STRENGTHS = (0.1, 0.5, 2.0)
 _BASIN = "vmf"
@@ -40,10 +44,12 @@ def _squared_norm(record: Any) -> tuple[float, float]:
     return found["measured"] ** 2, 2 * found["measured"] * found["stderr"]
 
 
-def _strength(records: Records, name: str, one: Run) -> float:
-    """G/tau: given, or, in a basin, as measured."""
-    signal = at_equilibrium(records[name], "signal")["measured"] if name == _BASIN else signal_of(one)
-    return signal / trace(one)
+def _strength(records: Records, name: str, one: Run) -> tuple[float, float]:
+    """G/tau and its standard error: given, or, in a basin, as measured."""
+    if name != _BASIN:
+        return signal_of(one) / trace(one), 0.0
+    found = at_equilibrium(records[name], "signal")
+    return found["measured"] / trace(one), found["stderr"] / trace(one)
 
 
 def _ratio(corrected: bool):
@@ -53,9 +59,11 @@ def _ratio(corrected: bool):
         for name in names:
             square = sde_square(runs[name])
             value, stderr = _squared_norm(records[name])
-            x.append(_strength(records, name, runs[name]))
+            strength, error = _strength(records, name, runs[name])
+            x.append(strength)
             y.append(value / square)
-            errors.append(stderr / square)
+            # where G itself is measured, the prediction has an error, too
+            errors.append(math.hypot(stderr / square, error / (2 * theory.norm_ratio(strength))))
         order = np.argsort(x)
         curve = Curve(x=np.array(x)[order], measured=np.array(y)[order], stderr=np.array(errors)[order], log="x",
                       lines={"sqrt(1 + G/tau)": np.array([theory.norm_ratio(g) for g in np.array(x)[order]]), "the SDE": np.ones(len(x))},
