@@ -162,6 +162,7 @@ def test_second_moment_variant_4_1(seed):
         row = np.zeros(1, HYPER)
         row["lr"], row["h"], row["batch"] = 1.0, 1 / fold, 1
         scheme = method.scheme(False)
+        assert scheme is not None
         for name, column in scheme.coefficients(np.ones(1), np.zeros(1), np.zeros(1), 1 / fold).items():
             row[name] = column
         g = noise + mean * np.array([1.0, second])[:, None, None]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sde_si.problem import Problem
-from sde_si.verify.claim import EXACT, Claim, Measurement
+from sde_si.verify.claim import EXACT, Claim, Curve, Measurement
 
 Array = np.ndarray
 ROUNDING = {"rounding": 1e-9}
@@ -44,6 +44,16 @@ def start(problem: Problem, rng: np.random.Generator, steps: int) -> tuple[Array
     """Random weights and noises of `steps` steps."""
     d = problem.arrays(50, 0).dim
     return rng.standard_normal(d), rng.standard_normal((steps, d))
+
+
+def _cosines(path: Array) -> Array:
+    """Cosine of every weight of ``path[step, d]`` with the first."""
+    return path @ path[0] / np.linalg.norm(path, axis=1) / np.linalg.norm(path[0])
+
+
+def _turning(found: Array, lines: Mapping[str, Array]) -> Curve:
+    return Curve(x=np.arange(found.size), measured=found, stderr=np.zeros(found.size), lines=lines, xlabel="step",
+                 ylabel="cosine with the start")  # fmt: skip
 
 
 def _gradient_scales(rng: np.random.Generator) -> Sequence[Measurement]:
@@ -97,8 +107,12 @@ def _telescoping(rng: np.random.Generator) -> Sequence[Measurement]:
         r = np.linalg.norm(path, axis=1)
         cosines = np.sum(path[1:] * path[:-1], axis=1) / (r[1:] * r[:-1])
         total, change = steps * math.log1p(-u), math.log(r[0] / r[-1])
+        k = np.arange(1, steps + 1)
+        lines = {"decay and length": k * math.log1p(-u) + np.log(r[0] / r[1:]), "decay alone": k * math.log1p(-u)}
+        curve = Curve(x=k, measured=np.log(cosines).cumsum(), stderr=np.zeros(steps), lines=lines, xlabel="step",
+                      ylabel="sum of ln cos")  # fmt: skip
         out.append(Measurement(system=name, predicted=total + change, measured=float(np.log(cosines).sum()),
-                               wrong=total - change))  # fmt: skip
+                               wrong=total - change, curve=curve))  # fmt: skip
     return out
 
 
@@ -125,8 +139,11 @@ def _exponential_lr(rng: np.random.Generator) -> Sequence[Measurement]:
         decayed, _, _ = _walk(problem, x, xi, np.full(steps, lr), wd)
         grown, _, _ = _walk(problem, x, xi, lr * a ** (-2.0 * k - 1), 0.0)
         late, _, _ = _walk(problem, x, xi, lr * a ** (-2.0 * k), 0.0)
-        cosine = [float(x @ path[-1] / np.linalg.norm(x) / np.linalg.norm(path[-1])) for path in (grown, decayed, late)]
-        out.append(Measurement(system=name, predicted=cosine[0], measured=cosine[1], wrong=cosine[2]))
+        courses = [_cosines(path) for path in (grown, decayed, late)]
+        lines = {"no decay, lr a^(-2k-1)": courses[0], "no decay, lr a^(-2k)": courses[2], "no decay, the same lr":
+                 _cosines(_walk(problem, x, xi, np.full(steps, lr), 0.0)[0])}  # fmt: skip
+        out.append(Measurement(system=name, predicted=courses[0][-1], measured=courses[1][-1], wrong=courses[2][-1],
+                               curve=_turning(courses[1], lines)))  # fmt: skip
     return out
 
 
@@ -138,13 +155,14 @@ def _exponential_lr_momentum(rng: np.random.Generator) -> Sequence[Measurement]:
     for name, problem in SYSTEMS.items():
         x, xi = start(problem, rng, steps)
         decayed, _, _ = _walk(problem, x, xi, np.full(steps, lr), wd, mu)
-        ends = []
+        found, courses = _cosines(decayed), []
         for momentum in (mu / alpha**2, mu):
             # x_{-1} = x_0 for the decayed run, so alpha x_{-1} for the other
             path, _, _ = _walk(problem, x, xi, lr * alpha ** (-2.0 * k - 1), 0.0, momentum, (1 - alpha) * x)
-            ends.append(path[-1])
-        cosine = [float(x @ end / np.linalg.norm(x) / np.linalg.norm(end)) for end in (decayed[-1], *ends)]
-        out.append(Measurement(system=name, predicted=cosine[1], measured=cosine[0], wrong=cosine[2]))
+            courses.append(_cosines(path))
+        lines = {"no decay, momentum mu/alpha^2": courses[0], "no decay, momentum mu": courses[1]}
+        out.append(Measurement(system=name, predicted=courses[0][-1], measured=found[-1], wrong=courses[1][-1],
+                               curve=_turning(found, lines)))  # fmt: skip
     return out
 
 
