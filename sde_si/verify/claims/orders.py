@@ -140,6 +140,10 @@ def _em_weak_runs(scale: float, seed: int) -> dict[str, Run]:
     return ladder((2, 4, 8, 16), paths=paths, scale=scale, seed=seed, fine=2, method="em")
 
 
+def _em_weak_momentum_runs(scale: float, seed: int) -> dict[str, Run]:
+    return ladder((2, 4, 8, 16), paths=(8_000,) * 4, scale=scale, seed=seed, fine=2, method="em", momentum=0.5)
+
+
 def _svag_runs(scale: float, seed: int) -> dict[str, Run]:
     return ladder((4, 8, 16, 32), paths=(8_000,) * 4, scale=scale, seed=seed, method="svag")
 
@@ -222,6 +226,10 @@ CLAIMS = (
           statement="Euler-Maruyama has weak order 1, and its norm goes to the SDE's; so does SGD at fixed lr/B.",
           formula="E f(X_h) - E f(X) = O(h)", assumes="constant noise strength lr/B, smooth f", tolerance=_WEAK,
           wrong="order 1/2", runs=_em_weak_runs, measure=_substep_orders(1.0, 0.5, _mean)),
+    Claim(id="em-weak-order-momentum", source="Yun et al. eqs. 19, 20; theory.md 3.7, 9.1", expected=HOLDS,
+          statement="With momentum, too, Euler-Maruyama has weak order 1.", formula="E f(X_h) - E f(X) = O(h)",
+          assumes="momentum above 0 and fixed, smooth f", tolerance=_WEAK, wrong="order 1/2",
+          runs=_em_weak_momentum_runs, measure=_substep_orders(1.0, 0.5, _mean, norm=False)),
     Claim(id="svag-weak-order", source="Li, Malladi and Arora 2021; theory.md 4.1", expected=HOLDS,
           statement="SVAG is an order-1 weak approximation of the SDE in 1/l at a fixed learning rate.",
           formula="E |x_{lk}|^4 - E |X_{k lr}|^4 = O(1/l)", assumes="no momentum", tolerance=_WEAK, wrong="order 1/2",
