@@ -77,20 +77,22 @@ def test_euler_maruyama_and_the_splitting_go_to_the_same_paths(seed):
 
 def test_weak_order_of_the_splitting(seed):
     """Its norm is exact; its direction converges at order 1, in the mean and on the same noise."""
-    runs = ladder((1, 2, 4), paths=(40_000,) * 3, scale=1.0, seed=seed, fine=2, method="splitting")
+    runs = ladder((2, 4, 8), paths=(60_000,) * 3, scale=1.0, seed=seed, fine=2, method="splitting")
     ends = {
         name: simulate(one.problem, one.hyperparameters, method=one.method, substeps=one.substeps, paths=one.paths,
                        seed=one.seed, init_norm=1.0, noise_from=one.noise_from or None)["loss"].values[:, -1]
         for name, one in runs.items()
     }  # fmt: skip
     errors = {}
-    for level in (1, 2, 4):
+    for level in (2, 4, 8):
         difference = ends[f"{level}"] - ends[f"{level} fine"]
         errors[level] = difference.mean(), difference.std(ddof=1) / math.sqrt(difference.size)
     found = order_of(errors)
+    # The leading term is so small that the next one still adds a tenth to the slope here.
     assert found.stderr < 0.05
-    assert abs(found.value - 1) < 0.15
-    assert abs(found.value - 0.5) > 5 * found.stderr
+    assert abs(found.value - 1) < 0.15 + 5 * found.stderr
+    for wrong in (0.5, 2.0):
+        assert abs(found.value - wrong) > 5 * found.stderr
 
 
 def test_norm_of_the_stratonovich_reading_3_2():

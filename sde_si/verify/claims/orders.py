@@ -141,7 +141,7 @@ def _em_weak_runs(scale: float, seed: int) -> dict[str, Run]:
 
 
 def _em_weak_momentum_runs(scale: float, seed: int) -> dict[str, Run]:
-    return ladder((2, 4, 8, 16), paths=(8_000,) * 4, scale=scale, seed=seed, fine=2, method="em", momentum=0.5)
+    return ladder((8, 16, 32, 64), paths=(5_000,) * 4, scale=scale, seed=seed, fine=2, method="em", momentum=0.5)
 
 
 def _svag_runs(scale: float, seed: int) -> dict[str, Run]:
