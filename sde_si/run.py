@@ -143,7 +143,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-_LOOP = ("block", "engine", "kernel", "streams", "wide")
+_LOOP = ("block", "engine", "kernel", "schedules/functions", "schedules/timetable", "streams", "wide")
 
 
 @functools.lru_cache(maxsize=256)

@@ -11,6 +11,7 @@ import numpy as np
 from sde_si import estimators, theory
 from sde_si.hyperparameters import HyperParameters
 from sde_si.losses import Loss
+from sde_si.methods import Method
 from sde_si.problem import Problem
 from sde_si.resolve import resolve
 from sde_si.run import Run
@@ -31,8 +32,8 @@ STEP_SIZE = "step size"
 def run(
     loss: str | Loss = "isotropic", *, N: int = 5000, B: int = 100, lr: float = 0.1, wd: float = 5e-3, momentum: float = 0.0,
     epochs: int = 40, schedule: str = "constant", dim: int | None = 256, paths: int = 64, seed: int = 0,
-    scale: float = 1.0, method: str = "sgd", parameters: Mapping[str, Any] | None = None, beta2: float | None = None,
-    eps: float | None = None, **options: Any,
+    scale: float = 1.0, method: str | Method = "sgd", parameters: Mapping[str, Any] | None = None,
+    beta2: float | None = None, eps: float | None = None, **options: Any,
 ) -> Run:  # fmt: skip
     """A run of a claim; `scale` multiplies the paths."""
     hp = HyperParameters(
@@ -109,3 +110,34 @@ def exact_versine(one: Run) -> float:
 def versine_course(one: Run) -> Array:
     """1 - cos_epoch of every epoch by the second moments' recursion."""
     return 1 - predict(one)["cos_epoch_predicted"].values
+
+
+def lag_versines(record: Any) -> tuple[np.ndarray, np.ndarray]:
+    """1 - cos at every recorded lag over the equilibrated epochs, and its standard error, shape (lag,)."""
+    found = [at_lag(record, int(lag)) for lag in record["lag"].values]
+    return np.array([f["measured"] for f in found]), np.array([f["stderr"] for f in found])
+
+
+def trace(one: Run) -> float:
+    """Noise trace tau of isotropic noise at the unit vector."""
+    return one.arrays.noise_variance * (one.arrays.dim - 1) / one.hyperparameters.B
+
+
+def sde_square(one: Run) -> float:
+    """E|x|^2 of the first-order SDE (theory.md 2.3)."""
+    return theory.sde_norm_squared(one.hyperparameters.lr, one.hyperparameters.wd, noise_trace=trace(one))
+
+
+def svag_norm(record: xr.Dataset, one: Run, *, l: int) -> dict[str, float]:  # noqa: E741  (the literature's letter)
+    """|x| of SVAG with the signal that the run itself has (theory.md 4.3).
+
+    `value`, and `stderr` of the measured length minus it: both rest on the same paths, so the error is taken path by
+    path.
+    """
+    hp, tau, epochs = one.hyperparameters, trace(one), window(record).epochs
+    norm, signal = (at_equilibrium(record, name)["measured"] for name in ("weight_norm", "signal"))
+    value = math.sqrt(theory.svag_norm_squared(hp.lr, hp.wd, noise_trace=tau, signal=signal, l=l))
+    squares, signals = (estimators.values(record, name)[:, epochs] for name in ("weight_norm", "signal"))
+    slope = value / (4 * (tau + signal / l)) / l
+    away = (squares**2).mean(axis=1) / (2 * norm) - slope * signals.mean(axis=1)
+    return {"value": value, "stderr": estimators.mean_and_error(away).stderr}

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from sde_si import theory
-from sde_si.estimators import mean_and_error
 from sde_si.methods import METHODS
 from sde_si.run import Run
 from sde_si.theory.moments import MAP, march
-from sde_si.verify.claim import EXACT, HOLDS, Claim, Curve, Measurement
+from sde_si.verify.claim import EXACT, HOLDS, Claim, Measurement
 from sde_si.verify.claims.common import (
     FINITE_D,
     MONTE_CARLO,
@@ -159,47 +158,6 @@ def _recursion(rng: np.random.Generator) -> Sequence[Measurement]:
     return out
 
 
-_KAPPA, _BEFORE, _AFTER = 10.0, 40, 40  # lr is divided by it; steps shown on both sides
-
-
-def _rescaled_drop(rng: np.random.Generator) -> Sequence[Measurement]:
-    """SGDM in plain NumPy, the paper's form: at the drop weights times kappa^(-1/4), velocity times kappa^(-3/4)."""
-    d, paths, u, mu = 128, 384, 1e-4, 0.9
-    A, _, D = theory.sgd_moments(1.0, u, mu, noise_trace=1.0)
-
-    def tangent(x: Array) -> Array:
-        z = rng.standard_normal(x.shape) / math.sqrt(d - 1)
-        return z - x * (np.sum(z * x, axis=1) / np.sum(x * x, axis=1))[:, None]
-
-    x = rng.standard_normal((paths, d))
-    x *= math.sqrt(A) / np.linalg.norm(x, axis=1, keepdims=True)
-    v, lr, versines = math.sqrt(D) * tangent(x), 1.0, []
-    for k in range(_BEFORE + _AFTER):
-        if k == _BEFORE:
-            lr, x, v = 1 / _KAPPA, x * _KAPPA**-0.25, v * _KAPPA**-0.75
-        v = mu * v - lr * (tangent(x) / np.linalg.norm(x, axis=1, keepdims=True) + u * x)
-        after = x + v
-        chord = after / np.linalg.norm(after, axis=1, keepdims=True) - x / np.linalg.norm(x, axis=1, keepdims=True)
-        versines.append(np.sum(chord**2, axis=1) / 2)
-        x = after
-    found = [mean_and_error(row) for row in versines]
-    old, new = (lr * u / (1 + mu) for lr in (1.0, 1 / _KAPPA))
-    steps = np.arange(_BEFORE + _AFTER) - _BEFORE + 1
-    late = new / (1 + (_KAPPA - 1) * np.exp(-4 * u / _KAPPA * steps / (1 - mu)))
-    curve = Curve(x=steps, measured=np.array([f.value for f in found]), stderr=np.array([f.stderr for f in found]),
-                  lines={"new equilibrium at once": np.where(steps < 1, old, new),
-                         "weights and torch's buffer as they were (6.5)": np.where(steps < 1, old, late)},
-                  xlabel="steps since the drop", ylabel="1 - cosine of a step", log="y")  # fmt: skip
-    system = f"isotropic noise in NumPy, dim {d}: u={u:g} mu={mu:g}, lr/{_KAPPA:g} and rescaled"
-    rest = mean_and_error(np.array(versines[_BEFORE:]).mean(axis=0))
-    return [
-        Measurement(system=f"{system}, first step", predicted=new, wrong=new * (1 + mu**2 * (_KAPPA - 1)), curve=curve,
-                    measured=found[_BEFORE].value, stderr=found[_BEFORE].stderr),
-        Measurement(system=f"{system}, steps 1 to {_AFTER}", predicted=new, wrong=float(late[_BEFORE:].mean()),
-                    measured=rest.value, stderr=rest.stderr),
-    ]  # fmt: skip
-
-
 CLAIMS = (
     Claim(id="schedule-recursion", source="theory.md 9.10, 14.14", expected=EXACT, tolerance={"printed digits": 1e-9},
           statement="Torch's form of momentum is the paper's with the velocity times the ratio of the learning rates: buffer "
@@ -217,10 +175,4 @@ CLAIMS = (
           formula="A', C', D', P', W' of 9.10; at mu = 0 E cos = prod a_i sqrt(R_j/R_k)",
           assumes=f"{_ENDS}, self-averaging norm", tolerance={MONTE_CARLO: 0.025, FINITE_D: 0.005},
           wrong="every epoch at its own equilibrium", runs=_schedule_runs, measure=_schedules),
-    Claim(id="lr-drop-rescaled", source="Wan et al.; theory.md 6.5", expected=HOLDS,
-          statement="Weights times kappa^(-1/4) and velocity times kappa^(-3/4) when lr is divided by kappa: the angle is at its "
-                    "new equilibrium at once.",
-          formula="|x| -> kappa^(-1/4) |x|, v -> kappa^(-3/4) v (a torch buffer: kappa^(1/4)): 1 - cos = u'/(1 + mu)",
-          assumes=f"equilibrium before the drop, {_ENDS}", tolerance={MONTE_CARLO: 0.03, FINITE_D: 0.002},
-          wrong="velocity times kappa^(-1/4), as the weights; over many steps no rescaling at all", check=_rescaled_drop),
 )  # fmt: skip
