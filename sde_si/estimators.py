@@ -145,13 +145,17 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
     Parameters
     ----------
     record : Dataset
-        With attributes ``last_change`` and ``tuning_factor``.
+        With attributes ``last_change`` and ``relaxation_rate`` (per epoch, of |x|^2; without it 4 ``tuning_factor``).
     expected_ratio : float
         `sde_si.theory.displacement_ratio`; nan skips (b).
     group : str
         Which group.
     """
-    factor, total = float(record.attrs["tuning_factor"]), record.sizes["epoch"]
+    rate = record.attrs.get("relaxation_rate")
+    factor = float(record.attrs["tuning_factor"]) if rate is None else float(rate) / 4
+    total = record.sizes["epoch"]
+    if math.isnan(factor):
+        return Window(0, 0, "how long the method needs to equilibrium on this loss is not known")
     candidate = candidate_epoch(int(record.attrs["last_change"]), factor)
     if math.isinf(candidate):
         return Window(0, 0, "no weight decay, no equilibrium")

@@ -89,7 +89,7 @@ class Run:
             "loss": self.problem.loss.name,
             "dim": self.arrays.dim,
             **parameters,
-            **dataclasses.asdict(self.hyperparameters),
+            **{k: v for k, v in dataclasses.asdict(self.hyperparameters).items() if v is not None},
             "N": self.arrays.N if self.problem.loss.finite_sum else self.hyperparameters.N,
             "method": self.method.name,
             "substeps": self.substeps,
@@ -124,7 +124,7 @@ class Run:
             "shape": self.shape,
         }
         files = {name: _file(python_function(function)) for name, function in functions.items() if function}
-        return files | {name: _text(Path(__file__).with_name(f"{name}.py")) for name in _LOOP}
+        return files | {name: _text(Path(__file__).parent / f"{name}.py") for name in _LOOP}
 
     def digest(self, **changes: Any) -> str:
         """Hex digest of configuration, sources and format; `changes` replace entries of the configuration."""
@@ -137,7 +137,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-_LOOP = ("block", "engine", "kernel", "streams", "wide")
+_LOOP = ("block", "engine", "kernel", "schedules/functions", "schedules/timetable", "streams", "wide")
 
 
 @functools.lru_cache(maxsize=256)

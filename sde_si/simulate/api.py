@@ -49,8 +49,8 @@ def simulate(
     hyperparameters : HyperParameters
         N, B, lr, wd, momentum, epochs, schedule.
     method : str or Method
-        A name in `sde_si.METHODS`: ``sgd``, ``sgd-torch``, ``sgdw`` are optimizers; ``em``, ``splitting`` integrate
-        the SDE (Yun et al. eqs. 12, 15, 19-22), ``svag`` approaches it.
+        A name in `sde_si.METHODS`: ``sgd``, ``sgd-torch``, ``sgdw``, ``adam``, ``adamw``, ``lion`` are
+        optimizers; ``em``, ``splitting`` integrate the SDE (Yun et al. eqs. 12, 15, 19-22), ``svag`` approaches it.
     paths : int
         Independent trajectories; the first 40 of 100 are those of a run of 40.
     seed : int
@@ -149,8 +149,12 @@ def begin_of_search(run: Run) -> Run:
         If there will never be an equilibrium, or the schedule's shape depends on the number of epochs.
     """
     from sde_si.estimators import candidate_epoch
+    from sde_si.theory import relaxation_rate
 
-    first = candidate_epoch(run.timetable.last_change, run.tuning_factor)
+    rate = relaxation_rate(run)
+    known = "a method and loss whose time to equilibrium is known for auto"
+    require(not math.isnan(rate), "epochs", known, f"{run.method.name} on {run.problem.loss.name}", "40")
+    first = candidate_epoch(run.timetable.last_change, rate / 4)
     require(
         not math.isinf(first),
         "epochs",

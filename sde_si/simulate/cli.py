@@ -11,7 +11,7 @@ from typing import Any
 from sde_si.errors import DIVERGED, DONE, require
 from sde_si.hyperparameters import check_count
 from sde_si.options import parse
-from sde_si.resolve import default_methods, find_method, read_norm, resolve, start_norm
+from sde_si.resolve import EXTRAS, default_methods, find_method, read_norm, resolve, start_norm, unused_extras
 from sde_si.run import Run
 from sde_si.simulate.api import NO_EQUILIBRIUM, begin_of_search
 from sde_si.simulate.options import (
@@ -85,11 +85,14 @@ def resolve_all(options: Any) -> list[Run]:
         "--method sgd",
     )
     require(not options.check_step or some_sde, "check_step", "a method of the SDE", names, "--method em")
+    for name in EXTRAS:
+        used = getattr(options, name) is None or any(name in m.extras for m in methods)
+        require(used, name, "a method that uses it", names, "--method adamw")
     noise_from = _noise_from(options)
     runs = [
         resolve(
             problem,
-            hyperparameters,
+            hyperparameters.replace(**unused_extras(method)),
             method=method,
             paths=options.paths,
             seed=options.seed,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 PAPER = (
-    "paper: Yun et al. eqs. 18, 27 (epoch), Wan et al. to first order (the rest); "
+    "paper: Yun et al. eqs. 18, 27 (epoch), Wan et al. to first order (the rest), Kosson et al. (adam, adamw, lion); "
     "errors of a cosine are those of 1 - cos"
 )
 

@@ -19,7 +19,7 @@ from sde_si.provenance import provenance
 from sde_si.record import make, write_bytes
 from sde_si.run import Run
 from sde_si.streams import block_size
-from sde_si.theory import displacement_ratio, predict
+from sde_si.theory import displacement_ratio, predict, relaxation_rate
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -130,6 +130,7 @@ class Session:
                 "digest": run.digest(),
                 "last_change": run.timetable.last_change,
                 "tuning_factor": run.tuning_factor,
+                "relaxation_rate": relaxation_rate(run),
                 "expected_displacement_ratio": expected_ratio(run),
                 "predictions": json.loads(predicted.attrs["predictions"]),
                 "provenance": provenance(seconds=self.seconds, threads=self.engine.threads),

@@ -11,6 +11,7 @@ import numpy as np
 from sde_si.hyperparameters import HyperParameters
 from sde_si.quantities import QUANTITIES
 from sde_si.run import Run
+from sde_si.theory import nonlinear
 from sde_si.theory.discrete import angle_of, finite_dimension, reshuffled, rms_angle
 from sde_si.theory.models import vmf_resultant
 from sde_si.theory.moments import Closure, stationary
@@ -75,8 +76,10 @@ def first_order(
 
 
 def paper_values(run: Run) -> dict[str, float | None]:
-    """`first_order` of a run after the last change of its schedule."""
+    """`first_order` of a run after the last change of its schedule; Kosson et al.'s without a linear theory."""
     hp, arrays = run.settled, run.arrays
+    if run.scheme.linear is None:
+        return dict.fromkeys(QUANTITIES) | nonlinear.paper_values(run)
     trace = arrays.noise_variance * (arrays.dim - arrays.groups) / hp.B if arrays.groups == 1 else math.nan
     return first_order(hp, decoupled=run.method.decoupled, noise_trace=trace)
 
@@ -91,11 +94,21 @@ def equilibrium(run: Run) -> dict[str, Prediction]:
     """
     if run.timetable.last_change >= run.hyperparameters.epochs and run.hyperparameters.schedule != "constant":
         return dict.fromkeys(QUANTITIES, Prediction(note="the schedule never settles: no equilibrium"))
-    exact = _exact(run)
+    exact = nonlinear.exact_rows(run) if run.scheme.linear is None else _exact(run)
     return {
         name: Prediction(**{"paper": value, **exact.get(name, {"note": "no closed form"})})
         for name, value in paper_values(run).items()
     }
+
+
+def relaxation_rate(run: Run) -> float:
+    """Share of a small deviation of |x|^2 from equilibrium that an epoch takes away, to first order.
+
+    Four times the tuning factor (theory.md 2.3, 9.4); for adaptive methods `sde_si.theory.nonlinear`, nan if unknown.
+    """
+    if run.scheme.linear is None:
+        return nonlinear.relaxation_rate(run)
+    return 4 * run.tuning_factor
 
 
 def equilibrium_norm(run: Run) -> float | None:
@@ -199,6 +212,7 @@ def _lag_cosines(run: Run, substeps: int, steps: int) -> float:
         method = METHODS["em"]
     scheme = method.scheme(hp.momentum > 0)
     assert scheme is not None
+    assert scheme.linear is not None
     T, K = scheme.linear(hp.lr, hp.wd, hp.momentum, 1 / substeps)
     unit = stationary(T, K)
     power = np.linalg.matrix_power(T, steps * substeps)

@@ -23,7 +23,7 @@ def _course(run: Run) -> dict[str, np.ndarray]:
     epochs = run.hyperparameters.epochs
     out: dict[str, np.ndarray] = {name: np.full(epochs, np.nan) for name in ("weight_norm", "cos_epoch", "angle_step")}
     out["cos_lag"] = np.full((epochs, len(run.lags)), np.nan)
-    flat = run.problem.loss.flat and not run.reshuffled
+    flat = run.problem.loss.flat and not run.reshuffled and run.scheme.linear is not None
     norm_only = not run.problem.loss.flat and run.method.name == "splitting" and run.hyperparameters.momentum == 0
     if flat or (norm_only and run.arrays.groups == 1):
         predicted = Closure(run).predict()
@@ -51,9 +51,16 @@ def predict(run: Run) -> xr.Dataset:
     versine = np.clip(1 - found["cos_epoch"], 0, 2)
     variables["angle_epoch_predicted"] = 2 * np.arcsin(np.sqrt(versine / 2))
     variables["effective_lr_predicted"] = lr / found["weight_norm"] ** 2
-    variables["angle_epoch_paper"] = paper_course(run.timetable, decoupled=run.method.decoupled)
+    variables["angle_epoch_paper"] = _paper_course(run)
     rows = {name: dataclasses.asdict(row) for name, row in equilibrium(run).items()}
     return make(variables, groups=run.arrays.groups, lags=run.lags, attributes={"predictions": rows})
+
+
+def _paper_course(run: Run) -> np.ndarray:
+    """`paper_course`; nan for methods that the papers do not speak of."""
+    if run.scheme.linear is None:
+        return np.full(run.hyperparameters.epochs, np.nan)
+    return paper_course(run.timetable, decoupled=run.method.decoupled)
 
 
 def paper_course(timetable: Timetable, *, decoupled: bool = False) -> np.ndarray:

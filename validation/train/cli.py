@@ -35,8 +35,8 @@ Options = options_class(
         "epochs": flag(INT, _HP.epochs, "epochs"),
         "schedule": flag(TEXT, _HP.schedule, "NAME:ARGS, as in sde-si simulate"),
         "optimizer": flag(TEXT, "sgd", "sgd, sgd-displacement, sgdw, adam, adamw, lion"),
-        "beta2": flag(FLOAT, 0.999, "second coefficient of Adam and Lion"),
-        "adam_eps": flag(FLOAT, 1e-8, "eps of Adam"),
+        "beta2": flag(FLOAT, None, "second coefficient of Adam [0.999] and Lion [0.99]"),
+        "eps": flag(FLOAT, None, "addend of Adam's denominator [1e-8]"),
         "effective_lr": flag(FLOAT, None, "fixed total effective learning rate, by projection (needs --wd 0)"),
         "constraint": flag(TEXT, "total", "what the projection keeps: total or groups"),
         "svag": flag(INT, 1, "l of SVAG"),
@@ -61,7 +61,7 @@ Options = options_class(
     },
     "Train a real network with SGD or SGDM and measure angles, norms, signal and noise, epoch by epoch.",
 )
-_HYPER = ("B", "lr", "wd", "momentum", "epochs", "schedule")
+_HYPER = ("B", "lr", "wd", "momentum", "epochs", "schedule", "beta2", "eps")
 _OUTPUT = ("N", "stack", "resume", "out", "config", "fresh", "json", "quiet", "no_figure")
 
 

@@ -49,8 +49,6 @@ class Job:
         N is that of the subset.
     optimizer : str
         A name in `validation.train.optimizers.OPTIMIZERS`.
-    beta2, adam_eps : float
-        Of Adam and Lion.
     effective_lr : float or None
         Fixed total effective learning rate, per step, by projection after every step (Kodryan et al.).
     constraint : {"total", "groups"}
@@ -89,8 +87,6 @@ class Job:
     augment: tuple[str, ...] = ()
     hyperparameters: HyperParameters = dataclasses.field(default_factory=HyperParameters)
     optimizer: str = "sgd"
-    beta2: float = 0.999
-    adam_eps: float = 1e-8
     effective_lr: float | None = None
     constraint: str = "total"
     svag: int = 1
@@ -135,8 +131,10 @@ class Job:
         for count in self.blocks or ():
             check_count("blocks", count)
         check_number("norm_eps", self.norm_eps, least=0, advice="1e-5")
-        check_number("beta2", self.beta2, least=0, below=1, advice="0.999")
-        check_number("adam_eps", self.adam_eps, least=0, advice="1e-8")
+        for name in ("beta2", "eps"):
+            users = ", ".join(other for other, entry in OPTIMIZERS.items() if name in entry.extras)
+            fits = getattr(hp, name) is None or name in OPTIMIZERS[self.optimizer].extras
+            require(fits, name, f"none for {self.optimizer} (only {users} has it)", getattr(hp, name))
         check_number("lr", hp.lr, above=0, below=1e30, advice="0.1")  # the range of single precision
         require(hp.B >= 2, "B", "at least 2 samples (they are normalised by each other)", hp.B, "128")
         require(list(self.lags) == sorted(set(self.lags)) and all(lag >= 1 for lag in self.lags), "lags",
@@ -153,12 +151,17 @@ class Job:
         require(self.device in ("cpu", "cuda"), "device", "cpu, cuda or auto", repr(self.device), "cpu")
         require(self.device == "cpu" or torch.cuda.is_available(), "device", "a CUDA device", "none here", "cpu")
 
+    @property
+    def extras(self) -> tuple[float, float]:
+        """beta2 and eps: the hyperparameters', else the optimizer's defaults, else 0."""
+        hp, own = self.hyperparameters, OPTIMIZERS[self.optimizer].extras
+        beta2, eps = (own.get(n, 0.0) if getattr(hp, n) is None else getattr(hp, n) for n in ("beta2", "eps"))
+        return beta2, eps
+
     def checkpoints(self) -> list[int]:
         """Epochs (from 0) after which the curvature is measured: spread over the second half, the last among them."""
-        epochs = self.hyperparameters.epochs
-        return (
-            [epochs - 1 - i * (epochs // 2) // self.curvature for i in range(self.curvature)] if self.curvature else []
-        )
+        last, count = self.hyperparameters.epochs - 1, self.curvature
+        return [last - i * (last + 1) // 2 // count for i in range(count)]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -199,6 +202,7 @@ class Job:
         """What decides the numbers, as plain JSON types."""
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _NOT_NUMBERS}
         hp = dataclasses.asdict(own.pop("hyperparameters"))
+        hp["beta2"], hp["eps"] = self.extras
         return {"method": own["optimizer"], **hp, **{k: list(v) if isinstance(v, tuple) else v for k, v in own.items()}}
 
     def digest(self, images: Images, **changes: Any) -> str:

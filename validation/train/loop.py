@@ -84,7 +84,7 @@ class Trainer:
         self.meter.begin(x, self.state, epoch, first)
         for k in range(n):
             rates = self._lr(lr[k]), job.hyperparameters.wd, float(momentum[k])
-            setting = Setting(*rates, job.beta2, job.adam_eps, first + k + 1)
+            setting = Setting(*rates, *job.extras, first + k + 1)
             before = x.clone()
             for part in range(job.svag):
                 gradient, loss = self._draw(indices, moves, k * draws + 2 * part)

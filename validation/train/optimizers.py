@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
@@ -40,6 +40,8 @@ class Optimizer:
         cosine needs (theory.md 1.11); None where the map is not linear.
     decoupled : bool
         Weight decay outside the momentum.
+    extras : mapping of str to float
+        Hyperparameters of its own (``beta2``, ``eps``) and their defaults.
     """
 
     summary: str
@@ -48,6 +50,7 @@ class Optimizer:
     slots: int = 1
     linear: Linear | None = None
     decoupled: bool = False
+    extras: Mapping[str, float] = field(default_factory=dict)
 
 
 def _sgd(x: Tensor, state: list[Tensor], g: Tensor, s: Setting) -> None:
@@ -107,6 +110,7 @@ def _linear_decoupled(lr: float, wd: float, momentum: float) -> tuple[np.ndarray
     return np.array([[1 - lr * wd, momentum], [0.0, momentum]]), np.array([-lr, -lr])
 
 
+_ADAM = {"beta2": 0.999, "eps": 1e-8}
 OPTIMIZERS = {
     "sgd": Optimizer("SGD as torch writes it", "theory.md 0.8 (P)", _sgd, linear=_linear_buffer),
     "sgd-displacement": Optimizer(
@@ -116,7 +120,13 @@ OPTIMIZERS = {
     "sgdw": Optimizer(
         "SGD with decoupled decay", "theory.md 0.8 (D), 9.5", _sgdw, linear=_linear_decoupled, decoupled=True
     ),
-    "adam": Optimizer("Adam with L2 decay; beta1 is the momentum", "Kingma and Ba 2015", _adam, slots=2),
-    "adamw": Optimizer("Adam with decoupled decay", "Loshchilov and Hutter 2019", _adamw, slots=2, decoupled=True),
-    "lion": Optimizer("Lion; beta1 is the momentum", "Chen et al. 2023; theory.md 6.7", _lion, decoupled=True),
+    "adam": Optimizer(
+        "Adam with L2 decay; beta1 is the momentum", "Kingma and Ba 2015", _adam, slots=2, extras=_ADAM
+    ),
+    "adamw": Optimizer(
+        "Adam with decoupled decay", "Loshchilov and Hutter 2019", _adamw, slots=2, decoupled=True, extras=_ADAM
+    ),
+    "lion": Optimizer(
+        "Lion; beta1 is the momentum", "Chen et al. 2023; theory.md 6.7", _lion, decoupled=True, extras={"beta2": 0.99}
+    ),
 }  # fmt: skip

@@ -17,6 +17,8 @@ from sde_si.theory import (
     Prediction,
     decoupled_lag_cosines,
     first_order,
+    kosson_adamw,
+    kosson_lion,
     lag_cosines,
     paper_course,
     relaxation_steps,
@@ -33,6 +35,11 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 _SIMPLE = ("sgd", "sgd-displacement", "sgdw")
+# Kosson et al.'s rotation a step, which depends on the hyperparameters alone (theory.md 6.7)
+_KOSSON = {
+    "adamw": lambda job, hp: kosson_adamw(hp.lr, hp.wd, hp.momentum, 1).rotation,
+    "lion": lambda job, hp: kosson_lion(hp.lr, hp.wd, hp.momentum, job.extras[0], 1).rotation,
+}
 ASSUMES = "norm equilibrium; noise with replacement, neither drift nor confinement (theory.md 1.9, 18)"
 
 
@@ -44,6 +51,8 @@ def predictions(job: Job) -> dict[str, Prediction]:
     hp = timetable.settled
     u, mu, n, decoupled = hp.intrinsic_lr, hp.momentum, hp.steps_per_epoch, OPTIMIZERS[job.optimizer].decoupled
     paper = first_order(hp, decoupled=decoupled) if job.optimizer in _SIMPLE else dict.fromkeys(QUANTITIES)
+    if job.optimizer in _KOSSON:
+        paper["angle_step"] = _KOSSON[job.optimizer](job, hp)
     if u == 0:
         return dict.fromkeys(QUANTITIES, Prediction(note="without weight decay there is no equilibrium"))
     note = "the network's own signal and noise decide it (python -m validation.compare)"
