@@ -36,7 +36,7 @@ $(CORE): pyproject.toml constraints.txt
 	touch $@
 
 $(TEST): $(CORE)
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[test,torch]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[test,torch,dask,slurm,parquet]"
 	touch $@
 
 $(BENCH): $(TEST)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -121,6 +122,11 @@ def save(record: xr.Dataset, path: Path | str) -> None:
     write_bytes(bytes(record.to_netcdf(engine="scipy", format="NETCDF3_64BIT")), Path(path))  # pyright: ignore[reportArgumentType]
 
 
+def owner() -> str:
+    """Host and process, as they stand in the names of temporary files."""
+    return f"{platform.node().partition('.')[0]}-{os.getpid()}"
+
+
 def write_bytes(content: bytes, path: Path) -> None:
     """Write a file under a temporary name, fsync it, rename it, fsync the folder.
 
@@ -131,7 +137,8 @@ def write_bytes(content: bytes, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        # The owner's name in it tells whether a file left behind by a killed process may go.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{owner()}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)

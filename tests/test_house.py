@@ -33,7 +33,7 @@ LAYERS = [
     {"estimators", "comparison"},
     {"figures", "terminal", "options", "catalogue"},
     {"simulate"},
-    {"verify"},
+    {"verify", "sweep"},
     {"show", "testing", "__main__", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
