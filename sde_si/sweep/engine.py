@@ -21,7 +21,7 @@ from sde_si.terminal import Progress, say
 
 KILLS = 3  # workers that a run may take with it before it is called failed
 DISK_ERRORS = 3  # failures to write, one after another, before the sweep stops
-REBUILDS = 3  # times an executor is started anew without a run done in between
+REBUILDS = 10  # times an executor is started anew without a run done in between
 SHOWN = 20  # reasons kept for the report; all are in the folder
 
 

@@ -36,6 +36,8 @@ class Job:
         Where the run lies on the sweep's axes.
     prepare : callable, optional
         Called in the parent before a worker gets the run: compiles what the run needs. Not sent to workers.
+    ready : callable, optional
+        Called in the worker before its time is counted: imports what the run needs, once in the worker's life.
     cost : callable, optional
         Estimated seconds of the run on one thread.
     """
@@ -45,6 +47,7 @@ class Job:
     make: Callable[[], xr.Dataset]
     point: Mapping[str, Any] = field(default_factory=dict)
     prepare: Callable[[], object] | None = None
+    ready: Callable[[], object] | None = None
     cost: Callable[[], float] | None = None
 
 

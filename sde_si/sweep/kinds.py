@@ -74,8 +74,15 @@ def simulation(settings: Settings) -> Job:
         digest,
         functools.partial(make_simulation, ready),
         prepare=functools.partial(_calibrate, kernel, run),
+        ready=_import_simulator,
         cost=functools.partial(_simulation_cost, kernel, run),
     )
+
+
+def _import_simulator() -> None:
+    """What takes a second in a new process."""
+    importlib.import_module("sde_si.simulate.session")
+    importlib.import_module("sde_si.simulate.report")
 
 
 def make_simulation(settings: Settings) -> xr.Dataset:
@@ -188,7 +195,8 @@ def call(function: Any, settings: Settings) -> Job:
         make: Callable[[], xr.Dataset] = functools.partial(make_call, reference, digest, settings)
     else:
         make = functools.partial(make_by_value, _by_value(found), digest, settings)
-    return Job(f"call-{called}-{digest[:12]}.nc", digest, make)
+    ready = functools.partial(find_function, reference) if reference else None
+    return Job(f"call-{called}-{digest[:12]}.nc", digest, make, ready=ready)
 
 
 def _by_value(function: Any) -> bytes:

@@ -132,7 +132,10 @@ class LocalPool:
             self._writer.close()
 
     def _assign(self) -> None:
-        for worker in self._staff:
+        for i, worker in enumerate(self._staff):
+            if worker.future is None and worker.process.poll() is not None:
+                self._hear(i, worker)
+                worker = self._staff[i]
             with self._lock:
                 if worker.future is not None or not self._tasks:
                     continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
 import pickle
 import signal
@@ -34,8 +36,18 @@ class Outcome:
 
 def perform(jobs: Sequence[Job], folder: str, timeout: float | None) -> list[Outcome]:
     """Do runs one after another and write their records, or the reasons why there are none; never raises for a run."""
+    _warm()
     _one_thread()
     return [_perform(job, Folder(Path(folder), quiet=True), timeout) for job in jobs]
+
+
+@functools.cache
+def _warm() -> None:
+    """What the first run of a process would pay for all: an import of half a second, versions, the commit."""
+    from sde_si.provenance import provenance
+
+    importlib.import_module("xarray")
+    provenance()
 
 
 def _perform(job: Job, folder: Folder, timeout: float | None) -> Outcome:
@@ -47,10 +59,12 @@ def _perform(job: Job, folder: Folder, timeout: float | None) -> Outcome:
         if (known := folder.failure(job)) is not None:
             # Another worker ended over this run (`Watch`), and somebody started it again.
             return Outcome(job.name, known["status"], known["reason"])
-        if timeout is not None:
-            reason = f"longer than the limit of {timeout:g} s"
-            guard = WATCH.begin(timeout, lambda: folder.note_failure(job, TIMEOUT, reason, seconds=timeout))
         try:
+            if job.ready is not None:
+                job.ready()
+            if timeout is not None:
+                reason = f"longer than the limit of {timeout:g} s"
+                guard = WATCH.begin(timeout, lambda: folder.note_failure(job, TIMEOUT, reason, seconds=timeout))
             record = job.make()
         except Exception as error:
             WATCH.end(guard)
