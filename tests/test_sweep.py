@@ -167,9 +167,7 @@ def test_a_simulation_has_the_file_that_the_simulator_gives_it(tmp_path, capsys)
     assert simulate_main(flags) == 0
     assert study.run(executor="local:1", quiet=True).reused == 1
     record = load(tmp_path / next(study.jobs()).name)
-    same = simulate(
-        Problem("isotropic", dim=6), HyperParameters(N=640, B=64, epochs=3, wd=5e-3), paths=9, method="sgd"
-    )
+    same = simulate(Problem("isotropic", dim=6), HyperParameters(N=640, B=64, epochs=3, wd=5e-3), paths=9, method="sgd")
     assert np.array_equal(record["cos_epoch"], same["cos_epoch"])
 
 
@@ -290,7 +288,9 @@ HOW = ["fine", "raise", "raise once", "diverge", "hang", "die", "die once", "exi
 def test_no_failure_stops_the_others(functions, tmp_path):
     marks = tmp_path / "marks"
     marks.mkdir()
-    study = Sweep(function=f"{functions}:treacherous", grid={"how": HOW}, base={"marks": str(marks)}, out=tmp_path / "o")
+    study = Sweep(
+        function=f"{functions}:treacherous", grid={"how": HOW}, base={"marks": str(marks)}, out=tmp_path / "o"
+    )
     summary = study.run(executor="local:2", timeout=5.0, quiet=True)
     found = {name: status for name, status, _ in summary.reasons}
     became = {job.point["how"]: found.get(job.name, "done") for job in study.jobs()}
@@ -323,7 +323,9 @@ def test_retries_at_once(functions, tmp_path):
 
 def test_a_diverged_simulation_is_recorded_apart(tmp_path):
     loud = {"noise_scale": 1e300, "init_norm": "1e-90"}
-    study = Sweep(base=BASE | {"loss": "isotropic"}, runs=[{"noise_scale": 1.0, "init_norm": "1eq"}, loud], out=tmp_path)
+    study = Sweep(
+        base=BASE | {"loss": "isotropic"}, runs=[{"noise_scale": 1.0, "init_norm": "1eq"}, loud], out=tmp_path
+    )
     summary = study.run(executor="local:1", quiet=True)
     assert (summary.done, summary.diverged) == (1, 1), summary.reasons
     assert "all 9 paths diverged, the first at step" in summary.reasons[0][2]
@@ -332,7 +334,9 @@ def test_a_diverged_simulation_is_recorded_apart(tmp_path):
 
 def test_a_pool_that_breaks_as_a_whole_is_rebuilt(functions, tmp_path):
     how = ["die once", "fine", "die", "exit"]
-    study = Sweep(function=f"{functions}:treacherous", grid={"how": how}, base={"marks": str(tmp_path)}, out=tmp_path / "o")
+    study = Sweep(
+        function=f"{functions}:treacherous", grid={"how": how}, base={"marks": str(tmp_path)}, out=tmp_path / "o"
+    )
     made = []
 
     def executor():
@@ -404,7 +408,7 @@ def test_command_line_from_dry_run_to_parquet(toml, tmp_path, capsys, monkeypatc
         assert main([*words, "--json", "--quiet"]) == code
         out = capsys.readouterr().out
         assert len(out.strip().splitlines()) == 1
-        return json.loads(out, parse_constant=lambda name: pytest.fail(name))
+        return json.loads(out, parse_constant=pytest.fail)
 
     plan = said(toml, "--dry-run")
     assert plan["counts"]["missing"] == 4
@@ -426,7 +430,9 @@ def test_command_line_from_dry_run_to_parquet(toml, tmp_path, capsys, monkeypatc
 
 def test_exit_codes(functions, tmp_path, capsys):
     file = tmp_path / "bad.toml"
-    file.write_text(f'function = "{functions}:treacherous"\n[base]\nmarks = "{tmp_path}"\n[grid]\nhow = ["raise", "fine"]\n')
+    file.write_text(
+        f'function = "{functions}:treacherous"\n[base]\nmarks = "{tmp_path}"\n[grid]\nhow = ["raise", "fine"]\n'
+    )
     out = ["--out", str(tmp_path / "o")]
     assert main([str(file), *out, "--quiet"]) == 3
     text = capsys.readouterr().out

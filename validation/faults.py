@@ -1,8 +1,8 @@
 """Faults for the reliability suite: what kills, disks and clocks do, at a chosen moment.
 
-`install` patches this process. Put a ``sitecustomize.py`` with `SITE` on PYTHONPATH, and every Python process of a sweep
-installs what the variable SDE_SI_FAULT says: ``KIND:FIRST:LAST:FOLDER:COUNTER``. The boundaries of writing (create,
-write, flush, sync, rights, rename, after the rename, remove, make a folder) under FOLDER are counted over all
+`install` patches this process. Put a ``sitecustomize.py`` with `SITE` on PYTHONPATH, and every Python process of a
+sweep installs what the variable SDE_SI_FAULT says: ``KIND:FIRST:LAST:FOLDER:COUNTER``. The boundaries of writing
+(create, write, flush, sync, rights, rename, after the rename, remove, make a folder) under FOLDER are counted over all
 processes in the file COUNTER; the fault strikes at those from FIRST to LAST.
 """
 
@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 KINDS = ("crash", "ENOSPC", "EROFS", "EIO", "clock")
 SITE = "import os\nif os.environ.get('SDE_SI_FAULT'):\n    from validation import faults\n    faults.install()\n"
@@ -60,7 +60,7 @@ class _File:
     def __init__(self, file: Any, fault: Fault) -> None:
         self.file, self.fault, self.path = file, fault, _place(file.fileno())
 
-    def __enter__(self) -> _File:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,28 +1,38 @@
-"""``python -m validation.reliability [kills] [dask kills]``: does a sweep lose anything, whatever happens to it?
+"""Does a sweep lose anything, whatever happens to it? ``python -m validation.reliability EXPERIMENT...`` finds out.
 
-Each experiment checks the same after every fault: the finished records are still there, byte for byte; every file under
-a record's name is a readable record of its own digest; and after the sweep has been started often enough, the set is that
-of an undisturbed sweep, byte for byte but for the provenance, with no temporary file and no list of runs left over.
+Each experiment of `EXPERIMENTS` puts its figures into validation/records/reliability.json and docs/reliability.md. All
+check the same after every fault: the finished records are still there, byte for byte; every file under a record's name
+is a readable record of its own digest; and once the sweep has been started often enough, the set is that of an
+undisturbed sweep, byte for byte but for the provenance, with no temporary file and no list of runs left over.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
+from sde_si.machine import usable_cores
+from sde_si.provenance import provenance
+from sde_si.sweep import Sweep
 from sde_si.sweep.cli import read
+from sde_si.sweep.folder import Folder
 from sde_si.sweep.job import readable
+from sde_si.sweep.worker import DISK, DONE, FAILED, perform
+from validation import faults
 from validation.faults import SITE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -130,7 +140,9 @@ def kill_group(process: subprocess.Popen[str]) -> bool:
     return alive
 
 
-def chaos(study: Study, kills: int, *, executor: str, longest: float, seed: int = 0, disturb: Any = None) -> dict[str, Any]:
+def chaos(
+    study: Study, kills: int, *, executor: str, longest: float, seed: int = 0, disturb: Any = None
+) -> dict[str, Any]:
     """Kill a sweep at random times, start it again, begin anew when it is complete, until it was killed so often."""
     rng, killed, passes, starts, finished = random.Random(seed), 0, 0, 0, 0
     begin = time.monotonic()
@@ -251,6 +263,58 @@ def two_at_once(study: Study, rounds: int = 1) -> dict[str, Any]:
     return {"rounds": rounds, "runs": rounds * study.runs, "runs done by both": twice}
 
 
+def writer(study: Study) -> dict[str, Any]:
+    """A worker's whole way through a good and a bad run, with each fault at each of its boundaries of writing."""
+    (study.folder / "bad.py").write_text("def bad(seed):\n    raise ValueError('as asked for')\n")
+    counts: dict[str, Any] = {}
+    for function, expected in (("walk.py:walk", DONE), ("bad.py:bad", FAILED)):
+        base = {"steps": 5} if expected == DONE else {}
+        [job] = Sweep(function=f"{study.folder}/{function}", base=base | {"seed": 1}).jobs()
+        whole: dict[str, bytes] = {}
+        for kind in ("crash", "ENOSPC", "EROFS", "EIO"):
+            number = 0
+            while True:
+                number += 1
+                out, counter = study.folder / f"writer-{expected}-{kind}-{number}", study.folder / "count"
+                out.mkdir()
+                counter.unlink(missing_ok=True)
+                code = _in_child(job, out, f"{kind}:{number}:{number}:{out}:{counter}")
+                if counter.stat().st_size < number:
+                    break
+                assert code in ((137,) if kind == "crash" else (0, 4)), code
+                for path in out.glob("*.nc"):
+                    assert readable(path, job.digest) == ""
+                for path in out.glob("failed/*.json"):
+                    assert json.loads(path.read_text())["status"] == FAILED
+                assert _in_child(job, out, "") == 0
+                Folder(out).tidy()
+                names = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+                stem = Path(job.name).stem
+                assert names == ([job.name] if expected == DONE else [f"failed/{stem}.json"]), names
+                content = comparable({path.name: path.read_bytes() for path in out.glob("*.nc")})
+                whole = whole or content
+                assert content == whole
+            counts[f"{kind}, {'record' if expected == DONE else 'reason'}"] = number - 1
+    return counts
+
+
+def _in_child(job: Any, out: Path, fault: str) -> int:
+    """Do the run in a forked process with this fault: 137 crashed, 4 said that the disk refuses, 0 else."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the child uses none of them
+        child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 99
+    try:
+        if fault:
+            faults.install(fault)
+        [outcome] = perform([dataclasses.replace(job, prepare=None)], str(out), None)
+        code = 4 if outcome.status == DISK else 0
+    finally:
+        os._exit(code)
+
+
 @contextmanager
 def dask_cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, Any]]:
     """A scheduler and workers, each a process of its own; the address, and a function that kills a worker."""
@@ -292,3 +356,75 @@ def dask_cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, Any]]:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         log.close()
+
+
+def _study(folder: Path, kind: str = "function", runs: int = 64) -> Study:
+    study = Study(folder, kind, runs)
+    code, _, complained = study.run("undisturbed", "--executor", "local:2")
+    assert code == 0, complained
+    return study
+
+
+def _dask(folder: Path) -> dict[str, Any]:
+    study = _study(folder)
+    with dask_cluster(folder / "dask") as (address, kill_worker):
+        return chaos(study, 200, executor=address, longest=4, disturb=kill_worker)
+
+
+# name -> (what is done, experiment in a folder)
+EXPERIMENTS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
+    "kill-local": (
+        "`kill -9` of the whole process group at random times, two local workers",
+        lambda folder: chaos(_study(folder), 200, executor="local:2", longest=4),
+    ),
+    "kill-dask": (
+        "the same with a dask cluster of separate processes; before one kill in four, a worker's process is killed too",
+        _dask,
+    ),
+    "kill-simulation": (
+        "`kill -9` of the whole process group at random times, simulations, two local workers",
+        lambda folder: chaos(_study(folder, "simulation"), 40, executor="local:2", longest=10),
+    ),
+    "writer": ("each fault at every boundary of a worker's writing (number of boundaries)",
+               lambda folder: writer(Study(folder, "function", 1))),
+    "boundaries": ("a crash at boundaries of writing of a whole sweep, parent and worker",
+                   lambda folder: boundaries(_study(folder, runs=2), every=2)),
+    "disk": ("disk full, read-only and I/O error at boundaries of writing of a whole sweep, single and lasting",
+             lambda folder: disk_errors(_study(folder, runs=2), every=6)),
+    "clock": ("the clock goes back by a day, and again during the sweep", lambda folder: clock_back(_study(folder))),
+    "two": ("two sweeps start in one folder at once", lambda folder: two_at_once(_study(folder), rounds=3)),
+}  # fmt: skip
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The figures as a page of the documentation."""
+    lines = ["# What a sweep survives", "", "Made by `python -m validation.reliability`.", "",
+             (__doc__ or "").partition("\n\n")[2].strip(), "",
+             "Every check held.", "",
+             "| what was done | figures |", "|---|---|"]  # fmt: skip
+    for name, (what, _) in EXPERIMENTS.items():
+        if name in results:
+            figures = [f"{k}: {v:.3g}" for k, v in results[name]["figures"].items()]
+            lines.append(f"| {what} | {'; '.join(figures)} |")
+    made = next(iter(results.values()))["provenance"]
+    commits = ", ".join(sorted({one["provenance"]["commit"] for one in results.values()}))
+    shared = f"{made['cores']} cores shared with other work, so that minutes are no benchmark"
+    lines += ["", f"{shared}; python {made['python']}; commits {commits}.", ""]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run the experiments named on the command line, or all."""
+    for name in sys.argv[1:] or EXPERIMENTS:
+        with tempfile.TemporaryDirectory(prefix="reliability-") as folder:
+            figures = EXPERIMENTS[name][1](Path(folder).resolve())
+        results = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+        results[name] = {"figures": figures, "provenance": provenance(cores=usable_cores())}
+        RECORD.write_text(json.dumps(results, indent=1) + "\n")
+        PAGE.write_text(page(results))
+        print(name, figures, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
