@@ -26,6 +26,7 @@ lint: $(TEST)
 
 bench: $(BENCH)
 	$(VENV)/bin/python -m validation.benchmarks simulate
+	$(VENV)/bin/python -m validation.benchmarks sweep
 
 docs: $(DOCS)
 	$(VENV)/bin/sphinx-build --fail-on-warning -q docs build/docs

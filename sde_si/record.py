@@ -7,6 +7,7 @@ numbers and then ``all``.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import platform
@@ -111,15 +112,15 @@ def configuration(record: xr.Dataset) -> dict[str, Any]:
     return json.loads(record.attrs["configuration"])
 
 
-def save(record: xr.Dataset, path: Path | str) -> None:
-    """Write the record as one file, whole or not at all.
+def save(record: xr.Dataset, path: Path | str, *, keep: bool = False) -> None:
+    """Write the record as one file, whole or not at all; with `keep`, a file that is there already stays.
 
     Raises
     ------
     DiskProblem
         If the folder or the disk refuses; nothing is left behind.
     """
-    write_bytes(bytes(record.to_netcdf(engine="scipy", format="NETCDF3_64BIT")), Path(path))  # pyright: ignore[reportArgumentType]
+    write_bytes(bytes(record.to_netcdf(engine="scipy", format="NETCDF3_64BIT")), Path(path), keep=keep)  # pyright: ignore[reportArgumentType]
 
 
 def owner() -> str:
@@ -127,8 +128,10 @@ def owner() -> str:
     return f"{platform.node().partition('.')[0]}-{os.getpid()}"
 
 
-def write_bytes(content: bytes, path: Path) -> None:
+def write_bytes(content: bytes, path: Path, *, keep: bool = False) -> None:
     """Write a file under a temporary name, fsync it, rename it, fsync the folder.
+
+    With `keep`, a file that stands there already is not replaced: of two processes that write the same, one wins.
 
     Raises
     ------
@@ -145,7 +148,7 @@ def write_bytes(content: bytes, path: Path) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(0o644)
-            Path(name).replace(path)
+            _put(Path(name), path, keep)
         except BaseException:
             with contextlib.suppress(OSError):
                 Path(name).unlink()
@@ -157,6 +160,24 @@ def write_bytes(content: bytes, path: Path) -> None:
             os.close(folder)
     except OSError as error:
         raise DiskProblem(f"cannot write {path}: {error.strerror or error}; try --out with another folder") from error
+
+
+def _put(temporary: Path, path: Path, keep: bool) -> None:
+    """Give the whole file its name."""
+    if keep:
+        try:
+            path.hardlink_to(temporary)
+        except FileExistsError:
+            temporary.unlink()
+            return
+        except OSError as error:
+            # A file system without hard links: then the last one wins.
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EXDEV, errno.EMLINK):
+                raise
+        else:
+            temporary.unlink()
+            return
+    temporary.replace(path)
 
 
 def load(path: Path | str) -> xr.Dataset:

@@ -25,7 +25,7 @@ def test_two_sweeps_at_once(study):
 
 def test_faults_at_every_boundary_of_a_workers_writing(tmp_path):
     figures = writer(Study(tmp_path, "function", 1))
-    # create, write, flush, sync, rights, rename, sync the folder; a crash after the rename besides
+    # create, write, flush, sync, rights, link or rename, sync the folder; a crash after the link besides
     assert min(figures.values()) >= 7
     assert figures["crash, record"] == figures["EIO, record"] + 1
 

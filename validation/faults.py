@@ -2,7 +2,7 @@
 
 `install` patches this process. Put a ``sitecustomize.py`` with `SITE` on PYTHONPATH, and every Python process of a
 sweep installs what the variable SDE_SI_FAULT says: ``KIND:FIRST:LAST:FOLDER:COUNTER``. The boundaries of writing
-(create, write, flush, sync, rights, rename, after the rename, remove, make a folder) under FOLDER are counted over all
+(create, write, flush, sync, rights, link or rename, after it, remove, make a folder) under FOLDER are counted over all
 processes in the file COUNTER; the fault strikes at those from FIRST to LAST.
 """
 
@@ -90,7 +90,7 @@ def install(text: str = "") -> None:
         # Right at the start, and a day further back after a second.
         time.time = lambda: true() - 86_400.0 * (1 + (time.monotonic() - begin > 1))
         return
-    make, fdopen, sync, move = tempfile.mkstemp, os.fdopen, os.fsync, os.replace
+    make, fdopen, sync = tempfile.mkstemp, os.fdopen, os.fsync
     rights, remove, folder = os.chmod, os.unlink, os.mkdir
 
     def mkstemp(*args: Any, **kwargs: Any) -> Any:
@@ -105,11 +105,14 @@ def install(text: str = "") -> None:
         fault.strike(_place(handle))
         sync(handle)
 
-    def replace(source: Any, target: Any, **kwargs: Any) -> None:
-        fault.strike(target)
-        move(source, target, **kwargs)
-        if fault.kind == "crash":
+    def named(function: Callable[..., Any]) -> Callable[..., Any]:
+        def patched(source: Any, target: Any, **kwargs: Any) -> None:
             fault.strike(target)
+            function(source, target, **kwargs)
+            if fault.kind == "crash":
+                fault.strike(target)
+
+        return patched
 
     def before(function: Callable[..., Any]) -> Callable[..., Any]:
         def patched(path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -118,5 +121,6 @@ def install(text: str = "") -> None:
 
         return patched
 
-    tempfile.mkstemp, os.fdopen, os.fsync, os.replace = mkstemp, opened, fsync, replace
+    tempfile.mkstemp, os.fdopen, os.fsync = mkstemp, opened, fsync
+    os.replace, os.link = named(os.replace), named(os.link)
     os.chmod, os.unlink, os.mkdir = before(rights), before(remove), before(folder)

@@ -368,14 +368,14 @@ def _study(folder: Path, kind: str = "function", runs: int = 64) -> Study:
 def _dask(folder: Path) -> dict[str, Any]:
     study = _study(folder)
     with dask_cluster(folder / "dask") as (address, kill_worker):
-        return chaos(study, 200, executor=address, longest=4, disturb=kill_worker)
+        return chaos(study, 200, executor=address, longest=6, disturb=kill_worker)
 
 
 # name -> (what is done, experiment in a folder)
 EXPERIMENTS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     "kill-local": (
         "`kill -9` of the whole process group at random times, two local workers",
-        lambda folder: chaos(_study(folder), 200, executor="local:2", longest=4),
+        lambda folder: chaos(_study(folder), 200, executor="local:2", longest=6),
     ),
     "kill-dask": (
         "the same with a dask cluster of separate processes; before one kill in four, a worker's process is killed too",

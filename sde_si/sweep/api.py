@@ -140,19 +140,25 @@ class Sweep:
         return dataclasses.replace(job, point=dict(point))
 
     def check(self) -> None:
-        """Refuse wrong settings before any work: the first and last run of every axis, the others at their turn.
+        """Refuse wrong settings before any work: every value of every axis is tried, beside the first of the others.
+
+        Seeds only differ in number, so that the first stands for all. A combination that is wrong although each of its
+        values is right is refused at its turn.
 
         Raises
         ------
         BadInput
         """
         axes = self.axes
-        middle = {name: value for axis in axes for name, value in zip(axis.names, axis.values[0], strict=True)}
+        first = {name: value for axis in axes for name, value in zip(axis.names, axis.values[0], strict=True)}
+        self.job(first)
         for axis in axes:
-            for values in axis.values:
-                self.job(middle | dict(zip(axis.names, values, strict=True)))
-        if not axes:
-            self.job({})
+            if axis.names == ("seed",):
+                for (seed,) in axis.values:
+                    check_count("seeds", seed, least=0, advice="8")
+                continue
+            for values in axis.values[1:]:
+                self.job(first | dict(zip(axis.names, values, strict=True)))
 
     def run(
         self,

@@ -88,7 +88,7 @@ def _keep(job: Job, folder: Folder, record: object, begin: float) -> Outcome:
         reason = f"the worker's code makes another run ({str(found)[:12]}): is its version of the code the same?"
     else:
         try:
-            save(record, folder.record(job))  # pyright: ignore[reportArgumentType]
+            save(record, folder.record(job), keep=True)  # pyright: ignore[reportArgumentType]
         except DiskProblem:
             raise
         except Exception as error:
