@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -386,6 +387,25 @@ def test_time_limit_stops_cleanly_and_the_rest_follows(functions, tmp_path):
     assert summary.seconds < 9 + 2
     assert statuses(study) == {"done": summary.done, "missing": summary.missing}
     assert not [p for p in (tmp_path / "o").iterdir() if p.name.startswith(".")]
+
+
+def test_ctrl_c_keeps_what_is_finished_and_leaves_nobody_behind(tmp_path):
+    (tmp_path / "slow.py").write_text("import time\ndef slow(seed):\n    time.sleep(0.3)\n    return float(seed)\n")
+    (tmp_path / "slow.toml").write_text(f'function = "{tmp_path}/slow.py:slow"\nout = "{tmp_path}/o"\nseeds = 500\n')
+    command = [sys.executable, "-m", "sde_si", "sweep", str(tmp_path / "slow.toml"), "--executor", "local:2"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    while len(list((tmp_path / "o").glob("*.nc"))) < 3 and process.poll() is None:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.strip() == "interrupted; finished records are kept"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    found = statuses(Sweep(function=f"{tmp_path}/slow.py:slow", seeds=500, out=tmp_path / "o"))
+    assert found["done"] >= 3
+    assert found["done"] + found["missing"] == 500
 
 
 # ---- command line

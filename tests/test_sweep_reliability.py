@@ -14,7 +14,7 @@ def study(tmp_path_factory):
 
 
 def test_ten_kills(study):
-    figures = chaos(study, 10, executor="local:2", longest=2.5)
+    figures = chaos(study, 10, executor="local:2", longest=0.8)
     assert figures["kills"] == 10
     assert figures["sweeps completed"] >= 1
 

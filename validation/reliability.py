@@ -143,7 +143,10 @@ def kill_group(process: subprocess.Popen[str]) -> bool:
 def chaos(
     study: Study, kills: int, *, executor: str, longest: float, seed: int = 0, disturb: Any = None
 ) -> dict[str, Any]:
-    """Kill a sweep at random times, start it again, begin anew when it is complete, until it was killed so often."""
+    """Kill a sweep at random times, start it again, begin anew when it is complete, until it was killed so often.
+
+    `longest` is in seconds: from the start or from the first record on, each kill comes at a time between 0 and that.
+    """
     rng, killed, passes, starts, finished = random.Random(seed), 0, 0, 0, 0
     begin = time.monotonic()
     while killed < kills:
@@ -151,7 +154,11 @@ def chaos(
         while killed < kills:
             starts += 1
             process = study.start(out, "--executor", executor)
-            deadline = time.monotonic() + rng.uniform(0.2, longest)
+            # One in four while it starts; the others so long after its first record, however slow the machine.
+            early, before = rng.random() < 0.25, len(study.records(out))
+            while not early and process.poll() is None and len(study.records(out)) == before:
+                time.sleep(0.05)
+            deadline = time.monotonic() + rng.uniform(0.0, longest)
             while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.02)
             if process.poll() is not None:
@@ -368,14 +375,14 @@ def _study(folder: Path, kind: str = "function", runs: int = 64) -> Study:
 def _dask(folder: Path) -> dict[str, Any]:
     study = _study(folder)
     with dask_cluster(folder / "dask") as (address, kill_worker):
-        return chaos(study, 200, executor=address, longest=6, disturb=kill_worker)
+        return chaos(study, 200, executor=address, longest=3, disturb=kill_worker)
 
 
 # name -> (what is done, experiment in a folder)
 EXPERIMENTS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     "kill-local": (
         "`kill -9` of the whole process group at random times, two local workers",
-        lambda folder: chaos(_study(folder), 200, executor="local:2", longest=6),
+        lambda folder: chaos(_study(folder), 200, executor="local:2", longest=2),
     ),
     "kill-dask": (
         "the same with a dask cluster of separate processes; before one kill in four, a worker's process is killed too",
@@ -383,7 +390,7 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Path], dict[str, Any]]]] = {
     ),
     "kill-simulation": (
         "`kill -9` of the whole process group at random times, simulations, two local workers",
-        lambda folder: chaos(_study(folder, "simulation"), 40, executor="local:2", longest=10),
+        lambda folder: chaos(_study(folder, "simulation"), 40, executor="local:2", longest=4),
     ),
     "writer": ("each fault at every boundary of a worker's writing (number of boundaries)",
                lambda folder: writer(Study(folder, "function", 1))),

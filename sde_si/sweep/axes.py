@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,8 +55,9 @@ def values_of(name: str, given: Any) -> list[Any]:
             raise BadInput(name, "a list of values", repr(given), advice)
     values = [plain(name, value) for value in values]
     require(len(values) > 0, name, "at least one value", "an empty list", advice)
-    repeated = [value for i, value in enumerate(values) if value in values[:i]] if len(values) < 10_000 else []
-    require(not repeated, name, "each value once", f"{repeated[:1]} twice")
+    kinds = collections.Counter(map(repr, values))
+    (common, times), *_ = kinds.most_common(1)
+    require(times == 1, name, "each value once", f"{common} {times} times")
     return values
 
 

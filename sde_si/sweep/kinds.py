@@ -190,7 +190,13 @@ def call(function: Any, settings: Settings) -> Job:
     """One call of a user's function: ``function(**settings)`` returns a record, numbers by name, or a number."""
     reference, found = locate(function)
     called = getattr(found, "__name__", "function")
-    digest = sha256(canonical({"format": FORMAT, "call": called, "settings": settings, "source": source_digest(found)}))
+    try:
+        source = source_digest(found)
+    except (OSError, TypeError) as error:
+        raise BadInput(
+            "function", "a function whose source can be read", f"{called} ({error})", "file.py:name"
+        ) from None
+    digest = sha256(canonical({"format": FORMAT, "call": called, "settings": settings, "source": source}))
     if reference:
         make: Callable[[], xr.Dataset] = functools.partial(make_call, reference, digest, settings)
     else:
