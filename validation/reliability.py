@@ -95,6 +95,11 @@ class Study:
         said, complained = process.communicate(timeout=900)
         return process.returncode, json.loads(said) if said.strip() else {}, complained
 
+    def wait(self, out: str, process: subprocess.Popen[str], number: int) -> None:
+        """Until so many records are there, or the sweep has ended."""
+        while process.poll() is None and len(list((self.folder / out).glob("*.nc"))) < number:
+            time.sleep(0.05)
+
     def records(self, out: str) -> dict[str, bytes]:
         """Content of every file that stands under a record's name."""
         return {path.name: path.read_bytes() for path in (self.folder / out).glob("*.nc")}
@@ -155,9 +160,8 @@ def chaos(
             starts += 1
             process = study.start(out, "--executor", executor)
             # One in four while it starts; the others so long after its first record, however slow the machine.
-            early, before = rng.random() < 0.25, len(study.records(out))
-            while not early and process.poll() is None and len(study.records(out)) == before:
-                time.sleep(0.05)
+            if rng.random() > 0.25:
+                study.wait(out, process, len(study.seen) + 1)
             deadline = time.monotonic() + rng.uniform(0.0, longest)
             while process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.02)
@@ -240,12 +244,12 @@ def clock_back(study: Study) -> dict[str, Any]:
     """The clock goes back by a day, and by another one while the sweep runs; then it is right again."""
     study.seen = {}
     process = study.start("clock", "--executor", "local:2")
-    time.sleep(2.5)
+    study.wait("clock", process, 10)
     kill_group(process)
     study.check("clock")
     before = len(study.seen)
     process = study.start("clock", "--executor", "local:2", fault="clock:0:0")
-    time.sleep(2.5)
+    study.wait("clock", process, before + 10)
     kill_group(process)
     study.check("clock")
     code, _, complained = study.run("clock", "--executor", "local:2", fault="clock:0:0")
@@ -354,7 +358,8 @@ def dask_cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, Any]]:
                 """Kill a working process now and then; its nanny starts another."""
                 if rng.random() < 0.25:
                     pids = list(client.run(os.getpid).values())
-                    os.kill(rng.choice(pids), signal.SIGKILL)
+                    if pids:  # else all are being started anew
+                        os.kill(rng.choice(pids), signal.SIGKILL)
 
             yield "dask:" + address.removeprefix("tcp:"), kill_worker
     finally:

@@ -297,23 +297,22 @@ class Engine:
 
     def _lost(self, entries: Sequence[Entry], error: BaseException, broken: list[BaseException]) -> None:
         """The worker of a task is gone: look what it left behind, do the rest again."""
-        backend = self.backend
-        exact = (backend is not None and backend.single) or type(error).__name__ in (
-            "KilledWorker",
-            "UncompletedJobError",
-        )
-        alone = len(entries) == 1 and (exact or not self.flying)
-        if not exact:
+        kind = type(error).__name__
+        # dask blames whatever was queued at a worker, after trying it on several: only a run that was alone is guilty.
+        dask, alone = kind == "KilledWorker", len(entries) == 1 and not self.flying
+        exact = kind == "UncompletedJobError" or (self.backend is not None and self.backend.single)
+        if not (exact or dask):
             broken.append(error)
+        guilt = KILLS * alone if dask else int(alone or (exact and len(entries) == 1))
         for entry in entries:
             if self.folder.done(entry.job):
                 self._count(Outcome(entry.job.name, DONE))
             elif (known := self.folder.failure(entry.job)) is not None:
                 self._count(Outcome(entry.job.name, known["status"], known["reason"]))
             else:
-                entry.kills += alone
+                entry.kills += guilt
                 if entry.kills >= KILLS:
-                    reason = f"its worker died {entry.kills} times: {error}"
+                    reason = f"its worker died {entry.kills} times or more: {error}"
                     self.folder.note_failure(entry.job, FAILED, reason)
                     self._count(Outcome(entry.job.name, FAILED, reason))
                 else:
