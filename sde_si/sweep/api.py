@@ -104,15 +104,15 @@ class Sweep:
     def __len__(self) -> int:
         return count(self.axes)
 
-    def jobs(self) -> Iterator[Job]:
-        """The runs, made one at a time.
+    def jobs(self, first: int = 0) -> Iterator[Job]:
+        """The runs, made one at a time, from number `first` on and round.
 
         Raises
         ------
         BadInput
             When a run's turn comes whose settings are wrong.
         """
-        return (job for _, job in self.indexed())
+        return (self.job(point) for _, point in points(self.axes, first))
 
     def indexed(self) -> Iterator[tuple[tuple[int, ...], Job]]:
         """Every run with its index along the axes."""
@@ -225,7 +225,7 @@ class Sweep:
                 folder=folder, start=start, timeout=timeout, minutes=minutes, retries=retries,
                 retry_failed=retry_failed, progress=progress, quiet=quiet,
             )  # fmt: skip
-            return engine.run(self.jobs(), len(self))
+            return engine.run(self.jobs, len(self))
 
     def status(self) -> dict[str, list[Job]]:
         """Runs by what the files say of them: done, running, failed, missing, unreadable."""

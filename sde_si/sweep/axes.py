@@ -137,9 +137,16 @@ def count(axes: Sequence[Axis]) -> int:
     return math.prod(len(axis.values) for axis in axes)
 
 
-def points(axes: Sequence[Axis]) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
-    """Index along every axis and settings of each point, one at a time; the last axis varies fastest."""
-    for index in itertools.product(*(range(len(axis.values)) for axis in axes)):
+def points(axes: Sequence[Axis], first: int = 0) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    """Index along every axis and settings of each point, one at a time; the last axis varies fastest.
+
+    They begin with number `first` and go round.
+    """
+
+    def every() -> Iterator[tuple[int, ...]]:
+        return itertools.product(*(range(len(axis.values)) for axis in axes))
+
+    for index in itertools.chain(itertools.islice(every(), first, None), itertools.islice(every(), first)):
         point: dict[str, Any] = {}
         for axis, i in zip(axes, index, strict=True):
             point |= dict(zip(axis.names, axis.values[i], strict=True))

@@ -6,9 +6,10 @@ import collections
 import contextlib
 import dataclasses
 import itertools
+import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,8 +115,8 @@ class Engine:
         self.elsewhere: set[str] = set()
         self.looked = -1e9
 
-    def run(self, jobs: Iterator[Job], total: int) -> Summary:
-        """Do them all.
+    def run(self, jobs: Callable[[int], Iterator[Job]], total: int) -> Summary:
+        """Do them all; ``jobs(first)`` makes them one at a time from number `first` on and round.
 
         Raises
         ------
@@ -126,7 +127,9 @@ class Engine:
         deadline = begin + 60 * self.minutes if self.minutes is not None else float("inf")
         self.summary.total = total
         self.folder.tidy()
-        waiting = self._wanted(jobs)
+        self.heartbeat.beat(())
+        # Beside another sweep: begin elsewhere, so that the two meet only at the end.
+        waiting = self._wanted(jobs(random.randrange(total) if self.folder.others() else 0))
         try:
             while self._fill(waiting, begin, deadline) or self.flying:
                 self._collect(deadline)

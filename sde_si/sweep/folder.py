@@ -12,7 +12,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,14 +119,18 @@ class Folder:
                     with contextlib.suppress(OSError):
                         path.unlink()
 
+    def others(self) -> list[Path]:
+        """Lists of runs in flight of the other living sweeps."""
+        mine = f".running.{owner()}.json"
+        found = _matching(self.path, _RUNNING)
+        return [path for path, match in found if path.name != mine and _alive(match["host"], int(match["pid"]), path)]
+
     def running_elsewhere(self) -> set[str]:
         """Names of the runs that other living sweeps have in flight."""
         names: set[str] = set()
-        mine = f".running.{owner()}.json"
-        for path, match in _matching(self.path, _RUNNING):
-            if path.name != mine and _alive(match["host"], int(match["pid"]), path):
-                with contextlib.suppress(OSError, ValueError):
-                    names |= set(json.loads(path.read_bytes()))
+        for path in self.others():
+            with contextlib.suppress(OSError, ValueError):
+                names |= set(json.loads(path.read_bytes()))
         return names
 
 
@@ -160,7 +164,7 @@ class Heartbeat:
         self.path = folder.path / f".running.{owner()}.json"
         self._written: tuple[float, frozenset[str]] | None = None
 
-    def beat(self, names: Mapping[str, Any] | set[str]) -> None:
+    def beat(self, names: Iterable[str]) -> None:
         """Write the list if it is old or has changed."""
         now, current = time.monotonic(), frozenset(names)
         if self._written is not None:
