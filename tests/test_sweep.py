@@ -172,6 +172,19 @@ def test_a_simulation_has_the_file_that_the_simulator_gives_it(tmp_path, capsys)
     assert np.array_equal(record["cos_epoch"], same["cos_epoch"])
 
 
+@pytest.mark.parametrize("loss", ["isotropic", "regression", "vmf"])
+def test_each_seed_has_the_name_that_it_has_alone(loss):
+    from sde_si.sweep import kinds
+
+    together = [job.name for job in Sweep(base=BASE | {"loss": loss}, grid={"lr": [0.1, 0.2]}, seeds=3).jobs()]
+    alone = []
+    for lr in (0.1, 0.2):
+        for seed in range(3):
+            kinds._lengths.clear()
+            alone.append(next(Sweep(base=BASE | {"loss": loss, "lr": lr, "seed": seed}).jobs()).name)
+    assert together == alone
+
+
 def test_whole_and_real_numbers_are_the_same_setting():
     [one], [other] = (list(Sweep(base=BASE | {"lr": lr}).jobs()) for lr in (1, 1.0))
     assert one.digest == other.digest
@@ -310,6 +323,18 @@ def test_no_failure_stops_the_others(functions, tmp_path):
     assert (tried.done, tried.failed, tried.reused) == (1, 1, 1)
     reason = json.loads(next((tmp_path / "o" / "failed").glob("*.json")).read_text())
     assert {"status", "reason", "point", "provenance"} <= reason.keys()
+
+
+@pytest.mark.slow
+def test_a_run_that_lets_nobody_else_speak_is_killed_from_outside(tmp_path, monkeypatch):
+    monkeypatch.setattr("sde_si.sweep.executors.GRACE", 20.0)
+    # The matcher of regular expressions holds the interpreter's lock for longer than the universe has existed.
+    source = "import re\ndef stuck(n):\n    return float(bool(re.match('(a+)+$', 'a' * n + 'b')))\n"
+    (tmp_path / "stuck.py").write_text(source)
+    study = Sweep(function=f"{tmp_path}/stuck.py:stuck", grid={"n": [2, 60]}, out=tmp_path / "o")
+    summary = study.run(executor="local:1", timeout=5.0, quiet=True)
+    assert (summary.done, summary.timeout) == (1, 1)
+    assert "had to be killed" in summary.reasons[0][2]
 
 
 def test_retries_at_once(functions, tmp_path):

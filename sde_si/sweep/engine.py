@@ -17,7 +17,8 @@ from sde_si.errors import DiskProblem
 from sde_si.sweep.executors import Backend, Starter, is_lost
 from sde_si.sweep.folder import Folder, Heartbeat
 from sde_si.sweep.job import Job
-from sde_si.sweep.worker import DISK, DONE, FAILED, REUSED, Outcome, perform, sees
+from sde_si.sweep.pool import WorkerLate
+from sde_si.sweep.worker import DISK, DONE, FAILED, REUSED, TIMEOUT, Outcome, perform, sees
 from sde_si.terminal import Progress, say
 
 KILLS = 3  # workers that a run may take with it before it is called failed
@@ -312,6 +313,10 @@ class Engine:
                 self._count(Outcome(entry.job.name, DONE))
             elif (known := self.folder.failure(entry.job)) is not None:
                 self._count(Outcome(entry.job.name, known["status"], known["reason"]))
+            elif isinstance(error, WorkerLate):
+                reason = f"longer than the limit of {self.timeout:g} s, and its worker had to be killed"
+                self.folder.note_failure(entry.job, TIMEOUT, reason)
+                self._count(Outcome(entry.job.name, TIMEOUT, reason))
             else:
                 entry.kills += guilt
                 if entry.kills >= KILLS:

@@ -12,7 +12,7 @@ from typing import Any
 from sde_si.errors import BadInput, require
 from sde_si.sweep.pool import LocalPool, WorkerDied
 
-GRACE = 10.0  # s after which a local worker that did not end itself is killed from outside
+GRACE = 60.0  # s beyond a run's limit after which a local worker that did not end itself is killed from outside
 
 
 @dataclass(frozen=True)

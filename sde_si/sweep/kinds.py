@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import BadInput, require
+from sde_si.losses.base import simple_arrays
 from sde_si.run import file_digest, sha256, source_digest
 from sde_si.sweep.job import FORMAT, Diverged, Job, as_record, canonical
 from sde_si.sweep.watch import CHILDREN
@@ -58,9 +59,18 @@ def resolve_settings(settings: Settings) -> Run:
     return run
 
 
+_lengths: dict[bytes, str] = {}
+_MOST = 4096  # lengths kept
+
+
 def simulation(settings: Settings) -> Job:
     """One simulation; its file is that of ``sde-si simulate`` with the same settings."""
-    run = resolve_settings(settings)
+    # All seeds of a loss whose arrays do not depend on them start at one length: it is worked out once.
+    others = canonical({name: value for name, value in settings.items() if name != "seed"})
+    known = {"init_norm": _lengths[others]} if others in _lengths else {}
+    run = resolve_settings({**settings, **known})
+    if run.problem.loss.arrays is simple_arrays and len(_lengths) < _MOST:
+        _lengths[others] = repr(run.start_norm)
     digest = run.digest()
     # The start length is known now: the worker need not work out the equilibrium again.
     ready = dict(settings) | {"init_norm": repr(run.start_norm)}

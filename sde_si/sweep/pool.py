@@ -29,6 +29,10 @@ class WorkerDied(RuntimeError):
     """The process of this task ended before the task did; nothing is said about other tasks."""
 
 
+class WorkerLate(WorkerDied):
+    """The process was killed because its task took too long, and it could not end itself."""
+
+
 class _Worker:
     """One process, the connection to it, and the task that it has."""
 
@@ -154,7 +158,8 @@ class LocalPool:
             self._staff[i] = _Worker()
             if future is not None:
                 how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-                future.set_exception(WorkerDied(f"the worker ended with {how}"))
+                late = worker.deadline <= time.monotonic()
+                future.set_exception((WorkerLate if late else WorkerDied)(f"the worker ended with {how}"))
             return
         worker.future, worker.deadline = None, float("inf")
         if future is None:
