@@ -123,9 +123,21 @@ def save(record: xr.Dataset, path: Path | str, *, keep: bool = False) -> None:
     write_bytes(bytes(record.to_netcdf(engine="scipy", format="NETCDF3_64BIT")), Path(path), keep=keep)  # pyright: ignore[reportArgumentType]
 
 
+def born(pid: int) -> int:
+    """Start of a living process in clock ticks since boot, which no clock changes; 0 if it is dead or unknown.
+
+    A number alone would not do: it is given again, and a killed process that nobody has waited for still has it.
+    """
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return 0 if state in "ZX" else int(fields[18])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def owner() -> str:
-    """Host and process, as they stand in the names of temporary files."""
-    return f"{platform.node().partition('.')[0]}-{os.getpid()}"
+    """Host, process and its start, as they stand in the names of temporary files."""
+    return f"{platform.node().partition('.')[0]}-{os.getpid()}-{born(os.getpid())}"
 
 
 def write_bytes(content: bytes, path: Path, *, keep: bool = False) -> None:

@@ -337,6 +337,23 @@ def test_a_run_that_lets_nobody_else_speak_is_killed_from_outside(tmp_path, monk
     assert "had to be killed" in summary.reasons[0][2]
 
 
+def test_only_what_living_processes_write_is_left_alone(tmp_path):
+    from sde_si.record import born, owner
+    from sde_si.sweep.folder import Folder
+
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    while born(dead.pid):  # it has ended, and nobody has waited for it
+        time.sleep(0.02)
+    host = owner().rsplit("-", 2)[0]
+    mine, other = f"{host}-{os.getpid()}-{born(os.getpid())}", f"{host}-{os.getpid()}-{born(os.getpid()) - 1}"
+    kept = [f".a.nc.{mine}.abc", ".a.nc.elsewhere-1-5.abc", ".notes", "b.nc"]
+    for name in [*kept, f".a.nc.{other}.abc", f".a.nc.{host}-{dead.pid}-77.abc", f".running.{host}-{dead.pid}-77.json"]:
+        (tmp_path / name).write_text("[]")
+    Folder(tmp_path).tidy()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+    dead.wait()
+
+
 def test_retries_at_once(functions, tmp_path):
     study = Sweep(
         function=f"{functions}:treacherous", grid={"how": ["raise", "raise once"]}, base={"marks": str(tmp_path)},

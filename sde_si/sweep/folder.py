@@ -1,8 +1,8 @@
 """The folder of a sweep: finished records, reasons of failed runs, who is running what; no locks.
 
 Everything is told by files: a finished record stands under its name, the reason of a failed run in
-``failed/<name without .nc>.json``, and each sweep at work keeps one ``.running.<host>-<pid>.json`` that lists its runs
-in flight. The last is a hint that nobody waits for: two sweeps that do the same run write equal content.
+``failed/<name without .nc>.json``, and each sweep at work keeps one ``.running.<host>-<pid>-<start>.json`` that lists
+its runs in flight. The last is a hint that nobody waits for: two sweeps that do the same run write equal content.
 """
 
 from __future__ import annotations
@@ -18,19 +18,27 @@ from pathlib import Path
 from typing import Any
 
 from sde_si.errors import DiskProblem
-from sde_si.record import owner, write_bytes
+from sde_si.record import born, owner, write_bytes
 from sde_si.sweep.job import Job, readable
 from sde_si.terminal import say
 
 STALE = 120.0  # s without a sign of life from another host
-_TEMPORARY = re.compile(r"^\.(?P<name>.+)\.(?P<host>[^.]+)-(?P<pid>\d+)\.[^.]+$")
-_RUNNING = re.compile(r"^\.running\.(?P<host>[^.]+)-(?P<pid>\d+)\.json$")
+_TEMPORARY = re.compile(r"^\.(?P<name>.+)\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<born>\d+)\.[^.]+$")
+_RUNNING = re.compile(r"^\.running\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<born>\d+)\.json$")
 
 
-def _alive(host: str, pid: int, path: Path) -> bool:
+def _here(match: re.Match[str]) -> bool:
+    """Whether the process was one of this host."""
+    return match["host"] == owner().rsplit("-", 2)[0]
+
+
+def _alive(match: re.Match[str], path: Path) -> bool:
     """Whether the process still lives, as far as can be known from here."""
-    if host == owner().rpartition("-")[0]:
-        try:
+    if _here(match):
+        pid, start = int(match["pid"]), int(match["born"])
+        if start:
+            return born(pid) == start
+        try:  # a system without /proc
             os.kill(pid, 0)
         except ProcessLookupError:
             return False
@@ -113,9 +121,8 @@ class Folder:
         """Remove what killed processes of this host left half-written, and their lists of runs."""
         for folder in (self.path, self.path / "failed"):
             for path, match in _matching(folder, _TEMPORARY, _RUNNING):
-                dead = not _alive(match["host"], int(match["pid"]), path)
-                # A file of another host may only be slow.
-                if dead and match["host"] == owner().rpartition("-")[0]:
+                # A process of another host may only be slow.
+                if _here(match) and not _alive(match, path):
                     with contextlib.suppress(OSError):
                         path.unlink()
 
@@ -123,7 +130,7 @@ class Folder:
         """Lists of runs in flight of the other living sweeps."""
         mine = f".running.{owner()}.json"
         found = _matching(self.path, _RUNNING)
-        return [path for path, match in found if path.name != mine and _alive(match["host"], int(match["pid"]), path)]
+        return [path for path, match in found if path.name != mine and _alive(match, path)]
 
     def running_elsewhere(self) -> set[str]:
         """Names of the runs that other living sweeps have in flight."""
