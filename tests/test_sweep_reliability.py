@@ -39,6 +39,7 @@ def test_the_checks_can_fail(study):
     (out / name).write_bytes(whole.replace(b"configuration", b"confiGuration"))
     with pytest.raises(AssertionError, match="lost or changed"):
         study.check("undisturbed")
+    (out / name).unlink()
     with pytest.raises(AssertionError):
         study.check_complete("undisturbed")
     (out / name).write_bytes(whole)
