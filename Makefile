@@ -26,6 +26,7 @@ lint: $(TEST)
 
 bench: $(BENCH)
 	$(VENV)/bin/python -m validation.benchmarks simulate
+	$(VENV)/bin/python -m validation.benchmarks sweep
 
 docs: $(DOCS)
 	$(VENV)/bin/sphinx-build --fail-on-warning --fresh-env -q docs build/docs
@@ -36,7 +37,7 @@ $(CORE): pyproject.toml constraints.txt
 	touch $@
 
 $(TEST): $(CORE)
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[test,torch]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[test,networks,dask,slurm,parquet]"
 	touch $@
 
 $(BENCH): $(TEST)

@@ -5,6 +5,7 @@ CLAIM_FAILED = 1
 BAD_INPUT = 2
 DIVERGED = 3
 DISK = 4
+UNFINISHED = 5
 
 
 class BadInput(ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import platform
 import subprocess
 from importlib import metadata
@@ -29,16 +30,20 @@ def _commit() -> str:
         return ""
 
 
-def provenance(**more: Any) -> dict[str, Any]:
-    """Time, host, versions and commit, with whatever else is given."""
+@functools.cache
+def _software() -> dict[str, str]:
+    """What cannot change while the process lives; asked once, since it takes longer than a small run."""
     packages = ("numpy", "numba", "scipy", "xarray")
     return {
-        "written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
         "device": platform.machine(),
         "python": platform.python_version(),
         "sde_si": version(),
         "commit": _commit(),
         **{name: metadata.version(name) for name in packages},
-        **more,
     }
+
+
+def provenance(**more: Any) -> dict[str, Any]:
+    """Time, host, versions and commit, with whatever else is given."""
+    return {"written": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), **_software(), **more}

@@ -123,8 +123,8 @@ class Run:
             "fill": law and law.fill,
             "shape": self.shape,
         }
-        files = {name: _file(python_function(function)) for name, function in functions.items() if function}
-        return files | {name: _text(Path(__file__).parent / f"{name}.py") for name in _LOOP}
+        files = {name: source_digest(python_function(function)) for name, function in functions.items() if function}
+        return files | {name: file_digest(Path(__file__).parent / f"{name}.py") for name in _LOOP}
 
     def digest(self, **changes: Any) -> str:
         """Hex digest of configuration, sources and format; `changes` replace entries of the configuration."""
@@ -141,16 +141,17 @@ _LOOP = ("block", "engine", "kernel", "schedules/functions", "schedules/timetabl
 
 
 @functools.lru_cache(maxsize=256)
-def _text(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, read once in a process."""
     return sha256(path.read_bytes())
 
 
-def _file(function: Any) -> str:
+def source_digest(function: Any) -> str:
     """Hash of the file in which a function stands; of its own text if it was typed into an interpreter."""
     function = inspect.unwrap(function)
     function = getattr(function, "func", function)  # functools.partial
     file = inspect.getsourcefile(function)
-    return _text(Path(file)) if file and Path(file).is_file() else sha256(inspect.getsource(function).encode())
+    return file_digest(Path(file)) if file and Path(file).is_file() else sha256(inspect.getsource(function).encode())
 
 
 def _plain(value: Any) -> Any:

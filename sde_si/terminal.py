@@ -33,13 +33,15 @@ class Progress:
         Amount of work, in the unit that `advance` counts.
     quiet : bool
         Say nothing.
+    unit : str
+        What is counted, if its number and rate are worth telling.
     """
 
     INTERVAL = 30.0
 
-    def __init__(self, label: str, total: float, quiet: bool = False) -> None:
+    def __init__(self, label: str, total: float, quiet: bool = False, unit: str = "") -> None:
         self.label, self.total, self.done = label, max(total, 1.0), 0.0
-        self.quiet = quiet or in_notebook()
+        self.quiet, self.unit = quiet or in_notebook(), unit
         self._lock = threading.Lock()
         self._begin = self._last = time.monotonic()
         self._bar: Any = None
@@ -67,13 +69,19 @@ class Progress:
             # Work can grow (more epochs, more paths): then the bar's end moves.
             self.total = max(self.total, self.done)
             if self._bar is not None:
-                self._bar.update(self._task, completed=self.done, total=self.total)
+                known = {"description": f"{self.label}: {self._rate()}"} if self.unit else {}
+                self._bar.update(self._task, completed=self.done, total=self.total, **known)
                 return
             now = time.monotonic()
             if not self.quiet and now - self._last >= self.INTERVAL:
                 self._last = now
                 left = (now - self._begin) * (self.total / self.done - 1)
-                say(f"{self.label}: {self.done / self.total:.0%}, about {left:.0f} s left")
+                counted = f", {self._rate()}" if self.unit else ""
+                say(f"{self.label}: {self.done / self.total:.0%}{counted}, about {left:.0f} s left")
+
+    def _rate(self) -> str:
+        rate = self.done / max(time.monotonic() - self._begin, 1e-9)
+        return f"{self.done:.0f} of {self.total:.0f} {self.unit}, {rate:.3g} {self.unit}/s"
 
 
 def guarded(main: Callable[[], int]) -> int:

@@ -34,7 +34,7 @@ LAYERS = [
     {"comparison"},
     {"figures", "terminal", "options", "catalogue"},
     {"simulate"},
-    {"verify"},
+    {"verify", "sweep"},
     {"show", "testing", "__main__", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import DiskProblem
-from sde_si.record import load, save, write_bytes
+from sde_si.record import load, owner, save, write_bytes
 from sde_si.run import Run
 from sde_si.simulate.api import next_epochs, next_paths
 from sde_si.terminal import Progress, say
@@ -63,7 +63,7 @@ class Store:
         missing = [p for p in (self.folder, *self.folder.parents) if not p.exists()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, prefix=".writable.")
+            handle, name = tempfile.mkstemp(dir=self.folder, prefix=f".writable.{owner()}.")
             try:
                 os.write(handle, b"\0" * 4096)
             finally:

@@ -147,8 +147,12 @@ def page(results: list[dict[str, Any]], made: dict[str, Any]) -> str:
 
 def main() -> int:
     """Run the benchmark named on the command line."""
+    if sys.argv[1:2] == ["sweep"]:
+        from validation.benchmarks import sweep
+
+        return sweep.main(*map(int, sys.argv[2:3]))
     if sys.argv[1:2] != ["simulate"]:
-        print("usage: python -m validation.benchmarks simulate", file=sys.stderr)
+        print("usage: python -m validation.benchmarks simulate|sweep", file=sys.stderr)
         return 2
     from importlib import metadata
 

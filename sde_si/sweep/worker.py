@@ -1,0 +1,144 @@
+"""What a worker does with a run; and the process of a local worker."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import pickle
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sde_si.errors import DiskProblem
+from sde_si.sweep.folder import Folder
+from sde_si.sweep.job import Diverged, Job
+from sde_si.sweep.watch import WATCH
+
+IN_WORKER = "SDE_SI_SWEEP_WORKER"
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+DONE, REUSED, DIVERGED, FAILED, TIMEOUT, DISK = "done", "reused", "diverged", "failed", "timeout", "disk"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run: its name, a status, why, and the seconds it took."""
+
+    name: str
+    status: str
+    reason: str = ""
+    seconds: float = 0.0
+
+
+def perform(jobs: Sequence[Job], folder: str, timeout: float | None) -> list[Outcome]:
+    """Do runs one after another and write their records, or the reasons why there are none; never raises for a run."""
+    _warm()
+    _one_thread()
+    return [_perform(job, Folder(Path(folder), quiet=True), timeout) for job in jobs]
+
+
+@functools.cache
+def _warm() -> None:
+    """What the first run of a process would pay for all: an import of half a second, versions, the commit."""
+    from sde_si.provenance import provenance
+
+    importlib.import_module("xarray")
+    provenance()
+
+
+def _perform(job: Job, folder: Folder, timeout: float | None) -> Outcome:
+    begin = time.perf_counter()
+    guard = 0
+    try:
+        if folder.done(job):
+            return Outcome(job.name, REUSED)
+        if (known := folder.failure(job)) is not None:
+            # Another worker ended over this run (`Watch`), and somebody started it again.
+            return Outcome(job.name, known["status"], known["reason"])
+        try:
+            if job.ready is not None:
+                job.ready()
+            if timeout is not None:
+                reason = f"longer than the limit of {timeout:g} s"
+                guard = WATCH.begin(timeout, lambda: folder.note_failure(job, TIMEOUT, reason, seconds=timeout))
+            record = job.make()
+        except Exception as error:
+            WATCH.end(guard)
+            status = DIVERGED if isinstance(error, Diverged) else FAILED
+            reason = str(error) if status == DIVERGED else f"{type(error).__name__}: {error}"
+            trace = "" if status == DIVERGED else traceback.format_exc(limit=-8)
+            folder.note_failure(job, status, reason, seconds=time.perf_counter() - begin, traceback=trace)
+            return Outcome(job.name, status, reason, time.perf_counter() - begin)
+        WATCH.end(guard)
+        return _keep(job, folder, record, begin)
+    except DiskProblem as error:
+        return Outcome(job.name, DISK, str(error), time.perf_counter() - begin)
+
+
+def _keep(job: Job, folder: Folder, record: object, begin: float) -> Outcome:
+    """Save the record, if it is the one that was asked for."""
+    from sde_si.record import save
+
+    found = getattr(record, "attrs", {}).get("digest")
+    if found != job.digest:
+        reason = f"the worker's code makes another run ({str(found)[:12]}): is its version of the code the same?"
+    else:
+        try:
+            save(record, folder.record(job), keep=True)  # pyright: ignore[reportArgumentType]
+        except DiskProblem:
+            raise
+        except Exception as error:
+            reason = f"the record cannot be written as NetCDF-3: {type(error).__name__}: {error}"
+        else:
+            folder.forget_failure(job)
+            return Outcome(job.name, DONE, "", time.perf_counter() - begin)
+    folder.note_failure(job, FAILED, reason)
+    return Outcome(job.name, FAILED, reason, time.perf_counter() - begin)
+
+
+def _one_thread() -> None:
+    """As many processes as cores already run: a second thread in each would only get in their way."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    if "numba" in sys.modules:
+        sys.modules["numba"].set_num_threads(1)
+
+
+def sees(path: str) -> bool:
+    """Whether a file of the sweep's folder is there, where this worker runs."""
+    return Path(path).is_file()
+
+
+def main() -> None:
+    """Process of a local worker: tasks come over the inherited connection until it closes."""
+    from multiprocessing.connection import Connection
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who then ends the workers
+    os.environ[IN_WORKER] = "1"
+    WATCH.follow_parent()
+    connection = Connection(int(sys.argv[1]))
+    while True:
+        try:
+            message = connection.recv_bytes()
+        except (EOFError, OSError):
+            return
+        try:
+            function, arguments = pickle.loads(message)  # noqa: S301 - our own parent's
+            answer = (True, function(*arguments))
+        except Exception:
+            answer = (False, traceback.format_exc(limit=-8))
+        try:
+            connection.send(answer)
+        except OSError:
+            return
+
+
+if __name__ == "__main__":
+    # The module by its name, not as __main__: what is pickled here must be found there.
+    from sde_si.sweep.worker import main as _main
+
+    _main()

@@ -1,0 +1,177 @@
+"""``python -m validation.benchmarks sweep [runs]``: what a sweep costs, beside joblib and dask on the same callable.
+
+Every contestant is a process of its own that does the same tiny simulations and writes the same records, in two workers
+(the plain loop in one). A run's cost is the slope between a tenth of the runs and all of them, so that starting
+up counts for nothing; CPU time is that of the process and all its children.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RECORD, PAGE = ROOT / "validation" / "records" / "benchmark_sweep.json", ROOT / "docs" / "benchmark-sweep.md"
+TINY = {"N": 640, "B": 64, "dim": 8, "paths": 4, "epochs": 3}
+GOALS = {"overhead": 5.0, "speed-up": 1.8}
+
+
+def tiny(seed: int, folder: str) -> None:
+    """One simulation and its record."""
+    from sde_si.record import save
+    from sde_si.sweep.kinds import make_simulation
+
+    save(make_simulation(TINY | {"seed": seed}), Path(folder) / f"{seed}.nc")
+
+
+def busy(seed: int) -> dict[str, float]:
+    """Fixed work of about a second, nothing of which two processes share."""
+    total = 0
+    for i in range(12_000_000):
+        total += i ^ seed
+    return {"total": float(total % 1000)}
+
+
+def _loop(runs: int, folder: str) -> None:
+    for seed in range(runs):
+        tiny(seed, folder)
+
+
+def _sweep(runs: int, folder: str) -> None:
+    from sde_si.sweep import Sweep
+
+    assert Sweep(base=TINY, seeds=runs, out=folder).run(executor="local:2", quiet=True).done == runs
+
+
+def _joblib(runs: int, folder: str) -> None:
+    from joblib import Parallel, delayed
+    from joblib.externals.loky import get_reusable_executor
+
+    Parallel(n_jobs=2)(delayed(tiny)(seed, folder) for seed in range(runs))
+    get_reusable_executor().shutdown(wait=True)
+
+
+def _dask(runs: int, folder: str) -> None:
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        client.gather(client.map(tiny, range(runs), folder=folder, pure=False))
+
+
+def _nothing(runs: int, folder: str) -> None:
+    """Runs that do nothing at all, for the memory."""
+    from sde_si.sweep import Sweep
+
+    function = f"{Path(__file__).resolve()}:number"
+    assert Sweep(function=function, seeds=runs, out=folder).run(executor="local:2", quiet=True).done == runs
+
+
+def number(seed: int) -> float:
+    """The least that a run can be."""
+    return float(seed)
+
+
+def _seconds(workers: int) -> Callable[[int, str], None]:
+    def case(runs: int, folder: str) -> None:
+        from sde_si.sweep import Sweep
+
+        function = f"{Path(__file__).resolve()}:busy"
+        summary = Sweep(function=function, seeds=runs, out=folder).run(executor=f"local:{workers}", quiet=True)
+        assert summary.done == runs
+
+    return case
+
+
+CONTESTANTS: dict[str, Callable[[int, str], None]] = {
+    "plain loop, one process": _loop, "sde_si.sweep": _sweep, "joblib": _joblib, "dask": _dask,
+    "nothing": _nothing, "seconds in 1": _seconds(1), "seconds in 2": _seconds(2),
+}  # fmt: skip
+
+
+def case(name: str, runs: int) -> None:
+    """Run one contestant in this process and print what it took."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        begin = time.perf_counter()
+        CONTESTANTS[name](runs, folder)
+        wall = time.perf_counter() - begin
+    used = os.times()
+    cpu = used.user + used.system + used.children_user + used.children_system
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"wall": wall, "cpu": cpu, "peak_MB": peak}))
+
+
+def measure(name: str, runs: int) -> dict[str, float]:
+    """The same in a process of its own."""
+    code = f"from validation.benchmarks.sweep import case; case({name!r}, {runs})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def compare(runs: int) -> dict[str, Any]:
+    """All figures."""
+    names = [name for name in CONTESTANTS if name not in ("nothing", "seconds in 1", "seconds in 2")]
+    few = max(1, runs // 10)
+    rows: dict[str, dict[str, float]] = {}
+    for name in names:
+        small, large = measure(name, few), measure(name, runs)
+        per = {key: 1e3 * (large[key] - small[key]) / (runs - few) for key in ("wall", "cpu")}
+        rows[name] = {"cpu_ms": per["cpu"], "wall_ms": per["wall"], "start_s": small["cpu"] - few * per["cpu"] / 1e3}
+        print(name, rows[name], flush=True)
+    own = rows["plain loop, one process"]["cpu_ms"]
+    for row in rows.values():
+        row["overhead_ms"] = row["cpu_ms"] - own
+    few, many = measure("nothing", max(1, runs // 10)), measure("nothing", 2 * runs)
+    one, two = (measure(f"seconds in {workers}", 12)["wall"] for workers in (1, 2))
+    return {"runs": runs, "rows": rows, "speed_up": one / two, "memory": [few["peak_MB"], many["peak_MB"]],
+            "load": os.getloadavg()[0]}  # fmt: skip
+
+
+def page(result: Mapping[str, Any], made: Mapping[str, Any]) -> str:
+    """The result as a page of the documentation."""
+    runs, few, many = result["runs"], *result["memory"]
+    cores = made["cores"]
+    lines = ["# Benchmark of sweeps", "", "Made by `python -m validation.benchmarks sweep`.", "",
+             (__doc__ or "").partition("\n\n")[2].strip(), "",
+             f"{runs} simulations of {TINY['paths']} paths x {TINY['dim']} weights x 30 steps:", "",
+             "| | CPU ms a run | beyond the plain loop | wall ms a run | start, CPU s |",
+             "|---|---:|---:|---:|---:|"]  # fmt: skip
+    for name, row in result["rows"].items():
+        cells = (row["cpu_ms"], row["overhead_ms"], row["wall_ms"], row["start_s"])
+        lines.append(f"| {name} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
+    reached = {True: "reached", False: "MISSED"}
+    overhead = result["rows"]["sde_si.sweep"]["overhead_ms"]
+    few_runs, goal = max(1, runs // 10), GOALS["overhead"]
+    lines += ["", f"- Cost beyond the run itself: {overhead:.1f} ms (goal {goal:g} ms: {reached[overhead <= goal]})."]
+    gain, goal = result["speed_up"], GOALS["speed-up"]
+    lines += [
+        f"- Two workers over one, 12 runs of about a second: {gain:.2f} (goal {goal:g}: {reached[gain >= goal]})."
+    ]
+    lines += [f"- Peak memory of the parent: {few:.0f} MB for {few_runs} runs, {many:.0f} MB for {2 * runs}.", ""]
+    if result["load"] > cores:
+        busy_now = f"The machine did other work at the same time (load {result['load']:.0f} on {cores} cores):"
+        lines += [f"{busy_now} wall times and the speed-up are to be repeated on an idle one.", ""]
+    versions = ", ".join(f"{name} {made[name]}" for name in ("python", "numba", "joblib", "distributed"))
+    return "\n".join([*lines, f"{cores} cores; {versions}; {made['written']}, commit {made['commit']}.", ""])
+
+
+def main(runs: int = 1000) -> int:
+    """Measure, and write the record and the page."""
+    from importlib import metadata
+
+    from sde_si.machine import usable_cores
+    from sde_si.provenance import provenance
+
+    result = compare(runs)
+    made = provenance(cores=usable_cores(), **{name: metadata.version(name) for name in ("joblib", "distributed")})
+    RECORD.write_text(json.dumps({"provenance": made, "result": result}, indent=1) + "\n")
+    PAGE.write_text(page(result, made))
+    print(PAGE.read_text())
+    return 0
