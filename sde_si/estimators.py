@@ -220,6 +220,16 @@ def equilibrium(record: xr.Dataset, window: Window, quantity: str, group: str = 
     return _reduce(record, quantity, group, window.epochs, means=True)
 
 
+def lag_versine(record: xr.Dataset, window: Window, lag: int, group: str = "all") -> Estimate:
+    """1 - cos over a lag (optimizer steps) at equilibrium, from all equilibrated epochs after which the run goes on."""
+    if not window:
+        return Estimate(math.nan, math.nan)
+    cosines = record["cos_lag"].sel(group=group, lag=lag).transpose("path", "epoch").values[:, window.epochs]
+    # an epoch without that lag has it on no path: the run was over
+    there = np.isfinite(cosines).any(axis=0)
+    return mean_and_error(_path_or_batch_means(1 - cosines[:, there])) if there.any() else Estimate(math.nan, math.nan)
+
+
 def difference(a: xr.Dataset, b: xr.Dataset, window: Window, quantity: str) -> Estimate:
     """A minus b at equilibrium for two records driven by the same noise, path by path; nan without an equilibrium."""
     one, two = equilibrium(a, window, quantity), equilibrium(b, window, quantity)

@@ -37,6 +37,7 @@ COMMANDS = [
     for line in code.splitlines()
     if line.startswith("sde-si")
 ]
+TRAININGS = [line for line in PAGES["networks.md"].splitlines() if line.startswith("python -m validation.train")]
 ENVIRONMENT = os.environ | {"MPLBACKEND": "Agg", "COLUMNS": "120"}
 
 
@@ -76,6 +77,15 @@ def test_every_documented_command(words, folder):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("line", TRAININGS)
+def test_every_documented_training(line, tmp_path):
+    pytest.importorskip("sklearn")
+    words = [sys.executable, *shlex.split(line)[1:], "--out", str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "angle per epoch" in done.stdout
 
 
 @pytest.mark.parametrize(("page", "code"), list(blocks("python")))

@@ -50,19 +50,25 @@ def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> t
 
 
 def noise_spectrum(
-    loss: Callable[[Tensor, int], Tensor], x: Tensor, batches: int, *, vectors: int = VECTORS, products: int = PRODUCTS
+    loss: Callable[[Tensor, int], Tensor],
+    x: Tensor,
+    batches: int = SEEN,
+    *,
+    vectors: int = VECTORS,
+    products: int = PRODUCTS,
 ) -> tuple[Array, Array]:
     """Curvatures of the mean loss and how much of the minibatch noise lies along each.
 
     Parameters
     ----------
     loss : callable
-        ``loss(x, i)``: of minibatch number i, twice differentiable in x.
+        ``loss(x, i)``: of minibatch number i below batches + vectors, twice differentiable in x.
     x : Tensor, shape (size,)
     batches : int
         Minibatches whose mean is the mean loss.
     vectors : int
-        Noise vectors: gradients of the first minibatches minus the mean gradient.
+        Noise vectors: gradients of the minibatches after those, minus the mean gradient. A minibatch's own Hessian is
+        large along its own gradient, so the two must not share minibatches.
     products : int
         Hessian-vector products a vector.
 
@@ -72,8 +78,8 @@ def noise_spectrum(
         Short ones are filled up with weight 0; the weights sum to 1.
     """
     x = x.detach().requires_grad_()
-    gradients = [torch.autograd.grad(loss(x, i), x)[0].double() for i in range(batches)]
-    mean = torch.stack(gradients).mean(0)
+    gradients = [torch.autograd.grad(loss(x, i), x)[0].double() for i in range(batches + vectors)]
+    mean = torch.stack(gradients[:batches]).mean(0)
 
     def product(v: Tensor) -> Tensor:
         total = torch.zeros_like(v)
@@ -84,6 +90,6 @@ def noise_spectrum(
 
     out = np.zeros((2, vectors, products))
     for i in range(vectors):
-        nodes, weights = lanczos(product, gradients[i] - mean, products)
+        nodes, weights = lanczos(product, gradients[batches + i] - mean, products)
         out[0, i, : nodes.size], out[1, i, : nodes.size] = nodes, weights / vectors
     return out[0].ravel(), out[1].ravel()

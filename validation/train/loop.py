@@ -17,7 +17,7 @@ from sde_si.errors import DiskProblem
 from sde_si.record import write_bytes
 from sde_si.schedules import Timetable
 from validation.data import Batches, Images, order
-from validation.train.curvature import SEEN, noise_spectrum
+from validation.train.curvature import SEEN, VECTORS, noise_spectrum
 from validation.train.job import Job
 from validation.train.meter import Meter
 from validation.train.optimizers import OPTIMIZERS, Setting
@@ -171,11 +171,11 @@ class Trainer:
 
     def _curvature(self, epoch: int, B: int) -> None:
         """What the noise sees of the curvature, network by network."""
-        indices, moves = self._orders(epoch, B, SEEN, CURVATURE)
+        indices, moves = self._orders(epoch, B, SEEN + VECTORS, CURVATURE)
         found = []
         for p in range(len(self.seeds)):
-            drawn = [self.batches.batch(indices[p, i], moves[p, i]) for i in range(SEEN)]
-            found.append(noise_spectrum(lambda x, i, d=drawn, q=p: self.stack.loss(x, q, *d[i]), self.stack.x[p], SEEN))
+            drawn = [self.batches.batch(indices[p, i], moves[p, i]) for i in range(SEEN + VECTORS)]
+            found.append(noise_spectrum(lambda x, i, d=drawn, q=p: self.stack.loss(x, q, *d[i]), self.stack.x[p]))
         nodes, weights = zip(*found, strict=True)
         self._keep("curvature", nodes)
         self._keep("curvature_weight", weights)

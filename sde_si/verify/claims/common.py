@@ -75,13 +75,8 @@ def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> dict[str, Any]:
 
 
 def at_lag(record: xr.Dataset, lag: int) -> dict[str, Any]:
-    """1 - cos over a lag at equilibrium, from all equilibrated epochs after which the run goes on for as long."""
-    inside = window(record)
-    if not inside:
-        return {"measured": math.nan, "stderr": math.nan}
-    cosines = record["cos_lag"].sel(group="all", lag=lag).transpose("path", "epoch").values[:, inside.epochs]
-    # an epoch without that lag has it on no path: the run was over
-    found = estimators.mean_and_error(1 - cosines[:, np.isfinite(cosines).any(axis=0)].mean(axis=1))
+    """1 - cos over a lag at equilibrium."""
+    found = estimators.lag_versine(record, window(record), lag)
     return {"measured": found.value, "stderr": found.stderr}
 
 
