@@ -20,7 +20,15 @@ SHOWN: dict[str, tuple[str, str, float]] = {
     "angle_epoch": ("angle per epoch", "deg", 180 / math.pi),
     "cos_epoch": ("cosine per epoch", "", 1.0),
     "time_to_equilibrium": ("time to equilibrium", "epochs", 1.0),
+    "steps_to_equilibrium": ("time to equilibrium", "steps", 1.0),
 }
+
+
+def shown(quantity: str) -> tuple[str, str, float]:
+    """Name, unit and factor under which a quantity is shown."""
+    if quantity.startswith("angle_lag_"):
+        return f"angle over {quantity.removeprefix('angle_lag_')} steps", "deg", 180 / math.pi
+    return SHOWN.get(quantity, (quantity, "", 1.0))
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,7 @@ class Row:
 
     def cells(self, with_bias: bool) -> list[str]:
         """The row's cells in the table, without quantity and method."""
-        _, _, factor = SHOWN.get(self.quantity, (self.quantity, "", 1.0))
+        _, _, factor = shown(self.quantity)
         found = number(self.measured, factor, error=self.stderr)
         cells = [found, number(self.predicted, factor), percent(self.error(self.predicted)),
                  number(self.paper, factor), percent(self.error(self.paper))]  # fmt: skip
@@ -131,7 +139,7 @@ def table(rows: Mapping[str, Iterable[Row]]) -> Table:
         out.add_column(name, justify="right", overflow="fold")
     quantities = dict.fromkeys(q for of in by_method.values() for q in of)
     for quantity in quantities:
-        name, unit, _ = SHOWN.get(quantity, (quantity, "", 1.0))
+        name, unit, _ = shown(quantity)
         label = f"{name} [{unit}]" if unit else name
         for method, of in by_method.items():
             out.add_row(label.replace("[", r"\["), method, *of[quantity].cells(with_bias))

@@ -34,6 +34,8 @@ LAYERS = [
     {"figures", "terminal", "options", "catalogue"},
     {"simulate"},
     {"verify"},
+    {"audit"},
+    {"monitor"},
     {"show", "testing", "__main__", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
