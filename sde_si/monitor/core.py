@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -124,8 +125,9 @@ class AngularMonitor:
         self.step = 0
         self.epoch_number, self._epoch_first, self._epoch_copied = 1, 0, False
         self._starts: dict[int, tuple[int, int, tuple, dict]] = {}
-        self._before = self._recording = -1
+        self._before = self._recording = -2
         self._rules: tuple = ()
+        self._open: list[int] = []  # stack depths of the steps that are under way
         self._lrs: dict[int, torch.Tensor] = {}
         self._initial: list[torch.Tensor] | None = None
         self._stepped = [p for group in optimizer.param_groups for p in group["params"]]
@@ -142,6 +144,10 @@ class AngularMonitor:
 
     @torch.compiler.disable
     def _ahead(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002
+        depth = _stack_depth()
+        self._open = [*(d for d in self._open if d < depth), depth]
+        if len(self._open) > 1:
+            return  # a step that calls its base class's step is one step
         k, probe = self.step, self.probe
         if self._initial is None and self.history.initial is None:
             self._initial = probe.norms()
@@ -170,6 +176,9 @@ class AngularMonitor:
 
     @torch.compiler.disable
     def _after(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002
+        self._open = self._open[:-1]
+        if self._open:
+            return
         k, probe = self.step, self.probe
         self.step += 1
         if self._recording == k:
@@ -279,6 +288,7 @@ class AngularMonitor:
 
     def notices(self) -> list[notices.Notice]:
         """What a reader must know before believing the table."""
+        self._collect()
         found = readings(self.history)
         return notices.collect(self.optimizer, self.groups, self.audit, found, self.clipping, self.total_steps)
 
@@ -329,9 +339,16 @@ class AngularMonitor:
         self.history.restore(state["history"])
         self.step = state["step"]
         self.epoch_number, self._epoch_first = state["epoch"]
-        self._epoch_copied, self._before, self._recording = False, -1, -1
+        self._epoch_copied, self._before, self._recording = False, -2, -2
         self._starts, self._initial = {}, None
         self.probe.pending = []
+
+
+def _stack_depth() -> int:
+    frame, depth = sys._getframe(), 0  # noqa: SLF001
+    while frame is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 def _to_tensors(value: Any) -> Any:

@@ -147,7 +147,7 @@ def norm_drift(rows: list[Row], g: int, relaxation: float) -> tuple[float, float
     """Change of ln |x|^2 per relaxation time, by a straight line through batch means, and its standard error."""
     if not math.isfinite(relaxation):  # no decay: per phase
         relaxation = max(rows[-1].step - rows[0].step, 1)
-    recent = [row for row in rows if row.step >= rows[-1].step - relaxation]
+    recent = rows[-max(sum(row.step >= rows[-1].step - relaxation for row in rows), stats.LEAST) :]
     batches = min(stats.BATCHES, len(recent))
     if batches < stats.FEWEST:
         return math.nan, math.nan

@@ -74,6 +74,7 @@ class Summary:
     def table(self) -> Table:
         """One line per group: what it is, how it turns, how that compares, whether it has settled."""
         from rich.box import SIMPLE_HEAD
+        from rich.markup import escape
         from rich.table import Table
 
         out = Table(title=f"angles after {self.step} steps", box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
@@ -82,7 +83,7 @@ class Summary:
             out.add_column(name.replace("[", r"\["), justify="right", overflow="fold")
         out.add_column("equilibrium", overflow="fold")
         for cells in self._cells():
-            out.add_row(*cells)
+            out.add_row(*(escape(cell) for cell in cells))
         return out
 
     def _cells(self) -> list[list[str]]:
@@ -99,14 +100,16 @@ class Summary:
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         """The table, the comparison of all groups together, and the notices."""
+        from rich.markup import escape
+
         if not self.readings:
             yield "AngularMonitor: nothing recorded yet"
             return
         yield self.table()
         last = self.readings[-1]
-        yield comparison.table({last.name: rows(last)})
+        yield comparison.table({escape(last.name): rows(last)})
         for notice in self.notices:
-            yield f"note: {notice}".replace("[", r"\[")
+            yield escape(f"note: {notice}")
 
     def __str__(self) -> str:
         import io

@@ -16,6 +16,8 @@ Array = np.ndarray
 SAME = 0.05  # hyperparameters within this of the present ones count as the same phase
 FEWEST = 8  # rows below which no interval is given
 BATCHES = 16  # of consecutive rows: neighbours share the norm, batches hardly
+LONG = 4  # relaxation times after which a phase has forgotten its start
+LEAST = 32  # rows of a reading, if there are as many
 LONGEST_SPLIT = 10_000  # steps over which a window's cosine is split by theory.md 1.11
 
 
@@ -96,10 +98,11 @@ def current_rows(history: History, lag: int, g: int) -> list[Row]:
 
 
 def recent(rows: list[Row], relaxation: float) -> list[Row]:
-    """The last relaxation time, at most half a phase, at least 32 rows."""
-    since = rows[-1].step - min(relaxation, (rows[-1].step - rows[0].step) / 2)
-    kept = sum(row.step >= since for row in rows)
-    return rows[-max(kept, 32) :]
+    """The later half of a long phase, the last relaxation time of a short one; at least 32 rows."""
+    length = rows[-1].step - rows[0].step
+    back = length / 2 if length > LONG * relaxation else min(relaxation, length / 2)
+    kept = sum(row.step >= rows[-1].step - back for row in rows)
+    return rows[-max(kept, LEAST) :]
 
 
 def spread(squares: Array) -> float:
