@@ -174,8 +174,12 @@ def test_windows_are_those_of_the_weights(every):
     model = Noise(40, 300)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9, weight_decay=1e-2)
     trail = [[w.detach().double().numpy().copy() for w in model.weights]]
-    monitor = AngularMonitor(model, optimizer, 25, groups=["weights.0", "weights.1"], every=every, lags=(7, 20), quiet=True)
-    train(model, optimizer, 100, each=lambda k: trail.append([w.detach().double().numpy().copy() for w in model.weights]))
+    monitor = AngularMonitor(
+        model, optimizer, 25, groups=["weights.0", "weights.1"], every=every, lags=(7, 20), quiet=True
+    )
+    train(
+        model, optimizer, 100, each=lambda k: trail.append([w.detach().double().numpy().copy() for w in model.weights])
+    )
     monitor.readings()
     seen = 0
     for lag, rows in monitor.history.rows.items():
@@ -282,7 +286,9 @@ def test_signal_share(seed, one_thread):
         torch.manual_seed(seed % 2**31)
         model = Noise(400)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=momentum, weight_decay=1e-2)
-        monitor = AngularMonitor(model, optimizer, every=2, lags=(), groups=["weights.0"], watch_clipping=False, quiet=True)
+        monitor = AngularMonitor(
+            model, optimizer, every=2, lags=(), groups=["weights.0"], watch_clipping=False, quiet=True
+        )
         train(model, optimizer, 1500, seed)
         assert abs(monitor.readings()[0].signal) < 0.02
         monitor.remove()
@@ -290,7 +296,9 @@ def test_signal_share(seed, one_thread):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.002, momentum=momentum)
         with torch.no_grad():
             model.weights[0].mul_(30)
-        monitor = AngularMonitor(model, optimizer, every=2, lags=(), groups=["weights.0"], watch_clipping=False, quiet=True)
+        monitor = AngularMonitor(
+            model, optimizer, every=2, lags=(), groups=["weights.0"], watch_clipping=False, quiet=True
+        )
         train(model, optimizer, 1500, seed, mean=15.0)  # far from its goal: G = 15^2 (1 - y_1^2)
         w = model.weights[0].detach()
         y = float(w[0] / w.norm())
@@ -338,7 +346,9 @@ def test_parameter_groups_have_their_own_prediction(one_thread):
         [{"params": [first], "lr": 0.2}, {"params": [second], "weight_decay": 0.04}, {"params": [third], "weight_decay": 0.0}],
         lr=0.1, weight_decay=1e-2, momentum=0.5,
     )  # fmt: skip
-    with AngularMonitor(model, optimizer, 100, groups=[f"weights.{i}" for i in range(3)], every=2, quiet=True) as monitor:
+    with AngularMonitor(
+        model, optimizer, 100, groups=[f"weights.{i}" for i in range(3)], every=2, quiet=True
+    ) as monitor:
         train(model, optimizer, 3000)
     one, two, three, total = monitor.readings()
     for reading, u in ((one, 2e-3), (two, 4e-3)):
@@ -386,6 +396,7 @@ def test_free_gradients_are_not_called_clipped():
 
 def test_resumption():
     """A run in two halves has the epochs of a whole one; an epoch that was cut has no window of its own."""
+
     def run(cut):
         torch.manual_seed(0)
         model = Noise(100)

@@ -323,7 +323,9 @@ class AngularMonitor:
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint: what was measured and where the count stands; no copies of weights."""
         self._collect()
-        return _to_tensors({"step": self.step, "epoch": (self.epoch_number, self._epoch_first), "history": self.history.state()})
+        return _to_tensors(
+            {"step": self.step, "epoch": (self.epoch_number, self._epoch_first), "history": self.history.state()}
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint; windows that were open when it was written are dropped.

@@ -45,7 +45,13 @@ def choose(
         wanted = {name: ([clean(n) for n in members], "given") for name, members in named.items()}
         for members, _ in wanted.values():
             for name in members:
-                require(name in found, "groups", "names of parameters that the optimizer steps", repr(name), ", ".join(list(found)[:4]))
+                require(
+                    name in found,
+                    "groups",
+                    "names of parameters that the optimizer steps",
+                    repr(name),
+                    ", ".join(list(found)[:4]),
+                )
     elif batch is not None:
         from sde_si.audit import audit as run
 
@@ -55,7 +61,13 @@ def choose(
             members = [clean(name) for name in group.names]
             if all(name in found for name in members):
                 wanted[group.label] = (members, group.level)
-        require(bool(wanted), "batch", "a network with scale-invariant weights", "none that the optimizer steps", "groups=[...]")
+        require(
+            bool(wanted),
+            "batch",
+            "a network with scale-invariant weights",
+            "none that the optimizer steps",
+            "groups=[...]",
+        )
     else:
         wanted = {name: ([name], UNTESTED) for name, (p, _) in found.items() if p.ndim >= 2}
         require(bool(wanted), "model", "weights of two or more dimensions", "none", "groups=[...]")

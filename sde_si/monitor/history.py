@@ -149,7 +149,10 @@ class History:
     def restore(self, state: dict[str, Any]) -> None:
         """Undo `state`."""
         self.rows = {
-            lag: [Row(int(i[0]), int(i[1]), int(i[2]), v, x) for i, v, x in zip(of["index"], of["values"], of["extra"], strict=True)]
+            lag: [
+                Row(int(i[0]), int(i[1]), int(i[2]), v, x)
+                for i, v, x in zip(of["index"], of["values"], of["extra"], strict=True)
+            ]
             for lag, of in state["rows"].items()
         }
         self.epochs = {number: Epoch(**epoch) for number, epoch in state["epochs"].items()}

@@ -88,7 +88,9 @@ def _settings(optimizer: Optimizer, readings_form: str) -> list[Notice]:
         if group.get("nesterov"):
             out.append(Notice("setting", "Nesterov momentum: predictions are those of its linear recursion"))
         if group.get("dampening"):
-            out.append(Notice("setting", "dampening: predictions take lr (1 - dampening)", group["dampening"], 0.0, 0.0))
+            out.append(
+                Notice("setting", "dampening: predictions take lr (1 - dampening)", group["dampening"], 0.0, 0.0)
+            )
         if group.get("amsgrad"):
             out.append(Notice("setting", "AMSGrad: no law covers it; predictions are those of plain Adam"))
         if group.get("maximize"):
@@ -115,10 +117,16 @@ def collect(
     out = _settings(optimizer, form)
     rules = [rule_of(form, group) for group in optimizer.param_groups]
     if groups and all(group.level == "untested" for group in groups):
-        out.append(Notice("untested", f"{len(groups)} weights are taken for scale-invariant untested: give batch= to test"))
+        out.append(
+            Notice("untested", f"{len(groups)} weights are taken for scale-invariant untested: give batch= to test")
+        )
     frozen = [g.name for g in groups if rules[g.param_group].lr == 0]
     if frozen:
-        out.append(Notice("frozen", f"learning rate 0 in {_some(frozen)}: does not move, has no equilibrium", 0.0, math.inf, 0.0))
+        out.append(
+            Notice(
+                "frozen", f"learning rate 0 in {_some(frozen)}: does not move, has no equilibrium", 0.0, math.inf, 0.0
+            )
+        )
     bare = [g.name for g in groups if rules[g.param_group].wd == 0 and g.name not in frozen]
     if bare and form in FORMS:
         out.append(Notice("norm", f"no weight decay on {_some(bare)}: the norm grows and the angle falls for ever"))
@@ -147,7 +155,11 @@ def _course(readings: Sequence[Reading], total_steps: int | None) -> list[Notice
             need = SPENT * max(r.relaxation_steps for r in late)
             text = f"no equilibrium within the run for {_some([r.name for r in late])}: steps needed"
             out.append(Notice("budget", text, need, total_steps, 0.0))
-    away = [r for r in each if r.rule.wd > 0 and r.rule.usable and r.norm_drift > RUNAWAY and r.step > 2 * SPENT * r.relaxation_steps]
+    away = [
+        r
+        for r in each
+        if r.rule.wd > 0 and r.rule.usable and r.norm_drift > RUNAWAY and r.step > 2 * SPENT * r.relaxation_steps
+    ]
     if away:
         worst = max(away, key=lambda r: r.norm_drift)
         text = f"the norm of {_some([r.name for r in away])} still grows: ln |w|^2 per relaxation time"

@@ -15,7 +15,14 @@ import torch
 from sde_si.monitor.predictions import Rule
 
 Array = np.ndarray
-COLUMNS = ("xx", "xd", "dd", "xv", "vv", "vd")  # x: start of the window, d: its displacement, v: that of the step before
+COLUMNS = (
+    "xx",
+    "xd",
+    "dd",
+    "xv",
+    "vv",
+    "vd",
+)  # x: start of the window, d: its displacement, v: that of the step before
 LARGE = 1 << 16  # above it products are summed pairwise, below it by one call
 
 
@@ -146,7 +153,9 @@ class Probe:
         host: dict[int, Array] = {}
         for indices in by_device.values():
             joined = torch.cat([flat[i].reshape(-1) for i in indices]).cpu().double().numpy()
-            for i, part in zip(indices, np.split(joined, np.cumsum([flat[i].numel() for i in indices])[:-1]), strict=True):
+            for i, part in zip(
+                indices, np.split(joined, np.cumsum([flat[i].numel() for i in indices])[:-1]), strict=True
+            ):
                 host[i] = part
         out, position = [], 0
         for p in self.pending:

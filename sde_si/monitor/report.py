@@ -31,7 +31,9 @@ def rows(reading: Reading) -> list[Row]:
     form, source = FORMS.get(reading.rule.form, (f"no law for {reading.rule.form}", ""))
     noise = "zero-mean gradient noise, stationary norm"
     note = reading.why
-    size = {"sgd": "present size of the gradients", "adam": "present second moments of Adam"}.get(reading.rule.form, noise)
+    size = {"sgd": "present size of the gradients", "adam": "present second moments of Adam"}.get(
+        reading.rule.form, noise
+    )
     squared = reading.norm_predicted**2
     out = [
         Row("weight_norm", finite(reading.weight_norm), None, finite(reading.norm_predicted), source=source, assumes=size, note=note),
@@ -43,7 +45,11 @@ def rows(reading: Reading) -> list[Row]:
     ]  # fmt: skip
     for lag, found in reading.lags.items():
         name = "angle_epoch" if lag == EPOCH else f"angle_lag_{lag}"
-        more = "" if math.isnan(found.confinement) else f"; share of the cosine held by gradients {found.confinement:+.2g} (theory.md 1.11)"
+        more = (
+            ""
+            if math.isnan(found.confinement)
+            else f"; share of the cosine held by gradients {found.confinement:+.2g} (theory.md 1.11)"
+        )
         out.append(Row(name, finite(found.angle), finite(found.stderr), finite(found.predicted), source=source,
                        assumes="noise with replacement, no confinement", note=f"{found.windows} windows{more}"))  # fmt: skip
     out.append(Row("steps_to_equilibrium", None, None, finite(reading.relaxation_steps), source=source, assumes=noise,

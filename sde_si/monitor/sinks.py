@@ -23,7 +23,9 @@ def scalars(readings: Sequence[Reading]) -> dict[str, float]:
     """Finite scalars of readings, named ``sde_si/<quantity>/<group>``."""
     out = {}
     for reading in readings:
-        values = {name: getattr(reading, name) for name in ("weight_norm", "effective_lr", "angle_step", "predicted", "ratio")}
+        values = {
+            name: getattr(reading, name) for name in ("weight_norm", "effective_lr", "angle_step", "predicted", "ratio")
+        }
         values |= {f"angle_lag_{lag or 'epoch'}": found.angle for lag, found in reading.lags.items() if lag != 1}
         out |= {f"sde_si/{name}/{reading.name}": v for name, v in values.items() if math.isfinite(v)}
     return out

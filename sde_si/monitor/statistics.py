@@ -158,7 +158,9 @@ def lag_reading(history: History, lag: int, g: int, steps1: list[Row]) -> LagRea
     parts = np.array([part.mean() for part in np.array_split(versines, min(BATCHES, len(rows)))])
     error = batch_error(parts, mean).stderr / math.sin(found) if 0 < found < math.pi else math.nan
     steps = history.epochs[rows[-1].epoch].steps if lag == EPOCH else lag
-    predicted = float(np.mean([predicted_versines(history, row, steps)[g] for row in steps1[-BATCHES:]])) if steps else math.nan
+    predicted = (
+        float(np.mean([predicted_versines(history, row, steps)[g] for row in steps1[-BATCHES:]])) if steps else math.nan
+    )
     pull = math.nan
     rule = history.rule(rows[-1], g)
     starts = {row.step: row for row in history.rows.get(1, [])}
