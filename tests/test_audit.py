@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a table of networks)
 """The audit against networks whose scale-invariant parameters are known: no false positive, no miss."""
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
+from torch.nn import functional as F  # noqa: E402, N812
 
 from sde_si.audit import audit  # noqa: E402
 from sde_si.errors import BadInput  # noqa: E402
@@ -79,8 +80,7 @@ def ghost(m, x):
 
 def zero_last():
     """A residual branch that starts at zero: invisible at the start, and still no invariance of its last weight."""
-    net = Build(lambda m, x: x + m.gain * m.l(x), l=nn.Linear(6, 6, bias=False), gain=nn.Parameter(torch.zeros(())))
-    return net
+    return Build(lambda m, x: x + m.gain * m.l(x), l=nn.Linear(6, 6, bias=False), gain=nn.Parameter(torch.zeros(())))
 
 
 def lstm(m, x):
@@ -261,7 +261,7 @@ def test_everything_is_left_as_it_was(training):
     assert torch.equal(torch.get_rng_state(), state)
     assert random.getstate() == python
     assert np.random.get_state()[1].tolist() == numpy  # noqa: NPY002
-    assert [m.training for m in net.modules()][0] is training
+    assert net.training is training
     assert net[1].training is False
     assert net[1].eps == 1e-5
 

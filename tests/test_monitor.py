@@ -49,7 +49,7 @@ class Lion(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self):
         for group in self.param_groups:
             b1, b2 = group["betas"]
             for p in group["params"]:
@@ -62,7 +62,7 @@ class Lion(torch.optim.Optimizer):
 class SGDW(torch.optim.SGD):
     """SGD with decoupled weight decay, as in timm."""
 
-    def step(self, closure=None):
+    def step(self):
         decay = [group["weight_decay"] for group in self.param_groups]
         for group in self.param_groups:
             for p in group["params"]:
@@ -178,7 +178,7 @@ def test_windows_are_those_of_the_weights(every):
         model, optimizer, 25, groups=["weights.0", "weights.1"], every=every, lags=(7, 20), quiet=True
     )
     train(
-        model, optimizer, 100, each=lambda k: trail.append([w.detach().double().numpy().copy() for w in model.weights])
+        model, optimizer, 100, each=lambda _: trail.append([w.detach().double().numpy().copy() for w in model.weights])
     )
     monitor.readings()
     seen = 0
@@ -343,7 +343,8 @@ def test_parameter_groups_have_their_own_prediction(one_thread):
     model = Noise(800, 800, 50)
     first, second, third = model.weights
     optimizer = torch.optim.SGD(
-        [{"params": [first], "lr": 0.2}, {"params": [second], "weight_decay": 0.04}, {"params": [third], "weight_decay": 0.0}],
+        [{"params": [first], "lr": 0.2}, {"params": [second], "weight_decay": 0.04},
+         {"params": [third], "weight_decay": 0.0}],
         lr=0.1, weight_decay=1e-2, momentum=0.5,
     )  # fmt: skip
     with AngularMonitor(
@@ -585,7 +586,8 @@ def test_notices_of_settings_have_both_signs(capsys):
     assert kinds(AngularMonitor(model, unknown, groups=groups, quiet=True)) == ["setting"]
     bare = torch.optim.SGD(model.parameters(), lr=0.1)
     assert kinds(AngularMonitor(model, bare, groups=groups, quiet=True)) == ["norm"]
-    frozen = torch.optim.SGD([{"params": [model.weights[0]], "lr": 0.0}, {"params": [model.weights[1]]}], lr=0.1, weight_decay=0.1)  # fmt: skip
+    two = [{"params": [model.weights[0]], "lr": 0.0}, {"params": [model.weights[1]]}]
+    frozen = torch.optim.SGD(two, lr=0.1, weight_decay=0.1)
     assert kinds(AngularMonitor(model, frozen, groups=groups, quiet=True)) == ["frozen"]
 
 

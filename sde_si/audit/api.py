@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from sde_si.audit.forward import Runner, faint_eps, unwrapped, untouched
+from sde_si.audit.forward import Runner, faint_eps, untouched, unwrapped
 from sde_si.audit.search import FAR, Search
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ class Audit:
         return out
 
     def _title(self) -> str:
-        return f"{self.share:.1%} of {sum(self.counts.values()):,} weights are scale-invariant (tested in {self.precision})"
+        total = sum(self.counts.values())
+        return f"{self.share:.1%} of {total:,} weights are scale-invariant (tested in {self.precision})"
 
     def _cells(self) -> list[tuple[str, str, str, str, str]]:
         by_name = {name: group for group in self.groups for name in group.names}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ class Search:
             changes.append(self._change(one, two))
         if max(changes) <= self.run.rounding * 1e-3:
             return False  # flat far away, not here: saturation
-        ratios = [after / before if before else 1.0 for before, after in zip(changes[:-1], changes[1:], strict=True)]
+        ratios = [after / before if before else 1.0 for before, after in pairwise(changes)]
         return all(EPS_LAW[0] < ratio < EPS_LAW[1] for ratio in ratios)
 
     def level(self, name: str) -> str | None:
@@ -112,7 +113,7 @@ class Search:
         along, weight, gradient = np.array(rows).T if rows else np.zeros((3, 0))
         return along, weight, gradient
 
-    def joint(self, names: Sequence[str], order: Iterable[int] | None = None) -> list[list[str]]:
+    def joint(self, names: Sequence[str]) -> list[list[str]]:
         """Sets of parameters that can be rescaled together.
 
         Rescaling the parameters by exp(alpha_i t) leaves everything as it is if sum_i alpha_i <w_i, g_i> = 0 for every

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,11 +14,11 @@ from sde_si.errors import require
 from sde_si.hyperparameters import check_count
 from sde_si.monitor import notices
 from sde_si.monitor.groups import choose
-from sde_si.monitor.history import EPOCH, Epoch, History, Row
-from sde_si.monitor.optimizers import form_of, names, rule_of, second_moment
-from sde_si.monitor.probe import Pending, Probe
+from sde_si.monitor.notices import Clipping
+from sde_si.monitor.optimizers import names, unwrapped
 from sde_si.monitor.readings import Reading, readings
 from sde_si.monitor.sinks import Sink, Writer
+from sde_si.monitor.windows import Windows
 from sde_si.terminal import say
 
 if TYPE_CHECKING:
@@ -114,143 +111,41 @@ class AngularMonitor:
                 check_count(name, value, advice="391")
         for lag in lags:
             check_count("lags", lag, advice="(10, 100)")
-        self.optimizer, self.form = optimizer, form_of(optimizer)
+        optimizer = unwrapped(optimizer)
         found = names(model, optimizer)
         self.groups, tensors, self.audit = choose(model, found, batch, loss, groups)
-        self.steps_per_epoch, self.every, self.flush_every = steps_per_epoch, every, flush_every
-        self.lags, self.total_steps = sorted({int(lag) for lag in lags} - {1}), total_steps
-        self.history = History(self.groups)
-        self.probe = Probe(tensors)
-        self.clipping = notices.Clipping() if watch_clipping else None
-        self.step = 0
-        self.epoch_number, self._epoch_first, self._epoch_copied = 1, 0, False
-        self._starts: dict[int, tuple[int, int, tuple, dict]] = {}
-        self._before = self._recording = -2
-        self._rules: tuple = ()
-        self._open: list[int] = []  # stack depths of the steps that are under way
-        self._lrs: dict[int, torch.Tensor] = {}
-        self._initial: list[torch.Tensor] | None = None
-        self._stepped = [p for group in optimizer.param_groups for p in group["params"]]
+        self.optimizer, self.total_steps = optimizer, total_steps
         self._writer = Writer(log, sinks)
-        self._hooks = [
-            optimizer.register_step_pre_hook(self._ahead),
-            optimizer.register_step_post_hook(self._after),
-        ]
+        self._clipping = Clipping() if watch_clipping else None
+        self._windows = Windows(
+            optimizer, self.groups, tensors, steps_per_epoch=steps_per_epoch, every=every, lags=lags,
+            flush_every=flush_every, clipping=self._clipping, on_full=self.flush,
+        )  # fmt: skip
+        self.history, self.probe = self._windows.history, self._windows.probe
         say(self.memory(), quiet)
         for notice in self.notices():
             say(f"note: {notice}", quiet)
 
-    # -- the loop -----------------------------------------------------------------------------------------------
-
-    @torch.compiler.disable
-    def _ahead(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002
-        depth = _stack_depth()
-        self._open = [*(d for d in self._open if d < depth), depth]
-        if len(self._open) > 1:
-            return  # a step that calls its base class's step is one step
-        k, probe = self.step, self.probe
-        if self._initial is None and self.history.initial is None:
-            self._initial = probe.norms()
-        if k == self._epoch_first and not self._epoch_copied:
-            probe.copy(EPOCH)
-            self._epoch_copied = True
-        if self.every > 1 and k % self.every == 0:
-            probe.copy("before")
-            self._before = k
-        if k % self.every != 1 % self.every:
-            return
-        if self.every == 1 and self._recording == k - 1:
-            probe.copies.setdefault("before", probe.copies["now"].like(probe.tensors))
-            probe.swap("before", "now")
-            self._before = k - 1
-        probe.copy("now")
-        self._recording = k
-        self._rules, self._lrs = self._read_rules()
-        record = k // self.every
-        for lag in self.lags:
-            if record % math.ceil(lag / self.every) == 0:
-                probe.copy(lag)
-                self._starts[lag] = (k, self.epoch_number, self._rules, self._lrs)
-        if self.clipping is not None:
-            self.clipping.look(self._stepped)
-
-    @torch.compiler.disable
-    def _after(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002
-        self._open = self._open[:-1]
-        if self._open:
-            return
-        k, probe = self.step, self.probe
-        self.step += 1
-        if self._recording == k:
-            values = probe.measure("now", "before" if self._before == k - 1 else None)
-            extra = self._second_moments() if self.form == "adam" else []
-            probe.pending.append(Pending(k, 1, self.epoch_number, self._rules, values, extra, self._lrs))
-        for lag, (start, epoch, rules, lrs) in list(self._starts.items()):
-            if self.step - start == lag:
-                probe.pending.append(Pending(start, lag, epoch, rules, probe.measure(lag), [], lrs))
-                del self._starts[lag]
-        if self.steps_per_epoch and self.step - self._epoch_first == self.steps_per_epoch:
-            self.epoch()
-        if len(probe.pending) >= self.flush_every:
-            self.flush()
-
-    def _read_rules(self) -> tuple[tuple, dict[int, torch.Tensor]]:
-        groups = self.optimizer.param_groups
-        kept = {
-            i: group["lr"].detach().clone()
-            for i, group in enumerate(groups)
-            if isinstance(group.get("lr"), torch.Tensor) and group["lr"].device.type != "cpu"
-        }
-        return tuple(rule_of(self.form, group) for group in groups), kept
-
-    def _second_moments(self) -> list[torch.Tensor | None]:
-        groups = {m: self._rules[g.param_group] for g in self.groups for m in g.members}
-        return [second_moment(self.optimizer, t, groups[i].beta2, self.step) for i, t in enumerate(self.probe.tensors)]
+    @property
+    def step(self) -> int:
+        """Optimizer steps done."""
+        return self._windows.step
 
     def epoch(self) -> None:
         """Say that an epoch has ended; not needed with `steps_per_epoch`, harmless with it."""
-        if self.step == self._epoch_first:
-            return
-        if self._epoch_copied:  # not after a resumption within the epoch
-            rules, lrs = self._read_rules()
-            values = self.probe.measure(EPOCH)
-            self.probe.pending.append(Pending(self._epoch_first, EPOCH, self.epoch_number, rules, values, [], lrs))
-        self._close_epoch(self.epoch_number, self.step - self._epoch_first)
-        self.epoch_number += 1
-        self._epoch_first, self._epoch_copied = self.step, False
-
-    def _close_epoch(self, number: int, steps: int) -> None:
-        epoch = self.history.epochs.setdefault(number, Epoch())
-        rule = self._rules[self.groups[0].param_group] if self._rules else None
-        epoch.steps = steps
-        if rule is not None:
-            epoch.lr, epoch.momentum = rule.lr, rule.momentum
+        self._windows.epoch()
 
     def flush(self) -> None:
         """Bring what was measured to the host, and write log and sinks."""
-        self._collect()
+        self._windows.collect()
         if self._writer and self.history.rows.get(1):
-            self._writer.write(self.step, self.epoch_number, readings(self.history))
-
-    def _collect(self) -> None:
-        history = self.history
-        if self._initial is not None:
-            squares = torch.stack([n.cpu() for n in self._initial]).double().numpy()
-            history.initial, self._initial = history.by_group(squares[:, None])[:, 0], None
-        for pending, tensors, extra in self.probe.collect():
-            rules = tuple(
-                dataclasses.replace(rule, lr=float(pending.lrs[i])) if i in pending.lrs else rule
-                for i, rule in enumerate(pending.rules)
-            )
-            sums = history.by_group(np.column_stack([tensors, extra]))
-            row = Row(pending.step, pending.epoch, history.snapshot(rules), sums[:, :-1], sums[:, -1])
-            history.add(pending.lag, row)
+            self._writer.write(self.step, self._windows.epoch_number, readings(self.history))
 
     # -- what it found ------------------------------------------------------------------------------------------
 
     def readings(self) -> list[Reading]:
         """One `Reading` per group and, with more than one, last of all together."""
-        self._collect()
+        self._windows.collect()
         return readings(self.history)
 
     def summary(self) -> Summary:
@@ -277,24 +172,24 @@ class AngularMonitor:
             f"{self.step} steps and none",
             "steps_per_epoch=..., or monitor.epoch() at each epoch's end",
         )
-        return record(self.history, found, self.form)
+        return record(self.history, found, self._windows.form)
 
     def plot(self) -> Figure:
         """Angle over its prediction, norms and angles of the groups against steps."""
         from sde_si.monitor.figure import figure
 
-        self._collect()
+        self._windows.collect()
         return figure(self.history)
 
     def notices(self) -> list[notices.Notice]:
         """What a reader must know before believing the table."""
-        self._collect()
+        self._windows.collect()
         found = readings(self.history)
-        return notices.collect(self.optimizer, self.groups, self.audit, found, self.clipping, self.total_steps)
+        return notices.collect(self.optimizer, self.groups, self.audit, found, self._clipping, self.total_steps)
 
     def memory(self) -> str:
         """How much it keeps and where."""
-        copies = 2 + len(self.lags) + 1
+        copies = 2 + len(self._windows.lags) + 1
         size = copies * self.probe.copy_bytes / 2**20
         devices = ", ".join(sorted({str(t.device) for t in self.probe.tensors}))
         count = sum(group.count for group in self.groups)
@@ -307,12 +202,7 @@ class AngularMonitor:
 
     def remove(self) -> None:
         """Take the hooks off and free the copies; what was measured stays."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = []
-        self._collect()
-        self.probe.copies.clear()
-        self._starts.clear()
+        self._windows.remove()
 
     def __enter__(self) -> Self:
         return self
@@ -322,10 +212,7 @@ class AngularMonitor:
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint: what was measured and where the count stands; no copies of weights."""
-        self._collect()
-        return _to_tensors(
-            {"step": self.step, "epoch": (self.epoch_number, self._epoch_first), "history": self.history.state()}
-        )
+        return _to_tensors(self._windows.state())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint; windows that were open when it was written are dropped.
@@ -338,19 +225,7 @@ class AngularMonitor:
         state = _to_arrays(state)
         here = [group.name for group in self.groups]
         require(state["history"]["groups"] == here, "state", f"groups {here}", state["history"]["groups"])
-        self.history.restore(state["history"])
-        self.step = state["step"]
-        self.epoch_number, self._epoch_first = state["epoch"]
-        self._epoch_copied, self._before, self._recording = False, -2, -2
-        self._starts, self._initial = {}, None
-        self.probe.pending = []
-
-
-def _stack_depth() -> int:
-    frame, depth = sys._getframe(), 0  # noqa: SLF001
-    while frame is not None:
-        frame, depth = frame.f_back, depth + 1
-    return depth
+        self._windows.restore(state)
 
 
 def _to_tensors(value: Any) -> Any:

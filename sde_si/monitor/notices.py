@@ -63,7 +63,7 @@ class Clipping:
         grads = [p.grad for p in tensors if p.grad is not None and not p.grad.is_sparse]
         if not grads or len({g.device for g in grads}) > 1:
             return
-        parts = torch._foreach_norm(grads)  # noqa: SLF001
+        parts = torch._foreach_norm(grads)
         self.pending.append(torch.linalg.vector_norm(torch.stack([p.float() for p in parts])))
         if len(self.pending) > 512:
             self.pending = self.pending[-256:]
@@ -134,12 +134,15 @@ def collect(
         broken = [g for g in audit.groups if g.radial > RADIAL]
         if broken:
             worst = max(broken, key=lambda g: g.radial)
-            text = f"eps of a norm layer breaks the scale invariance of {_some([g.label for g in broken])}: radial share of the gradient"
+            labels = _some([g.label for g in broken])
+            text = f"eps of a norm layer breaks the scale invariance of {labels}: radial share of the gradient"
             out.append(Notice("eps", text, worst.radial, 0.0, RADIAL))
     if clipping is not None:
         share, norm = clipping.share()
         if share > REPEATED:
-            text = f"gradients are clipped at {norm:.4g}: angles at equilibrium hold, norm and times do not; share of steps"
+            text = (
+                f"gradients are clipped at {norm:.4g}; equilibrium angles hold, norm and times do not: share of steps"
+            )
             out.append(Notice("clipping", text, share, 0.0, REPEATED))
     out += _course(readings, total_steps)
     return out

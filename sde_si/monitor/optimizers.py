@@ -1,4 +1,4 @@
-"""Reading a torch optimizer: its rule per parameter group, its float32 weights by name, and what it does that no law covers."""
+"""Reading a torch optimizer: its rule per parameter group, and its float32 weights by name."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ FORMS_BY_CLASS = {
     "Lion": "lion",
 }
 PREFIXES = ("_orig_mod.", "module.")  # torch.compile, DistributedDataParallel
+
+
+def unwrapped(optimizer: Optimizer) -> Optimizer:
+    """The optimizer inside wrappers such as accelerate's and Lightning's, whose own steps call it."""
+    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+        optimizer = inner
+    return optimizer
 
 
 def form_of(optimizer: Optimizer) -> str:

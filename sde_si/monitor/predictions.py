@@ -55,7 +55,7 @@ class Rule:
 
     @property
     def intrinsic_lr(self) -> float:
-        """u = lr wd per step, with dampening folded in."""
+        """U = lr wd per step, with dampening folded in."""
         return self.lr * self.damping * self.wd
 
     @property
@@ -165,7 +165,9 @@ def equilibrium_angle(rule: Rule, lag: int = 1, *, adam_pull: float = math.nan) 
 
 
 def equilibrium_norm(rule: Rule, count: int, *, adam_norm: float = math.nan) -> float:
-    """Length of `count` weights at equilibrium where the optimizer fixes it: AdamW, Adam, Lion (theory.md 6.7); else nan.
+    """Length of `count` weights at equilibrium where the optimizer fixes it, else nan (theory.md 6.7).
+
+    AdamW and Lion fix it; Adam's follows from its second moments.
 
     That of SGD depends on the size of the gradients.
     """

@@ -145,7 +145,7 @@ class Probe:
         return rows
 
     def collect(self) -> list[tuple[Pending, Array, Array]]:
-        """Bring what is pending to the host: one wait per device. Rows (tensor, column) in float64, extras (tensor,)."""
+        """Bring what is pending to the host, one wait per device: rows (tensor, column), extras (tensor,)."""
         flat = [t for p in self.pending for t in (*p.values, *(e for e in p.extra if e is not None))]
         by_device: dict[torch.device, list[int]] = {}
         for i, t in enumerate(flat):
@@ -153,10 +153,8 @@ class Probe:
         host: dict[int, Array] = {}
         for indices in by_device.values():
             joined = torch.cat([flat[i].reshape(-1) for i in indices]).cpu().double().numpy()
-            for i, part in zip(
-                indices, np.split(joined, np.cumsum([flat[i].numel() for i in indices])[:-1]), strict=True
-            ):
-                host[i] = part
+            parts = np.split(joined, np.cumsum([flat[i].numel() for i in indices])[:-1])
+            host |= dict(zip(indices, parts, strict=True))
         out, position = [], 0
         for p in self.pending:
             rows = np.full((len(p.values), len(COLUMNS)), math.nan)

@@ -94,11 +94,12 @@ def _reading(history: History, g: int) -> Reading:
     if rule.form in NORM_POWER:
         target = norm * math.sqrt(found["ratio"])
     n_e = _steps_per_epoch(history)
+    factor = n_e * pull if rule.form == "adam" else rule.tuning_factor(n_e) if rule.usable else math.nan
     return Reading(
         name=group.name, level=group.level, count=group.count, rule=rule, step=row.step,
         weight_norm=norm, effective_lr=rule.lr / norm**2 if norm else math.nan, **found,
         relaxation_steps=relaxation, steps_left=_steps_left(rule, found["ratio"], relaxation, power),
-        equilibrated=settled, why=why, tuning_factor=n_e * pull if rule.form == "adam" else rule.tuning_factor(n_e) if rule.usable else math.nan,
+        equilibrated=settled, why=why, tuning_factor=factor,
         norm_predicted=target, norm_drift=drift,
         signal=stats.signal_share(rule, np.stack([r.values[g] for r in stats.recent(rows, relaxation)])),
         lags=_lags(history, g, rows),

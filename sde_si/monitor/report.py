@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from sde_si import comparison
 from sde_si.comparison import Row, finite
 from sde_si.monitor.history import EPOCH, History, angle, end_norm
 from sde_si.monitor.notices import Notice
-from sde_si.monitor.predictions import FORMS, equilibrium_versine
+from sde_si.monitor.predictions import FORMS
 from sde_si.monitor.readings import Reading
 from sde_si.monitor.sinks import plain
-from sde_si.monitor.statistics import angle_from
+from sde_si.monitor.statistics import angle_from, predicted_versines
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,7 +35,8 @@ def rows(reading: Reading) -> list[Row]:
     )
     squared = reading.norm_predicted**2
     out = [
-        Row("weight_norm", finite(reading.weight_norm), None, finite(reading.norm_predicted), source=source, assumes=size, note=note),
+        Row("weight_norm", finite(reading.weight_norm), None, finite(reading.norm_predicted),
+            source=source, assumes=size, note=note),
         Row("effective_lr", finite(reading.effective_lr), None,
             finite(reading.rule.lr / squared) if squared and math.isfinite(reading.effective_lr) else None,
             source=source, assumes=size, note=note),
@@ -51,7 +51,8 @@ def rows(reading: Reading) -> list[Row]:
             else f"; share of the cosine held by gradients {found.confinement:+.2g} (theory.md 1.11)"
         )
         out.append(Row(name, finite(found.angle), finite(found.stderr), finite(found.predicted), source=source,
-                       assumes="noise with replacement, no confinement", note=f"{found.windows} windows{more}"))  # fmt: skip
+                       assumes="noise with replacement, no confinement",
+                       note=f"{found.windows} windows{more}"))  # fmt: skip
     out.append(Row("steps_to_equilibrium", None, None, finite(reading.relaxation_steps), source=source, assumes=noise,
                    note="steps in which a small deviation of the norm falls by e"))  # fmt: skip
     return out
@@ -99,8 +100,9 @@ class Summary:
             interval = "-" if math.isnan(r.low) else f"{r.low:.3f} .. {r.high:.3f}"
             state = {True: "yes", False: "no", None: "unknown"}[r.equilibrated]
             out.append([
-                r.name, _short(r.weight_norm), _short(r.effective_lr), number(finite(r.angle_step), DEGREES, finite(r.stderr)),
-                _short(r.predicted * DEGREES), _short(r.ratio), interval, _short(r.relaxation_steps), f"{state}: {r.why}",
+                r.name, _short(r.weight_norm), _short(r.effective_lr),
+                number(finite(r.angle_step), DEGREES, finite(r.stderr)), _short(r.predicted * DEGREES),
+                _short(r.ratio), interval, _short(r.relaxation_steps), f"{state}: {r.why}",
             ])  # fmt: skip
         return out
 
@@ -178,17 +180,15 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
         for epoch in epochs
     ])  # fmt: skip
     expected = {lag: np.full(len(epochs), math.nan) for lag in [*lags, EPOCH]}
-    last = [row for row in history.rows.get(1, [])]
     for i, (number, epoch) in enumerate(zip(numbers, epochs, strict=True)):
-        inside = [row for row in last if row.epoch == number]
-        for lag in expected:
+        inside = [row for row in history.rows.get(1, []) if row.epoch == number]
+        for lag, values in expected.items():
             if inside:
-                from sde_si.monitor.statistics import predicted_versines
-
-                expected[lag][i] = predicted_versines(history, inside[-1], lag or epoch.steps)[-1]
+                values[i] = predicted_versines(history, inside[-1], lag or epoch.steps)[-1]
     variables = {
         "cos_epoch": np.cos(angles), "angle_epoch": angles, "angle_step": turned, "weight_norm": norms,
-        "effective_lr": lr[:, None] / norms**2, "mean_squared_displacement": balance[:, 0], "mean_squared_norm": balance[:, 1],
+        "effective_lr": lr[:, None] / norms**2,
+        "mean_squared_displacement": balance[:, 0], "mean_squared_norm": balance[:, 1],
     }  # fmt: skip
     data: dict[str, Any] = {name: values[None][..., keep] for name, values in variables.items()}
     data["cos_lag"] = cosines[None][..., keep]

@@ -59,15 +59,17 @@ def plain(reading: Reading) -> dict[str, Any]:
     rule = reading.rule
     return {
         "level": reading.level,
-        "optimizer": {"form": rule.form, "lr": number(rule.lr), "wd": number(rule.wd), "momentum": number(rule.momentum)},
+        "optimizer": {"form": rule.form, **{n: number(getattr(rule, n)) for n in ("lr", "wd", "momentum")}},
         **{name: number(getattr(reading, name)) for name in LOGGED},
         "norm_predicted": number(reading.norm_predicted),
         "tuning_factor": number(reading.tuning_factor),
         "equilibrated": reading.equilibrated,
         "why": reading.why,
         "lags": {
-            str(lag or "epoch"): {"angle": number(r.angle), "stderr": number(r.stderr), "predicted": number(r.predicted),
-                                  "windows": r.windows, "confinement": number(r.confinement)}
+            str(lag or "epoch"): {
+                "angle": number(r.angle), "stderr": number(r.stderr), "predicted": number(r.predicted),
+                "windows": r.windows, "confinement": number(r.confinement),
+            }
             for lag, r in reading.lags.items()
         },
     }  # fmt: skip

@@ -39,7 +39,7 @@ def same(a: Rule, b: Rule) -> bool:
 
 
 def adam_pull(history: History, row: Row, g: int) -> tuple[float, float]:
-    """Norm and decay per step of coupled Adam at equilibrium, from one row; nan for all together and without records."""
+    """Norm and decay per step of coupled Adam at equilibrium, from one row; nan for all together."""
     rule = history.rule(row, g)
     if rule.form != "adam" or g == len(history.groups):
         return math.nan, math.nan
