@@ -63,8 +63,10 @@ class Clipping:
         grads = [p.grad for p in tensors if p.grad is not None and not p.grad.is_sparse]
         if not grads or len({g.device for g in grads}) > 1:
             return
-        parts = torch._foreach_norm(grads)
-        self.pending.append(torch.linalg.vector_norm(torch.stack([p.float() for p in parts])))
+        if hasattr(torch.nn.utils, "get_total_norm"):  # torch 2.6: one call for all
+            self.pending.append(torch.nn.utils.get_total_norm(grads).float())
+        else:
+            self.pending.append(torch.linalg.vector_norm(torch.stack([g.norm().float() for g in grads])))
         if len(self.pending) > 512:
             self.pending = self.pending[-256:]
 

@@ -168,7 +168,7 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
     groups = len(history.groups)
     keep = slice(groups, None) if groups == 1 else slice(None)
     wide = groups + 1
-    whole = np.stack([epoch.whole for epoch in epochs])
+    whole = np.stack([epoch.whole for epoch in epochs if epoch.whole is not None])
     nothing = np.full(wide, math.nan)
     balance = np.stack([e.balance / e.count if e.balance is not None else np.stack([nothing] * 2) for e in epochs])
     turned = np.stack([np.sqrt(e.squares / e.count) if e.squares is not None else nothing for e in epochs])
@@ -192,7 +192,7 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
     }  # fmt: skip
     data: dict[str, Any] = {name: values[None][..., keep] for name, values in variables.items()}
     data["cos_lag"] = cosines[None][..., keep]
-    data["weight_norm_initial"] = np.sqrt(history.initial)[None][..., keep]
+    data["weight_norm_initial"] = np.sqrt(history.initial if history.initial is not None else nothing)[None][..., keep]
     data |= {
         "lr": lr,
         "momentum": np.array([epoch.momentum for epoch in epochs]),
