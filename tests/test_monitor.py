@@ -370,7 +370,7 @@ def test_accumulation_clipping_amp_and_compile():
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
     monitor = AngularMonitor(compiled, optimizer, 20, groups=["0.weight"], every=1, quiet=True)
-    for step in range(40):
+    for step in range(60):
         for _ in range(2):
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 loss = compiled(torch.randn(32, 8)).float().square().mean()
@@ -382,9 +382,33 @@ def test_accumulation_clipping_amp_and_compile():
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
-    assert monitor.step == 39  # accumulated batches are one step, the skipped step is none
+    assert monitor.step == 59  # accumulated batches are one step, the skipped step is none
     assert [notice.kind for notice in monitor.notices() if notice.kind == "clipping"] == ["clipping"]
     assert all(np.isfinite(row.values[0]).all() for row in monitor.history.rows[1][1:])
+
+
+def test_a_compiled_step_and_a_step_that_fails():
+    """The hooks stay out of a compiled step; an exception within a step costs that step and nothing else."""
+    model = Noise(30)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)
+    monitor = AngularMonitor(model, optimizer, groups=["weights.0"], every=1, quiet=True)
+    compiled = torch.compile(optimizer.step, backend="eager")
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(6):
+        model(generator).backward()
+        compiled()
+    assert monitor.step == 6
+
+    def fails():
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        optimizer.step(fails)
+    for _ in range(6):
+        model(generator).backward()
+        (lambda: optimizer.step())()  # noqa: PLW0108  (deeper in the stack than the step that failed)
+    assert monitor.step == 12
+    assert len(monitor.history.rows[1]) == 12 if monitor.readings() else False
 
 
 def test_free_gradients_are_not_called_clipped():

@@ -75,10 +75,6 @@ class Copies:
             self.kept.append(kept)
         self.flat = [_flat(t) for t in self.kept]
 
-    def like(self, tensors: Sequence[torch.Tensor]) -> Copies:
-        """Memory for another set of copies."""
-        return Copies(tensors)
-
     def take(self, tensors: Sequence[torch.Tensor]) -> None:
         """Copy the present weights."""
         for kept, tensor in zip(self.kept, tensors, strict=True):

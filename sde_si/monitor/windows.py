@@ -6,6 +6,7 @@ import dataclasses
 import math
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,18 @@ from sde_si.monitor.notices import Clipping
 from sde_si.monitor.optimizers import form_of, rule_of, second_moment
 from sde_si.monitor.predictions import Rule
 from sde_si.monitor.probe import Pending, Probe
+
+
+LOOK = 4  # every so many recorded steps the gradients' total norm is looked at
+
+
+def _untraced(hook: Callable[..., None]) -> Callable[..., None]:
+    """Keep torch.compile out of a hook where somebody compiles the optimizer's step.
+
+    The mark that torch.compiler.disable sets, without its wrapper's time on every step.
+    """
+    hook._torchdynamo_disable = True  # pyright: ignore[reportFunctionMemberAccess]
+    return hook
 
 
 class Windows:
@@ -62,7 +75,7 @@ class Windows:
         self._starts: dict[int, tuple[int, int, tuple[Rule, ...], dict[int, torch.Tensor]]] = {}
         self._before = self._recording = -2
         self._rules: tuple[Rule, ...] = ()
-        self._open: list[int] = []  # stack depths of the steps that are under way
+        self._open: list[FrameType] = []  # callers of the steps that are under way
         self._lrs: dict[int, torch.Tensor] = {}
         self._initial: list[torch.Tensor] | None = None
         self._stepped = [p for group in optimizer.param_groups for p in group["params"]]
@@ -71,12 +84,15 @@ class Windows:
             optimizer.register_step_post_hook(self._after),
         ]
 
-    @torch.compiler.disable
+    @_untraced
     def _ahead(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002
-        depth = _stack_depth()
-        self._open = [*(d for d in self._open if d < depth), depth]
-        if len(self._open) > 1:
-            return  # a step that calls its base class's step is one step
+        caller = sys._getframe(1)
+        if self._open:
+            if _within(self._open[-1], caller):
+                self._open.append(caller)
+                return  # a step that calls its base class's step is one step
+            self._open.clear()  # the step before ended in an exception
+        self._open.append(caller)
         k, probe = self.step, self.probe
         if self._initial is None and self.history.initial is None:
             self._initial = probe.norms()
@@ -89,7 +105,8 @@ class Windows:
         if k % self.every != 1 % self.every:
             return
         if self.every == 1 and self._recording == k - 1:
-            probe.copies.setdefault("before", probe.copies["now"].like(probe.tensors))
+            if "before" not in probe.copies:
+                probe.copy("before")
             probe.swap("before", "now")
             self._before = k - 1
         probe.copy("now")
@@ -100,12 +117,13 @@ class Windows:
             if record % math.ceil(lag / self.every) == 0:
                 probe.copy(lag)
                 self._starts[lag] = (k, self.epoch_number, self._rules, self._lrs)
-        if self.clipping is not None:
+        if self.clipping is not None and record % LOOK == 0:
             self.clipping.look(self._stepped)
 
-    @torch.compiler.disable
+    @_untraced
     def _after(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002
-        self._open = self._open[:-1]
+        if self._open:
+            self._open.pop()
         if self._open:
             return
         k, probe = self.step, self.probe
@@ -194,8 +212,8 @@ class Windows:
         self.probe.pending = []
 
 
-def _stack_depth() -> int:
-    frame, depth = sys._getframe(), 0
-    while frame is not None:
-        frame, depth = frame.f_back, depth + 1
-    return depth
+def _within(outer: FrameType, frame: FrameType | None) -> bool:
+    """Whether a frame was called from within another."""
+    while frame is not None and frame is not outer:
+        frame = frame.f_back
+    return frame is not None
