@@ -19,7 +19,6 @@ from sde_si.monitor.optimizers import form_of, rule_of, second_moment
 from sde_si.monitor.predictions import Rule
 from sde_si.monitor.probe import Pending, Probe
 
-
 LOOK = 4  # every so many recorded steps the gradients' total norm is looked at
 
 
