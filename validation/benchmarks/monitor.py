@@ -1,8 +1,8 @@
 """``python -m validation.benchmarks.monitor [cpu|cuda]``: what AngularMonitor costs, at its default interval.
 
 Small network: steps with and without the monitor, interleaved, five repeats; the difference per recorded step.
-ResNet-18 on 32x32 images, B = 128: time within the monitor's hooks over the time of everything else. On a CPU, processor
-time of one thread (other load on the machine does not count); on CUDA, wall time with the device waited for.
+ResNet-18 on 32x32 images, B = 128: time within the monitor's hooks over the time of everything else. On a CPU,
+processor time of one thread (other load on the machine counts less); on CUDA, wall time with the device waited for.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Block(nn.Module):
         self.short = nn.Identity() if same else short
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Feature maps."""
         return torch.relu(self.b(torch.relu(self.a(x))) + self.short(x))
 
 
@@ -96,7 +97,8 @@ def small_network(device: str) -> dict[str, Any]:
             watched.append(clock(device) - begin)
     extra = (np.array(watched) - np.array(plain)) / steps * every * 1e6
     return {"microseconds_per_recorded_step": float(np.median(extra)), "min": float(extra.min()),
-            "max": float(extra.max()), "microseconds_per_plain_step": float(np.median(plain) / steps * 1e6)}  # fmt: skip
+            "max": float(extra.max()),
+            "microseconds_per_plain_step": float(np.median(plain) / steps * 1e6)}  # fmt: skip
 
 
 def large_network(device: str) -> dict[str, Any]:
