@@ -85,6 +85,7 @@ class History:
 
     def __init__(self, groups: list[Group]) -> None:
         self.groups = groups
+        self._first = np.array([group.members[0] for group in groups])
         self.rows: dict[int, list[Row]] = {}
         self.epochs: dict[int, Epoch] = {}
         self.snapshots: list[tuple[Rule, ...]] = []
@@ -102,9 +103,11 @@ class History:
         return self.snapshots[row.snapshot][which]
 
     def by_group(self, tensors: Array) -> Array:
-        """Sums over the members of each group and, last, over all of them."""
-        sums = np.stack([tensors[list(g.members)].sum(axis=0) for g in self.groups])
-        return np.concatenate([sums, sums.sum(axis=0, keepdims=True)])
+        """Sums over the members of each group, which follow each other, and, last, over all of them."""
+        out = np.empty((len(self.groups) + 1, *tensors.shape[1:]))
+        np.add.reduceat(tensors, self._first, axis=0, out=out[:-1])
+        out[-1] = out[:-1].sum(axis=0)
+        return out
 
     def add(self, lag: int, row: Row) -> None:
         """Take in one window."""

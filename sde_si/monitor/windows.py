@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch.optim import Optimizer
 
@@ -131,10 +130,9 @@ class Windows:
             values = probe.measure("now", "before" if self._before == k - 1 else None)
             extra = self._second_moments() if self.form == "adam" else []
             probe.pending.append(Pending(k, 1, self.epoch_number, self._rules, values, extra, self._lrs))
-        for lag, (start, epoch, rules, lrs) in list(self._starts.items()):
-            if self.step - start == lag:
-                probe.pending.append(Pending(start, lag, epoch, rules, probe.measure(lag), [], lrs))
-                del self._starts[lag]
+        for lag in [lag for lag, (start, *_) in self._starts.items() if self.step - start == lag]:
+            start, epoch, rules, lrs = self._starts.pop(lag)
+            probe.pending.append(Pending(start, lag, epoch, rules, probe.measure(lag), [], lrs))
         if self.steps_per_epoch and self.step - self._epoch_first == self.steps_per_epoch:
             self.epoch()
         if len(probe.pending) >= self.flush_every:
@@ -183,9 +181,8 @@ class Windows:
                 dataclasses.replace(rule, lr=float(pending.lrs[i])) if i in pending.lrs else rule
                 for i, rule in enumerate(pending.rules)
             )
-            sums = history.by_group(np.column_stack([tensors, extra]))
-            row = Row(pending.step, pending.epoch, history.snapshot(rules), sums[:, :-1], sums[:, -1])
-            history.add(pending.lag, row)
+            sums, more = history.by_group(tensors), history.by_group(extra)
+            history.add(pending.lag, Row(pending.step, pending.epoch, history.snapshot(rules), sums, more))
 
     def remove(self) -> None:
         """Take the hooks off and free the copies."""
