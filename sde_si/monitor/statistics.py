@@ -16,7 +16,7 @@ Array = np.ndarray
 SAME = 0.05  # hyperparameters within this of the present ones count as the same phase
 FEWEST = 8  # rows below which no interval is given
 BATCHES = 16  # of consecutive rows: neighbours share the norm, batches hardly
-LONG = 4  # relaxation times after which a phase has forgotten its start
+LONG = 14  # relaxation times: the later half of such a phase begins when a transient has fallen to e^-7
 LEAST = 32  # rows of a reading, if there are as many
 LONGEST_SPLIT = 10_000  # steps over which a window's cosine is split by theory.md 1.11
 
