@@ -21,6 +21,7 @@ MOST = 6  # groups drawn in colour; the rest in grey
 def figure(history: History) -> Figure:
     """Draw angle per step with its prediction, their ratio, and the norm, group by group and for all together."""
     import matplotlib as mpl
+    from matplotlib.colors import to_hex
     from matplotlib.figure import Figure
 
     rows = history.rows.get(1, [])
@@ -34,7 +35,7 @@ def figure(history: History) -> Figure:
             steps = np.array([np.mean([rows[i].step for i in part]) for part in parts])
             for g in which:
                 total = g == len(names) - 1 or len(which) == 1
-                colour = "black" if total else f"C{g}" if g < MOST else "0.75"
+                colour = "black" if total else to_hex(f"C{g}") if g < MOST else "0.75"
                 label = names[g] if total or g < MOST else None
                 size = 3.0 if total else 1.8
                 squares = angle(np.stack([row.values[g] for row in rows])) ** 2
