@@ -30,7 +30,7 @@ class Quantity:
         return f"{self.label} [{self.unit}]" if self.unit else self.label
 
 
-SHOWN: dict[str, Quantity] = {
+_PREDICTED: dict[str, Quantity] = {
     "weight_norm": Quantity("weight norm"),
     "effective_lr": Quantity("effective LR", "/step"),
     "angle_step": Quantity("rms angle per step", "deg", DEGREES),
@@ -38,9 +38,12 @@ SHOWN: dict[str, Quantity] = {
     "cos_epoch": Quantity("cosine per epoch"),
     "time_to_equilibrium": Quantity("time to equilibrium", "epochs"),
 }
-QUANTITIES = tuple(SHOWN)  # what theory predicts at equilibrium, in the order in which it is shown
+QUANTITIES = tuple(_PREDICTED)  # what theory predicts at equilibrium, in the order in which it is shown
+SHOWN = _PREDICTED | {"steps_to_equilibrium": Quantity("time to equilibrium", "steps")}
 
 
 def shown(name: str) -> Quantity:
     """How to show a quantity; one that is not in the table is shown by its name as it is stored."""
+    if name.startswith("angle_lag_"):
+        return Quantity(f"angle over {name.removeprefix('angle_lag_')} steps", "deg", DEGREES)
     return SHOWN.get(name, Quantity(name))

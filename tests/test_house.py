@@ -35,6 +35,8 @@ LAYERS = [
     {"figures", "terminal", "options", "catalogue"},
     {"simulate"},
     {"verify", "sweep"},
+    {"audit"},
+    {"monitor"},
     {"show", "testing", "__main__", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

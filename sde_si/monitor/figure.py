@@ -1,0 +1,59 @@
+"""The monitor's figure: measured angle over prediction, and weight norms, against steps."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sde_si.figures import STYLE
+from sde_si.monitor import statistics as stats
+from sde_si.monitor.history import History, angle, end_norm
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+POINTS = 60  # along the axis: means of consecutive records
+MOST = 6  # groups drawn in colour; the rest in grey
+
+
+def figure(history: History) -> Figure:
+    """Draw angle per step with its prediction, their ratio, and the norm, group by group and for all together."""
+    import matplotlib as mpl
+    from matplotlib.colors import to_hex
+    from matplotlib.figure import Figure
+
+    rows = history.rows.get(1, [])
+    names = [*(group.name for group in history.groups), "all"]
+    which = list(range(len(names))) if len(names) > 2 else [0]
+    with mpl.rc_context(fname=str(STYLE)):
+        drawn = Figure(figsize=(11, 3.8), layout="constrained")
+        turn, ratio, norm = drawn.subplots(1, 3)
+        if rows:
+            parts = np.array_split(np.arange(len(rows)), min(POINTS, len(rows)))
+            steps = np.array([np.mean([rows[i].step for i in part]) for part in parts])
+            for g in which:
+                total = g == len(names) - 1 or len(which) == 1
+                colour = "black" if total else to_hex(f"C{g}") if g < MOST else "0.75"
+                label = names[g] if total or g < MOST else None
+                size = 3.0 if total else 1.8
+                squares = angle(np.stack([row.values[g] for row in rows])) ** 2
+                law = np.array([stats.angle_from(float(stats.predicted_versines(history, r, 1)[g])) for r in rows]) ** 2
+                found = np.sqrt([squares[part].mean() for part in parts])
+                law = np.sqrt([law[part].mean() for part in parts])
+                turn.plot(steps, np.degrees(found), "o", color=colour, ms=size, label=label)
+                if np.isfinite(law).any():
+                    turn.plot(steps, np.degrees(law), "-", color=colour, lw=1.0)
+                    ratio.plot(steps, found / law, "o-", color=colour, ms=size, lw=0.7)
+                lengths = [np.mean([end_norm(rows[i].values[g]) for i in part]) for part in parts]
+                norm.plot(steps, lengths, "o-", color=colour, ms=size, lw=0.7)
+        ratio.axhline(1.0, color="0.35", ls="--")
+        turn.set(xlabel="step", ylabel="rms angle per step [deg]", yscale="log")
+        ratio.set(xlabel="step", ylabel="angle over equilibrium prediction")
+        norm.set(xlabel="step", ylabel="weight norm", yscale="log")
+        handles, labels = turn.get_legend_handles_labels()
+        if labels:
+            drawn.legend(handles, labels, loc="outside lower center", ncols=min(4, math.ceil(len(labels))))
+        drawn.suptitle("points measured, lines equilibrium under the hyperparameters of the step", fontsize="medium")
+    return drawn

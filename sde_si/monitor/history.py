@@ -1,0 +1,163 @@
+"""What was measured, on the host: rows of every lag, sums of every epoch. NumPy only."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sde_si.monitor.predictions import Rule
+
+Array = np.ndarray
+KEEP = 4096  # rows of one lag; older ones live on in the epochs' sums
+EPOCH = 0  # the lag of windows from an epoch's start to its end
+
+
+@dataclass(frozen=True)
+class Group:
+    """One scale-invariant group.
+
+    Attributes
+    ----------
+    name : str
+        Its parameters' names.
+    members : tuple of int
+        Its tensors among the monitored ones.
+    level : str
+        ``filter``, ``layer``, ``joint``, or ``given`` where nobody tested.
+    count : int
+        Number of weights.
+    param_group : int
+        The optimizer's parameter group.
+    """
+
+    name: str
+    members: tuple[int, ...]
+    level: str
+    count: int
+    param_group: int
+
+
+@dataclass
+class Row:
+    """One window: scalars per group and, last, of all together."""
+
+    step: int
+    epoch: int
+    snapshot: int
+    values: Array  # (group, probe.COLUMNS)
+    extra: Array  # (group,)
+    predicted: dict[int, Array] = field(default_factory=dict)  # per lag, worked out when asked for
+
+
+def angle(values: Array) -> Array:
+    """Angle of a window, radians: atan2 of the orthogonal part; last axis as `probe.COLUMNS`."""
+    xx, xd, dd = values[..., 0], values[..., 1], values[..., 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        aside = np.sqrt(np.maximum(dd * xx - xd * xd, 0.0))
+    return np.where(xx > 0, np.arctan2(aside, xx + xd), np.nan)
+
+
+def end_norm(values: Array) -> Array:
+    """Length at the window's end."""
+    return np.sqrt(np.maximum(values[..., 0] + 2 * values[..., 1] + values[..., 2], 0.0))
+
+
+@dataclass
+class Epoch:
+    """Sums over the windows that began in one epoch."""
+
+    steps: int = 0
+    lr: float = math.nan
+    momentum: float = math.nan
+    whole: Array | None = None  # (group, column) of the window over the epoch
+    count: int = 0
+    squares: Array | None = None  # sum of squared one-step angles
+    balance: Array | None = None  # sums of |d|^2 and |x|^2, (2, group)
+    cosines: dict[int, tuple[int, Array]] = field(default_factory=dict)
+
+
+class History:
+    """Rows per lag, epochs, and the hyperparameters that held at each row."""
+
+    def __init__(self, groups: list[Group]) -> None:
+        self.groups = groups
+        self._first = np.array([group.members[0] for group in groups])
+        self.rows: dict[int, list[Row]] = {}
+        self.epochs: dict[int, Epoch] = {}
+        self.snapshots: list[tuple[Rule, ...]] = []
+        self.initial: Array | None = None  # squared lengths at the start, (group,)
+
+    def snapshot(self, rules: tuple[Rule, ...]) -> int:
+        """Number of these hyperparameters, new if they changed."""
+        if not self.snapshots or self.snapshots[-1] != rules:
+            self.snapshots.append(rules)
+        return len(self.snapshots) - 1
+
+    def rule(self, row: Row, group: int) -> Rule:
+        """What the optimizer did with a group when a row was measured; for all together, with the first group."""
+        which = self.groups[group].param_group if group < len(self.groups) else self.groups[0].param_group
+        return self.snapshots[row.snapshot][which]
+
+    def by_group(self, tensors: Array) -> Array:
+        """Sums over the members of each group, which follow each other, and, last, over all of them."""
+        out = np.empty((len(self.groups) + 1, *tensors.shape[1:]))
+        np.add.reduceat(tensors, self._first, axis=0, out=out[:-1])
+        out[-1] = out[:-1].sum(axis=0)
+        return out
+
+    def add(self, lag: int, row: Row) -> None:
+        """Take in one window."""
+        if lag == 1 and not np.any(row.values[-1, 2] > 0):
+            return  # a step that moved nothing: skipped by a gradient scaler inside the optimizer
+        rows = self.rows.setdefault(lag, [])
+        rows.append(row)
+        if len(rows) > KEEP + KEEP // 4:
+            del rows[: len(rows) - KEEP]
+        epoch = self.epochs.setdefault(row.epoch, Epoch())
+        angles = angle(row.values)
+        if lag == EPOCH:
+            epoch.whole = row.values
+        elif lag == 1:
+            both = row.values[:, [2, 0]].T
+            epoch.squares = angles**2 if epoch.squares is None else epoch.squares + angles**2
+            epoch.balance = both if epoch.balance is None else epoch.balance + both
+            epoch.count += 1
+        if lag != EPOCH:
+            count, total = epoch.cosines.get(lag, (0, np.zeros(angles.size)))
+            epoch.cosines[lag] = (count + 1, total + np.cos(angles))
+
+    def state(self) -> dict[str, Any]:
+        """Everything as numbers, lists and arrays, for a checkpoint."""
+        rows = {
+            lag: {
+                "index": np.array([[r.step, r.epoch, r.snapshot] for r in of], dtype=np.int64),
+                "values": np.stack([r.values for r in of]),
+                "extra": np.stack([r.extra for r in of]),
+            }
+            for lag, of in self.rows.items()
+            if of
+        }
+        return {
+            "groups": [group.name for group in self.groups],
+            "rows": rows,
+            "epochs": {number: dataclasses.asdict(epoch) for number, epoch in self.epochs.items()},
+            "snapshots": [[dataclasses.astuple(rule) for rule in rules] for rules in self.snapshots],
+            "initial": self.initial,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Undo `state`."""
+        self.rows = {
+            lag: [
+                Row(int(i[0]), int(i[1]), int(i[2]), v, x)
+                for i, v, x in zip(of["index"], of["values"], of["extra"], strict=True)
+            ]
+            for lag, of in state["rows"].items()
+        }
+        self.epochs = {number: Epoch(**epoch) for number, epoch in state["epochs"].items()}
+        self.snapshots = [tuple(Rule(*rule) for rule in rules) for rules in state["snapshots"]]
+        self.initial = state["initial"]

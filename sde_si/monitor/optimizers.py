@@ -1,0 +1,112 @@
+"""Reading a torch optimizer: its rule per parameter group, and its float32 weights by name."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from sde_si.errors import BadInput
+from sde_si.monitor.predictions import Rule
+
+# class name, most derived first -> form; torch's own and those of timm and lion-pytorch
+FORMS_BY_CLASS = {
+    "SGD": "sgd",
+    "SGDW": "sgdw",
+    "AdamW": "adamw",
+    "Adam": "adam",
+    "Lion": "lion",
+}
+PREFIXES = ("_orig_mod.", "module.")  # torch.compile, DistributedDataParallel
+
+
+def unwrapped(optimizer: Optimizer) -> Optimizer:
+    """The optimizer inside wrappers such as accelerate's and Lightning's, whose own steps call it."""
+    while isinstance(inner := getattr(optimizer, "optimizer", None), Optimizer):
+        optimizer = inner
+    return optimizer
+
+
+def form_of(optimizer: Optimizer) -> str:
+    """Key of `predictions.FORMS`, or the class's own name where no law is known."""
+    for cls in type(optimizer).__mro__:
+        if cls.__name__ in FORMS_BY_CLASS:
+            return FORMS_BY_CLASS[cls.__name__]
+    return type(optimizer).__name__
+
+
+def number(value: Any) -> float:
+    """A hyperparameter as a float; a tensor's on an accelerator is read when it is asked for (nan here)."""
+    if isinstance(value, torch.Tensor):
+        return float(value) if value.device.type == "cpu" else math.nan
+    return float(value)
+
+
+def rule_of(form: str, group: dict[str, Any]) -> Rule:
+    """What the optimizer will do with one of its parameter groups now."""
+    lr, wd = number(group.get("lr", math.nan)), number(group.get("weight_decay", 0.0))
+    if form in ("sgd", "sgdw"):
+        momentum = number(group.get("momentum", 0.0))
+        damping = 1 - number(group.get("dampening", 0.0)) if momentum else 1.0
+        shape = "nesterov" if group.get("nesterov") and momentum and form == "sgd" else form
+        return Rule(shape, lr, wd, momentum, damping=damping)
+    if form in ("adam", "adamw", "lion"):
+        beta1, beta2 = (number(b) for b in group["betas"])
+        if group.get("decoupled_weight_decay") and form == "adam":
+            form = "adamw"
+        return Rule(form, lr, wd, beta1, beta2)
+    return Rule(form, lr, wd)
+
+
+def clean(name: str) -> str:
+    """A parameter's name without what wrappers put before it."""
+    while name.startswith(PREFIXES):
+        for prefix in PREFIXES:
+            name = name.removeprefix(prefix)
+    return name
+
+
+def names(model: torch.nn.Module, optimizer: Optimizer) -> dict[str, tuple[torch.Tensor, int]]:
+    """Every tensor that the optimizer steps, by name, with the index of its parameter group.
+
+    Where the optimizer steps float32 copies of the model's weights (master weights), these are matched to the
+    model's parameters by order and shape.
+
+    Raises
+    ------
+    BadInput
+        If the model and the optimizer have nothing in common, or if parameters are sharded.
+    """
+    known = {id(p): clean(name) for name, p in model.named_parameters()}
+    stepped = [(p, i) for i, group in enumerate(optimizer.param_groups) for p in group["params"]]
+    for p, _ in stepped:
+        sharded = hasattr(p, "_local_tensor") or type(p).__name__ in ("DTensor", "FlatParameter")
+        if sharded or type(p.data).__name__ == "DTensor":
+            raise BadInput(
+                "model",
+                "whole parameters",
+                "parameters sharded over processes (FSDP, DTensor)",
+                "DistributedDataParallel, which keeps them whole",
+            )
+    found = {known[id(p)]: (p, i) for p, i in stepped if id(p) in known}
+    masters = [(p, i) for p, i in stepped if id(p) not in known]
+    rest = [(name, p) for name, p in model.named_parameters() if p.requires_grad and clean(name) not in found]
+    if masters and [tuple(p.shape) for p, _ in masters] == [tuple(p.shape) for _, p in rest]:
+        found |= {clean(name): m for (name, _), m in zip(rest, masters, strict=True)}
+    if not found:
+        raise BadInput("optimizer", "an optimizer of this model's parameters", "one that steps none of them")
+    return found
+
+
+def second_moment(optimizer: Optimizer, p: torch.Tensor, beta2: float, steps: int) -> torch.Tensor | None:
+    """Sum of the roots of Adam's second-moment estimate of one tensor, on its device; None before the first step."""
+    state = optimizer.state.get(p, {})
+    if "exp_avg_sq" not in state:
+        return None
+    step = state.get("step", steps)
+    if isinstance(step, torch.Tensor):
+        step = float(step) if step.device.type == "cpu" else steps
+    correction = 1 - beta2 ** max(float(step), 1.0)
+    return state["exp_avg_sq"].sqrt().sum(dtype=torch.float32) / math.sqrt(correction)

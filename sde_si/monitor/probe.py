@@ -1,0 +1,168 @@
+"""The part that touches the weights: copies at the start of each window, scalar products at its end, nothing else.
+
+Every number stays on the weights' device until `collect`; the training loop never waits for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from sde_si.monitor.predictions import Rule
+
+Array = np.ndarray
+COLUMNS = (
+    "xx",
+    "xd",
+    "dd",
+    "xv",
+    "vv",
+    "vd",
+)  # x: start of the window, d: its displacement, v: that of the step before
+LARGE = 1 << 16  # above it products are summed pairwise, below it by one call
+
+
+def _flat(tensor: torch.Tensor) -> torch.Tensor:
+    """All elements in the order in which they lie in memory: for two tensors of equal strides the same order."""
+    if tensor.is_contiguous():
+        return tensor.view(-1)
+    return tensor.as_strided((tensor.numel(),), (1,), tensor.storage_offset())
+
+
+def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return torch.dot(a, b) if a.numel() < LARGE else torch.sum(a * b)
+
+
+def _dense(tensor: torch.Tensor) -> bool:
+    """Whether the elements fill a block of memory, whatever their order."""
+    expected = 1
+    for stride, size in sorted((s, n) for s, n in zip(tensor.stride(), tensor.shape, strict=True) if n > 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def _kept_type(tensor: torch.Tensor) -> torch.dtype:
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+@dataclass
+class Pending:
+    """Scalars of one window, still on the device, one row of `COLUMNS` per tensor."""
+
+    step: int
+    lag: int
+    epoch: int
+    rules: tuple[Rule, ...]
+    values: list[torch.Tensor]
+    extra: list[torch.Tensor | None] = field(default_factory=list)
+    lrs: dict[int, torch.Tensor] = field(default_factory=dict)  # parameter group -> learning rate kept on the device
+
+
+class Copies:
+    """Copies of all tensors in float32 (float64 stays), with the tensors' own memory layout."""
+
+    def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
+        self.kept = []
+        for t in tensors:
+            layout = torch.preserve_format if _dense(t) else torch.contiguous_format
+            kept = torch.empty_like(t, dtype=_kept_type(t), memory_format=layout, requires_grad=False)
+            self.kept.append(kept)
+        self.flat = [_flat(t) for t in self.kept]
+
+    def take(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Copy the present weights."""
+        for kept, tensor in zip(self.kept, tensors, strict=True):
+            kept.copy_(tensor)
+
+
+class Probe:
+    """Scalar products of windows of the tensors it was given.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor
+        Read, never written.
+    """
+
+    def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
+        self.tensors = list(tensors)
+        self.copies: dict[object, Copies] = {}
+        self.pending: list[Pending] = []
+
+    @property
+    def copy_bytes(self) -> int:
+        """Memory of one copy."""
+        return sum(t.numel() * _kept_type(t).itemsize for t in self.tensors)
+
+    @torch.no_grad()
+    def copy(self, key: object) -> None:
+        """Keep the present weights under a key, in the memory that the key had."""
+        if key not in self.copies:
+            self.copies[key] = Copies(self.tensors)
+        self.copies[key].take(self.tensors)
+
+    def swap(self, one: object, other: object) -> None:
+        """Let two keys exchange their copies."""
+        self.copies[one], self.copies[other] = self.copies[other], self.copies[one]
+
+    def _differences(self, key: object) -> list[torch.Tensor]:
+        pairs = zip(self.tensors, self.copies[key].kept, strict=True)
+        # into memory laid out like the copy: products then go through both in the same order
+        return [_flat(torch.sub(t.to(kept.dtype), kept, out=torch.empty_like(kept))) for t, kept in pairs]
+
+    @torch.no_grad()
+    def norms(self) -> list[torch.Tensor]:
+        """Squared lengths of the present weights."""
+        return [torch.sum(t.to(_kept_type(t)) ** 2) for t in self.tensors]
+
+    @torch.no_grad()
+    def measure(self, key: object, before: object | None = None) -> list[torch.Tensor]:
+        """Rows of `COLUMNS` of the window from a copy to the present weights.
+
+        `before` names a copy of the weights one step before the window began; without it the last three columns are 0.
+        """
+        rows = []
+        start = self.copies[key]
+        earlier = self.copies[before] if before is not None else None
+        for i, d in enumerate(self._differences(key)):
+            x = start.flat[i]
+            row = [_dot(x, x), _dot(x, d), _dot(d, d)]
+            if earlier is None:
+                rows.append(torch.stack(row))
+                continue
+            v = x - earlier.flat[i]
+            rows.append(torch.stack([*row, _dot(x, v), _dot(v, v), _dot(v, d)]))
+        return rows
+
+    def collect(self) -> list[tuple[Pending, Array, Array]]:
+        """Bring what is pending to the host, one wait per device: rows (tensor, column), extras (tensor,)."""
+        flat = [t for p in self.pending for t in (*p.values, *(e for e in p.extra if e is not None))]
+        by_device: dict[torch.device, list[int]] = {}
+        for i, t in enumerate(flat):
+            by_device.setdefault(t.device, []).append(i)
+        host: dict[int, Array] = {}
+        for indices in by_device.values():
+            joined = torch.cat([flat[i].reshape(-1) for i in indices]).cpu().double().numpy()
+            parts = np.split(joined, np.cumsum([flat[i].numel() for i in indices])[:-1])
+            host |= dict(zip(indices, parts, strict=True))
+        out, position = [], 0
+        for p in self.pending:
+            rows = np.full((len(p.values), len(COLUMNS)), math.nan)
+            for j in range(len(p.values)):
+                part = host[position]
+                rows[j, : part.size] = part
+                position += 1
+            extra = np.full(len(p.values), math.nan)
+            for j, e in enumerate(p.extra):
+                if e is not None:
+                    extra[j] = host[position][0]
+                    position += 1
+            out.append((p, rows, extra))
+        self.pending = []
+        return out

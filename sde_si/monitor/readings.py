@@ -1,0 +1,205 @@
+"""A reading: what a group does now, what theory says, how sure the comparison is, and whether it has settled."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sde_si.monitor import predictions
+from sde_si.monitor import statistics as stats
+from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm
+from sde_si.monitor.predictions import Rule
+from sde_si.monitor.statistics import LagReading
+
+Array = np.ndarray
+SETTLED = 0.02  # change of ln |x|^2 per relaxation time at equilibrium (theory.md 17)
+BALANCE = 0.05  # of the squared one-step angle (theory.md 4.7, 17)
+WITHIN = 0.04  # of the squared angle: what `steps_left` leads to
+NORM_POWER = {"sgd": 4, "nesterov": 4, "sgdw": 4}  # squared angle ~ |w|^-power; 2 for the rest
+# 97.5 % points of Student's law with 7 to 15 degrees of freedom
+STUDENT = (2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One group now; nan where nothing can be said.
+
+    Attributes
+    ----------
+    weight_norm, effective_lr : float
+        At the last record.
+    angle_step, stderr, predicted : float
+        Root mean square angle of a step over the last rows, its standard error, and the equilibrium value under the
+        hyperparameters of these same rows; radians.
+    ratio, low, high : float
+        Measured over predicted, with a 95 % interval.
+    relaxation_steps : float
+        Steps in which a small deviation of the norm falls by e.
+    steps_left : float
+        Until the one-step angle is within 2 % of its equilibrium, if the gradients keep their size.
+    equilibrated : bool or None
+        None: too little seen to tell; `why` says what.
+    norm_predicted : float
+        Equilibrium length: of AdamW and Lion by theory, of Adam from its own second moments, of SGD with the present
+        size of the gradients.
+    signal : float
+        Share of the mean gradient in the squared gradient, from the correlation of a step with those before it.
+    """
+
+    name: str
+    level: str
+    count: int
+    rule: Rule
+    step: int
+    weight_norm: float
+    effective_lr: float
+    angle_step: float
+    stderr: float
+    predicted: float
+    ratio: float
+    low: float
+    high: float
+    relaxation_steps: float
+    steps_left: float
+    equilibrated: bool | None
+    why: str
+    tuning_factor: float
+    norm_predicted: float
+    norm_drift: float
+    signal: float
+    lags: dict[int, LagReading] = field(default_factory=dict)
+
+
+def readings(history: History) -> list[Reading]:
+    """One reading per group and, with more than one group, last of all together; empty before the first record."""
+    if not history.rows.get(1):
+        return []
+    each = [_reading(history, g) for g in range(len(history.groups))]
+    return each if len(each) == 1 else [*each, _total(history, each)]
+
+
+def _reading(history: History, g: int) -> Reading:
+    rows = stats.current_rows(history, 1, g)
+    row, rule = rows[-1], history.rule(rows[-1], g)
+    group = history.groups[g]
+    adam_norm, pull = stats.adam_pull(history, row, g)
+    relaxation, power = predictions.relaxation(rule, adam_pull=pull)
+    found = _step(history, rows, g, relaxation)
+    norm = float(end_norm(row.values[g]))
+    drift, error = norm_drift(rows, g, relaxation)
+    settled, why = _settled(rule, rows, relaxation, (drift, error), found)
+    target = predictions.equilibrium_norm(rule, group.count, adam_norm=adam_norm)
+    if rule.form in NORM_POWER:
+        target = norm * math.sqrt(found["ratio"])
+    n_e = _steps_per_epoch(history)
+    factor = n_e * pull if rule.form == "adam" else rule.tuning_factor(n_e) if rule.usable else math.nan
+    return Reading(
+        name=group.name, level=group.level, count=group.count, rule=rule, step=row.step,
+        weight_norm=norm, effective_lr=rule.lr / norm**2 if norm else math.nan, **found,
+        relaxation_steps=relaxation, steps_left=_steps_left(rule, found["ratio"], relaxation, power),
+        equilibrated=settled, why=why, tuning_factor=factor,
+        norm_predicted=target, norm_drift=drift,
+        signal=stats.signal_share(rule, np.stack([r.values[g] for r in stats.recent(rows, relaxation)])),
+        lags=_lags(history, g, rows),
+    )  # fmt: skip
+
+
+def _total(history: History, each: list[Reading]) -> Reading:
+    g = len(each)
+    rows = stats.current_rows(history, 1, g)
+    row, rule = rows[-1], history.rule(rows[-1], g)
+    relaxation = max(r.relaxation_steps for r in each)
+    one_rule = all(stats.same(r.rule, rule) for r in each)
+    found = _step(history, rows, g, relaxation)
+    norm = float(end_norm(row.values[g]))
+    states = [r.equilibrated for r in each]
+    settled = None if None in states and False not in states else all(states)
+    count = sum(state is True for state in states)
+    recent = np.stack([r.values[g] for r in stats.recent(rows, relaxation)])
+    return Reading(
+        name="all", level="", count=sum(r.count for r in each), rule=rule, step=row.step,
+        weight_norm=norm, effective_lr=rule.lr / norm**2 if norm and one_rule else math.nan, **found,
+        relaxation_steps=relaxation, steps_left=max(r.steps_left for r in each),
+        equilibrated=settled, why=f"{count} of {len(each)} groups are equilibrated",
+        tuning_factor=each[0].tuning_factor if one_rule else math.nan,
+        norm_predicted=math.sqrt(sum(r.norm_predicted**2 for r in each)), norm_drift=norm_drift(rows, g, relaxation)[0],
+        signal=stats.signal_share(rule, recent) if one_rule else math.nan, lags=_lags(history, g, rows),
+    )  # fmt: skip
+
+
+def _step(history: History, rows: list[Row], g: int, relaxation: float) -> dict[str, float]:
+    """One-step angle, its prediction, their ratio with a 95 % interval."""
+    recent = stats.recent(rows, relaxation)
+    squares = angle(np.stack([row.values[g] for row in recent])) ** 2
+    predicted = np.array([stats.angle_from(float(stats.predicted_versines(history, row, 1)[g])) for row in recent]) ** 2
+    value, error, batches = stats.ratio(squares, predicted)
+    size, expected = math.sqrt(squares.mean()), math.sqrt(predicted.mean())
+    half = STUDENT[batches - 8] * error if math.isfinite(error) else math.nan
+    stderr = error * expected if math.isfinite(error) else stats.spread(squares)
+    return {
+        "angle_step": size, "stderr": stderr, "predicted": expected,
+        "ratio": value, "low": value - half, "high": value + half,
+    }  # fmt: skip
+
+
+def norm_drift(rows: list[Row], g: int, relaxation: float) -> tuple[float, float]:
+    """Change of ln |x|^2 per relaxation time, by a straight line through batch means, and its standard error."""
+    if not math.isfinite(relaxation):  # no decay: per phase
+        relaxation = max(rows[-1].step - rows[0].step, 1)
+    recent = rows[-max(sum(row.step >= rows[-1].step - relaxation for row in rows), stats.LEAST) :]
+    batches = min(stats.BATCHES, len(recent))
+    if batches < stats.FEWEST:
+        return math.nan, math.nan
+    parts = np.array_split(np.arange(len(recent)), batches)
+    logs = np.log([row.values[g, 0] for row in recent])
+    y = np.array([logs[part].mean() for part in parts])
+    x = np.array([np.mean([recent[i].step for i in part]) for part in parts]) / relaxation
+    x = x - x.mean()
+    slope = float(x @ y / (x @ x))
+    left = y - y.mean() - slope * x
+    return slope, math.sqrt(float(left @ left) / (batches - 2) / float(x @ x))
+
+
+def _settled(
+    rule: Rule, rows: list[Row], relaxation: float, drift: tuple[float, float], found: dict[str, float]
+) -> tuple[bool | None, str]:
+    if rule.form not in predictions.FORMS:
+        return None, f"no law is known for {rule.form}"
+    if rule.wd == 0:
+        return False, "no weight decay, no equilibrium"
+    if not math.isfinite(relaxation):
+        return None, "no equilibrium under these hyperparameters"
+    seen = rows[-1].step - rows[0].step
+    change, error = drift
+    if not math.isfinite(change):
+        return None, f"{len(rows)} records, {stats.FEWEST} are needed"
+    if abs(change) > SETTLED + 3 * error:
+        return False, f"the norm drifts: ln |w|^2 by {change:+.2g} per relaxation time"
+    if seen < relaxation:
+        return None, f"seen {seen} steps of the {relaxation:.3g} in which the norm relaxes"
+    if abs(change) > SETTLED + error or error > SETTLED:
+        return None, f"the norm's drift is not known well enough: {change:+.2g} +- {error:.1g} per relaxation time"
+    square, spread = found["ratio"] ** 2, (found["high"] - found["ratio"]) * found["ratio"]
+    if rule.form in ("sgd", "nesterov") and abs(square - 1) > max(BALANCE, 5 * spread):
+        return False, f"squared angle and norm are out of balance: {square:.3g} of the stationary ratio"
+    return True, "the norm is stationary"
+
+
+def _steps_left(rule: Rule, ratio: float, relaxation: float, power: float) -> float:
+    """Steps until the one-step angle is within 2 % of equilibrium (theory.md 6.5, solved for the time)."""
+    if not math.isfinite(relaxation) or not ratio > 0:
+        return math.inf if rule.wd == 0 else math.nan
+    share = power / NORM_POWER.get(rule.form, 2)
+    return max(0.0, relaxation * math.log(max(abs(ratio ** (-2 * share) - 1), 1e-300) / (WITHIN * share)))
+
+
+def _steps_per_epoch(history: History) -> float:
+    done = [epoch.steps for epoch in history.epochs.values() if epoch.steps]
+    return float(done[-1]) if done else math.nan
+
+
+def _lags(history: History, g: int, rows: list[Row]) -> dict[int, LagReading]:
+    order = sorted(history.rows.keys() - {1}, key=lambda lag: (lag == EPOCH, lag))
+    return {lag: stats.lag_reading(history, lag, g, rows) for lag in order}

@@ -1,0 +1,171 @@
+"""From rows to statistics: the present phase, angles over lags, what explains them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sde_si.estimators import Estimate, mean_and_error
+from sde_si.monitor import predictions
+from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm
+from sde_si.monitor.predictions import Rule
+
+Array = np.ndarray
+SAME = 0.05  # hyperparameters within this of the present ones count as the same phase
+FEWEST = 8  # rows below which no interval is given
+BATCHES = 16  # of consecutive rows: neighbours share the norm, batches hardly
+LONG = 14  # relaxation times: the later half of such a phase begins when a transient has fallen to e^-7
+LEAST = 32  # rows of a reading, if there are as many
+LONGEST_SPLIT = 10_000  # steps over which a window's cosine is split by theory.md 1.11
+
+
+@dataclass(frozen=True)
+class LagReading:
+    """Angle over one lag: of the mean cosine, radians, with its standard error; prediction; pull by theory.md 1.11."""
+
+    angle: float = math.nan
+    stderr: float = math.nan
+    predicted: float = math.nan
+    windows: int = 0
+    confinement: float = math.nan  # share of the mean cosine that neither decay nor starting velocity explains
+
+
+def same(a: Rule, b: Rule) -> bool:
+    """Whether two rules would lead to nearly the same equilibrium."""
+    near = all(abs(p - q) <= SAME * abs(q) for p, q in ((a.lr, b.lr), (a.wd, b.wd)))
+    return near and (a.form, a.momentum, a.beta2, a.damping) == (b.form, b.momentum, b.beta2, b.damping)
+
+
+def adam_pull(history: History, row: Row, g: int) -> tuple[float, float]:
+    """Norm and decay per step of coupled Adam at equilibrium, from one row; nan for all together."""
+    rule = history.rule(row, g)
+    if rule.form != "adam" or g == len(history.groups):
+        return math.nan, math.nan
+    return predictions.adam_equilibrium(rule, history.groups[g].count, math.sqrt(row.values[g, 0]), float(row.extra[g]))
+
+
+def predicted_versines(history: History, row: Row, lag: int) -> Array:
+    """1 - cos over a lag at equilibrium under a row's hyperparameters, per group and, last, of all together.
+
+    Cosines of groups add up with the squared lengths (theory.md 15.2).
+    """
+    if lag in row.predicted:
+        return row.predicted[lag]
+    each = np.array([
+        predictions.equilibrium_versine(history.rule(row, g), lag, adam_pull=adam_pull(history, row, g)[1])
+        for g in range(len(history.groups))
+    ])  # fmt: skip
+    weights = row.values[:-1, 0]
+    total = float(weights @ each / weights.sum()) if weights.sum() > 0 else math.nan
+    row.predicted[lag] = np.append(each, total)
+    return row.predicted[lag]
+
+
+def angle_from(versine: float) -> float:
+    """Angle of a mean versine, radians; nan stays."""
+    return float(2 * np.arcsin(math.sqrt(min(max(versine, 0.0) / 2, 1.0)))) if math.isfinite(versine) else math.nan
+
+
+def batch_error(parts: Array, total: float) -> Estimate:
+    """`total` with the standard error from the spread of batch means."""
+    return Estimate(total, mean_and_error(parts).stderr if parts.size >= FEWEST else math.nan)
+
+
+def ratio(squares: Array, predicted: Array) -> tuple[float, float, int]:
+    """Root of the ratio of means, its standard error, number of batches."""
+    value = math.sqrt(squares.mean() / predicted.mean()) if predicted.mean() > 0 else math.nan
+    batches = min(BATCHES, squares.size)
+    if batches < FEWEST or not math.isfinite(value):
+        return value, math.nan, batches
+    parts = [s.mean() / p.mean() for s, p in
+             zip(np.array_split(squares, batches), np.array_split(predicted, batches), strict=True)]  # fmt: skip
+    return value, float(np.std(parts, ddof=1) / math.sqrt(batches) / (2 * value)), batches
+
+
+def current_rows(history: History, lag: int, g: int) -> list[Row]:
+    """Rows of the present phase: as far back as the hyperparameters were the same within 5 %."""
+    rows = history.rows.get(lag, [])
+    if not rows:
+        return []
+    now, first = history.rule(rows[-1], g), len(rows)
+    for i in range(len(rows) - 1, -1, -1):
+        if rows[i].snapshot != rows[-1].snapshot and not same(history.rule(rows[i], g), now):
+            break
+        first = i
+    return rows[first:]
+
+
+def recent(rows: list[Row], relaxation: float) -> list[Row]:
+    """The later half of a long phase, the last relaxation time of a short one; at least 32 rows."""
+    length = rows[-1].step - rows[0].step
+    back = length / 2 if length > LONG * relaxation else min(relaxation, length / 2)
+    kept = sum(row.step >= rows[-1].step - back for row in rows)
+    return rows[-max(kept, LEAST) :]
+
+
+def spread(squares: Array) -> float:
+    """Standard error of the root mean square of at least `FEWEST` values."""
+    if squares.size < FEWEST:
+        return math.nan
+    return mean_and_error(squares).stderr / (2 * math.sqrt(squares.mean()))
+
+
+def signal_share(rule: Rule, values: Array) -> float:
+    """G/(G+tau) from weights alone: what a step's gradient shares with the velocity before it; rows (n, column).
+
+    e = v' - mu v + u x is the step's own part, v the velocity of the steps before, and E<v, e> = E|e|^2 share/(1-mu)
+    while the mean gradient lasts longer than the momentum (two-batch idea of theory.md 7.6). Negative: the gradient
+    turns against the motion, as at the edge of stability.
+    """
+    u, mu = rule.intrinsic_lr, rule.momentum
+    if rule.form not in ("sgd", "sgdw", "adamw") or not np.isfinite(values[:, 3:]).any():
+        return math.nan
+    xx, xd, dd, xv, vv, vd = values[np.isfinite(values[:, 3:]).all(axis=1)].mean(axis=0)
+    if rule.decoupled:  # velocities without their decay: p = v + u x, p' = d + u x
+        pp, pq = vv + 2 * u * xv + u * u * xx, vd + u * xv + u * xd + u * u * xx
+        qq = dd + 2 * u * xd + u * u * xx
+        pe, ee = pq - mu * pp, qq - 2 * mu * pq + mu * mu * pp
+    else:
+        pe = vd - mu * vv + u * xv
+        ee = dd + mu * mu * vv + u * u * xx - 2 * mu * vd + 2 * u * xd - 2 * u * mu * xv
+    return float((1 - mu) * pe / ee) if ee > 0 else math.nan
+
+
+def _confinement(rule: Rule, lag: int, row: Array, velocity: float) -> float:
+    """Drift term of theory.md 1.11 over r_0 r_n: the cosine less what decay and the starting velocity make of it."""
+    u, mu = rule.intrinsic_lr, rule.momentum
+    before, now = 0.0, 1.0  # H_{k-1}, H_k
+    for _ in range(lag):
+        before, now = now, (1 + mu - u) * now - mu * before
+    xx, xd, _ = row[:3]
+    # with v_0 the displacement before the window, x_n = (H_n - mu H_{n-1}) x_0 + mu H_{n-1} v_0 - lr sum H g
+    explained = (now - mu * before) * xx + mu * before * velocity
+    return float((xx + xd - explained) / math.sqrt(xx) / end_norm(row))
+
+
+def lag_reading(history: History, lag: int, g: int, steps1: list[Row]) -> LagReading:
+    """Angle over a lag in the later half of the present phase; `steps1` are the one-step rows of that phase."""
+    since = (steps1[0].step + steps1[-1].step) / 2
+    rows = [row for row in current_rows(history, lag, g) if row.step >= since]
+    if not rows:
+        return LagReading()
+    values = np.stack([row.values[g] for row in rows])
+    versines = 2 * np.sin(angle(values) / 2) ** 2
+    mean = float(versines.mean())
+    found = angle_from(mean)
+    parts = np.array([part.mean() for part in np.array_split(versines, min(BATCHES, len(rows)))])
+    error = batch_error(parts, mean).stderr / math.sin(found) if 0 < found < math.pi else math.nan
+    steps = history.epochs[rows[-1].epoch].steps if lag == EPOCH else lag
+    predicted = (
+        float(np.mean([predicted_versines(history, row, steps)[g] for row in steps1[-BATCHES:]])) if steps else math.nan
+    )
+    pull = math.nan
+    rule = history.rule(rows[-1], g)
+    starts = {row.step: row for row in history.rows.get(1, [])}
+    if rule.form == "sgd" and 1 < steps <= LONGEST_SPLIT and lag != EPOCH:
+        pulls = [_confinement(rule, steps, row.values[g], starts[row.step].values[g, 3])
+                 for row in rows[-64:] if row.step in starts]  # fmt: skip
+        pull = float(np.mean(pulls)) if pulls and np.isfinite(pulls).all() else math.nan
+    return LagReading(found, error, angle_from(predicted), len(rows), pull)

@@ -1,0 +1,215 @@
+"""The part that runs inside the loop: when to copy, when to compare, and bringing the scalars to the host."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+
+from sde_si.monitor.history import EPOCH, Epoch, Group, History, Row
+from sde_si.monitor.notices import Clipping
+from sde_si.monitor.optimizers import form_of, rule_of, second_moment
+from sde_si.monitor.predictions import Rule
+from sde_si.monitor.probe import Pending, Probe
+
+LOOK = 4  # every so many recorded steps the gradients' total norm is looked at
+
+
+def _untraced(hook: Callable[..., None]) -> Callable[..., None]:
+    """Keep torch.compile out of a hook where somebody compiles the optimizer's step.
+
+    The mark that torch.compiler.disable sets, without its wrapper's time on every step.
+    """
+    hook._torchdynamo_disable = True  # pyright: ignore[reportFunctionMemberAccess]
+    return hook
+
+
+class Windows:
+    """Step hooks of one optimizer and the windows that they open and close.
+
+    Recorded steps are k = 1, 1 + every, ...: the weights before step k - 1, before step k and after it are compared.
+    Windows of longer lags begin at recorded steps; those of epochs at the epochs' first steps.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    groups : list of Group
+    tensors : list of Tensor
+        What the groups' members index.
+    steps_per_epoch : int or None
+    every, flush_every : int
+    lags : sequence of int
+    clipping : Clipping or None
+    on_full : callable
+        Called when `flush_every` windows are waiting on the device.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        groups: list[Group],
+        tensors: list[torch.Tensor],
+        *,
+        steps_per_epoch: int | None,
+        every: int,
+        lags: Sequence[int],
+        flush_every: int,
+        clipping: Clipping | None,
+        on_full: Callable[[], None],
+    ) -> None:
+        self.optimizer, self.form, self.groups = optimizer, form_of(optimizer), groups
+        self.steps_per_epoch, self.every, self.flush_every = steps_per_epoch, every, flush_every
+        self.lags = sorted({int(lag) for lag in lags} - {1})
+        self.history, self.probe = History(groups), Probe(tensors)
+        self.clipping, self.on_full = clipping, on_full
+        self.step = 0
+        self.epoch_number, self._epoch_first, self._epoch_copied = 1, 0, False
+        self._starts: dict[int, tuple[int, int, tuple[Rule, ...], dict[int, torch.Tensor]]] = {}
+        self._before = self._recording = -2
+        self._rules: tuple[Rule, ...] = ()
+        self._open: list[FrameType] = []  # callers of the steps that are under way
+        self._lrs: dict[int, torch.Tensor] = {}
+        self._initial: list[torch.Tensor] | None = None
+        self._stepped = [p for group in optimizer.param_groups for p in group["params"]]
+        self._hooks: list[Any] = [
+            optimizer.register_step_pre_hook(self._ahead),
+            optimizer.register_step_post_hook(self._after),
+        ]
+
+    @_untraced
+    def _ahead(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002
+        caller = sys._getframe(1)
+        if self._open:
+            if _within(self._open[-1], caller):
+                self._open.append(caller)
+                return  # a step that calls its base class's step is one step
+            self._open.clear()  # the step before ended in an exception
+        self._open.append(caller)
+        k, probe = self.step, self.probe
+        if self._initial is None and self.history.initial is None:
+            self._initial = probe.norms()
+        if k == self._epoch_first and not self._epoch_copied:
+            probe.copy(EPOCH)
+            self._epoch_copied = True
+        if self.every > 1 and k % self.every == 0:
+            probe.copy("before")
+            self._before = k
+        if k % self.every != 1 % self.every:
+            return
+        if self.every == 1 and self._recording == k - 1:
+            if "before" not in probe.copies:
+                probe.copy("before")
+            probe.swap("before", "now")
+            self._before = k - 1
+        probe.copy("now")
+        self._recording = k
+        self._rules, self._lrs = self._read_rules()
+        record = k // self.every
+        for lag in self.lags:
+            if record % math.ceil(lag / self.every) == 0:
+                probe.copy(lag)
+                self._starts[lag] = (k, self.epoch_number, self._rules, self._lrs)
+        if self.clipping is not None and record % LOOK == 0:
+            self.clipping.look(self._stepped)
+
+    @_untraced
+    def _after(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:  # noqa: ARG002
+        if self._open:
+            self._open.pop()
+        if self._open:
+            return
+        k, probe = self.step, self.probe
+        self.step += 1
+        if self._recording == k:
+            values = probe.measure("now", "before" if self._before == k - 1 else None)
+            extra = self._second_moments() if self.form == "adam" else []
+            probe.pending.append(Pending(k, 1, self.epoch_number, self._rules, values, extra, self._lrs))
+        for lag in [lag for lag, (start, *_) in self._starts.items() if self.step - start == lag]:
+            start, epoch, rules, lrs = self._starts.pop(lag)
+            probe.pending.append(Pending(start, lag, epoch, rules, probe.measure(lag), [], lrs))
+        if self.steps_per_epoch and self.step - self._epoch_first == self.steps_per_epoch:
+            self.epoch()
+        if len(probe.pending) >= self.flush_every:
+            self.on_full()
+
+    def _read_rules(self) -> tuple[tuple, dict[int, torch.Tensor]]:
+        groups = self.optimizer.param_groups
+        kept = {
+            i: group["lr"].detach().clone()
+            for i, group in enumerate(groups)
+            if isinstance(group.get("lr"), torch.Tensor) and group["lr"].device.type != "cpu"
+        }
+        return tuple(rule_of(self.form, group) for group in groups), kept
+
+    def _second_moments(self) -> list[torch.Tensor | None]:
+        groups = {m: self._rules[g.param_group] for g in self.groups for m in g.members}
+        return [second_moment(self.optimizer, t, groups[i].beta2, self.step) for i, t in enumerate(self.probe.tensors)]
+
+    def epoch(self) -> None:
+        """Say that an epoch has ended; not needed with `steps_per_epoch`, harmless with it."""
+        if self.step == self._epoch_first:
+            return
+        if self._epoch_copied:  # not after a resumption within the epoch
+            rules, lrs = self._read_rules()
+            values = self.probe.measure(EPOCH)
+            self.probe.pending.append(Pending(self._epoch_first, EPOCH, self.epoch_number, rules, values, [], lrs))
+        self._close_epoch(self.epoch_number, self.step - self._epoch_first)
+        self.epoch_number += 1
+        self._epoch_first, self._epoch_copied = self.step, False
+
+    def _close_epoch(self, number: int, steps: int) -> None:
+        epoch = self.history.epochs.setdefault(number, Epoch())
+        rule = self._rules[self.groups[0].param_group] if self._rules else None
+        epoch.steps = steps
+        if rule is not None:
+            epoch.lr, epoch.momentum = rule.lr, rule.momentum
+
+    def collect(self) -> None:
+        """Bring what is waiting on the device to the host."""
+        history = self.history
+        if self._initial is not None:
+            squares = torch.stack([n.cpu() for n in self._initial]).double().numpy()
+            history.initial, self._initial = history.by_group(squares[:, None])[:, 0], None
+        for pending, tensors, extra in self.probe.collect():
+            rules = tuple(
+                dataclasses.replace(rule, lr=float(pending.lrs[i])) if i in pending.lrs else rule
+                for i, rule in enumerate(pending.rules)
+            )
+            sums, more = history.by_group(tensors), history.by_group(extra)
+            history.add(pending.lag, Row(pending.step, pending.epoch, history.snapshot(rules), sums, more))
+
+    def remove(self) -> None:
+        """Take the hooks off and free the copies."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        self.collect()
+        self.probe.copies.clear()
+        self._starts.clear()
+
+    def state(self) -> dict[str, Any]:
+        """What was measured and where the count stands, as numbers, lists and arrays."""
+        self.collect()
+        return {"step": self.step, "epoch": (self.epoch_number, self._epoch_first), "history": self.history.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Undo `state`; windows that were open are dropped."""
+        self.history.restore(state["history"])
+        self.step = state["step"]
+        self.epoch_number, self._epoch_first = state["epoch"]
+        self._epoch_copied, self._before, self._recording = False, -2, -2
+        self._starts, self._initial = {}, None
+        self.probe.pending = []
+
+
+def _within(outer: FrameType, frame: FrameType | None) -> bool:
+    """Whether a frame was called from within another."""
+    while frame is not None and frame is not outer:
+        frame = frame.f_back
+    return frame is not None

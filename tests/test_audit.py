@@ -1,0 +1,313 @@
+# ruff: noqa: E501  (a table of networks)
+"""The audit against networks whose scale-invariant parameters are known: no false positive, no miss."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402, N812
+
+from sde_si.audit import audit  # noqa: E402
+from sde_si.errors import BadInput  # noqa: E402
+
+
+class Build(nn.Module):
+    """Modules by name and a function of them: networks in a line each."""
+
+    def __init__(self, forward, **parts):
+        super().__init__()
+        self.function = forward
+        for name, part in parts.items():
+            if isinstance(part, nn.Parameter):
+                self.register_parameter(name, part)
+            else:
+                setattr(self, name, part)
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def par(*shape):
+    return nn.Parameter(torch.randn(*shape))
+
+
+def standardised(w):
+    return (w - w.mean((1, 2, 3), keepdim=True)) / w.std((1, 2, 3), keepdim=True)
+
+
+def tied():
+    one, two = nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False)
+    two.weight = one.weight
+    return Build(
+        lambda m, x: m.n(m.two(torch.relu(m.n(m.one(x))))),
+        one=one,
+        two=two,
+        n=nn.LayerNorm(6, elementwise_affine=False),
+    )
+
+
+def untied_use():
+    """The same weight once before a norm and once as the last layer: not invariant."""
+    one, two = nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False)
+    two.weight = one.weight
+    return Build(
+        lambda m, x: m.two(torch.relu(m.n(m.one(x)))), one=one, two=two, n=nn.LayerNorm(6, elementwise_affine=False)
+    )
+
+
+def pre_norm(m, x):
+    h = m.embed(x)
+    for a, b in ((m.a1, m.b1), (m.a2, m.b2)):
+        h = h + b(torch.relu(a(m.norm(h))))
+    return m.norm(h)
+
+
+def attention(m, x):
+    q, k, v = m.q(x), m.k(x), m.v(x)
+    if m.unit:
+        q, k = F.normalize(q, dim=-1) * 4, F.normalize(k, dim=-1)
+    return torch.softmax(q @ k.transpose(-1, -2), -1) @ v
+
+
+def ghost(m, x):
+    return torch.cat([m.n(m.l(part)) for part in x.chunk(4)])
+
+
+def zero_last():
+    """A residual branch that starts at zero: invisible at the start, and still no invariance of its last weight."""
+    return Build(lambda m, x: x + m.gain * m.l(x), l=nn.Linear(6, 6, bias=False), gain=nn.Parameter(torch.zeros(())))
+
+
+def lstm(m, x):
+    return m.n(m.r(x)[0])
+
+
+X = (16, 6)
+IMAGE = (8, 2, 6, 6)
+TOKENS = (4, 5, 6)
+LN = lambda d=6, affine=False: nn.LayerNorm(d, elementwise_affine=affine)  # noqa: E731
+BN1 = lambda d=6, affine=False, eps=1e-5: nn.BatchNorm1d(d, affine=affine, eps=eps)  # noqa: E731
+LIN = lambda bias=False: nn.Linear(6, 6, bias=bias)  # noqa: E731
+
+# name -> (network, input shape, {parameter: level}); parameters that are not named are of level "none"
+ZOO = {
+    "no norm at all": (lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)), X, {}),
+    "rectifiers without norm": (lambda: nn.Sequential(LIN(), nn.ReLU(), LIN(), nn.ReLU(), LIN()), X, {}),
+    "batch norm": (lambda: nn.Sequential(LIN(), BN1(), nn.Linear(6, 3)), X, {"0.weight": "filter"}),
+    "bias before batch norm": (lambda: nn.Sequential(LIN(True), BN1(), nn.Linear(6, 3)), X, {"0.weight": "filter", "0.bias": "no effect"}),
+    "affine then linear": (lambda: nn.Sequential(LIN(), BN1(affine=True), nn.Linear(6, 3)), X, {"0.weight": "filter"}),
+    "affine then rectifier and norm": (
+        lambda: nn.Sequential(LIN(), BN1(affine=True), nn.ReLU(), LIN(), BN1()), X,
+        {"0.weight": "filter", "1.weight": "joint", "1.bias": "joint", "3.weight": "filter"},
+    ),
+    "affine then saturation and norm": (
+        lambda: nn.Sequential(LIN(), BN1(affine=True), nn.Tanh(), LIN(), BN1()), X, {"0.weight": "filter", "3.weight": "filter"},
+    ),
+    "layer norm": (lambda: nn.Sequential(LIN(), LN(), nn.Linear(6, 3)), X, {"0.weight": "layer"}),
+    "bias before layer norm": (lambda: nn.Sequential(LIN(True), LN(), nn.Linear(6, 3)), X, {"0.weight": "joint", "0.bias": "joint"}),
+    "rms norm": (lambda: nn.Sequential(LIN(), nn.RMSNorm(6, elementwise_affine=False), nn.Linear(6, 3)), X, {"0.weight": "layer"}),
+    "group norm": (lambda: nn.Sequential(nn.Conv2d(2, 6, 3, bias=False), nn.GroupNorm(2, 6, affine=False), nn.Flatten()), IMAGE, {"0.weight": "layer"}),
+    "group norm of single channels": (
+        lambda: nn.Sequential(nn.Conv2d(2, 6, 3, bias=False), nn.GroupNorm(6, 6, affine=False), nn.Flatten()), IMAGE, {"0.weight": "filter"},
+    ),
+    "instance norm": (lambda: nn.Sequential(nn.Conv2d(2, 6, 3), nn.InstanceNorm2d(6), nn.Flatten()), IMAGE, {"0.weight": "filter", "0.bias": "no effect"}),
+    "transposed convolution": (lambda: nn.Sequential(nn.ConvTranspose2d(2, 6, 3, bias=False), nn.BatchNorm2d(6, affine=False), nn.Flatten()), IMAGE, {"0.weight": "filter"}),
+    "depthwise convolution": (
+        lambda: nn.Sequential(nn.Conv2d(2, 4, 3, groups=2, bias=False), nn.BatchNorm2d(4, affine=False), nn.Flatten()), IMAGE, {"0.weight": "filter"},
+    ),
+    "weight norm": (
+        lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(LIN()), nn.Tanh(), LIN()), X,
+        {"0.parametrizations.weight.original1": "filter"},
+    ),
+    "weight norm before batch norm": (
+        lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(LIN()), BN1()), X,
+        {"0.parametrizations.weight.original0": "no effect", "0.parametrizations.weight.original1": "filter"},
+    ),
+    "spectral norm": (lambda: nn.Sequential(nn.utils.parametrizations.spectral_norm(LIN()), nn.Tanh()), X, {"0.parametrizations.weight.original": "layer"}),
+    "weight standardisation": (
+        lambda: Build(lambda m, x: torch.tanh(F.conv2d(x, standardised(m.w))), w=par(4, 2, 3, 3)), IMAGE, {"w": "filter"},
+    ),
+    "tied before norms": (tied, X, {"one.weight": "layer"}),
+    "tied to the last layer": (untied_use, X, {}),
+    "last layer fixed by normalised outputs": (
+        lambda: Build(lambda m, x: F.normalize(m.a(torch.tanh(m.b(x))), dim=-1), a=LIN(), b=LIN()), X, {"a.weight": "layer"},
+    ),
+    "cosine head": (
+        lambda: Build(lambda m, x: F.normalize(x, dim=-1) @ F.normalize(m.w, dim=0), w=par(6, 3)), X, {"w": "filter"},
+    ),
+    "residual join": (
+        lambda: Build(lambda m, x: m.n(m.a(x) + m.b(torch.tanh(x))), a=LIN(), b=LIN(), n=LN()), X, {"a.weight": "joint", "b.weight": "joint"},
+    ),
+    "residual join of inputs": (lambda: Build(lambda m, x: m.n(x + m.b(torch.tanh(x))), b=LIN(), n=LN()), X, {}),
+    "residual join with batch norms": (
+        lambda: Build(lambda m, x: m.n(m.n1(m.a(x)) + m.n2(m.b(x))), a=LIN(), b=LIN(), n1=BN1(affine=True), n2=BN1(affine=True), n=BN1()), X,
+        {"a.weight": "filter", "b.weight": "filter", "n1.bias": "no effect", "n2.bias": "no effect", "n1.weight": "joint", "n2.weight": "joint"},
+    ),
+    "residual stream": (
+        lambda: Build(pre_norm, embed=LIN(), a1=LIN(), b1=LIN(), a2=LIN(), b2=LIN(), norm=LN()), X, None,
+    ),
+    "attention": (lambda: Build(attention, q=LIN(), k=LIN(), v=LIN(), unit=False), TOKENS, {}),
+    "attention with QK norm": (lambda: Build(attention, q=LIN(), k=LIN(), v=LIN(), unit=True), TOKENS, {"q.weight": "layer", "k.weight": "layer"}),
+    "attention, key bias": (lambda: Build(attention, q=LIN(True), k=LIN(True), v=LIN(), unit=False), TOKENS, {"k.bias": "no effect"}),
+    "squeeze and excitation": (
+        lambda: Build(lambda m, x: m.n(m.a(x) * torch.sigmoid(m.s(x))), a=LIN(), s=LIN(), n=LN()), X, {"a.weight": "layer"},
+    ),
+    "gated linear unit": (lambda: Build(lambda m, x: m.n(m.a(x) * m.s(x)), a=LIN(), s=LIN(), n=LN()), X, {"a.weight": "layer", "s.weight": "layer"}),
+    "dropout": (lambda: nn.Sequential(LIN(), BN1(), nn.Dropout(0.5), LIN()), X, {"0.weight": "filter"}),
+    "dropout before norm": (lambda: nn.Sequential(LIN(), nn.Dropout(0.5), BN1(), LIN()), X, {"0.weight": "filter"}),
+    "ghost batch norm": (lambda: Build(ghost, l=LIN(), n=BN1()), X, {"l.weight": "filter"}),
+    "frozen batch norm": (lambda: nn.Sequential(LIN(), BN1().eval(), LIN()), X, {}),
+    "embedding before norm": (
+        lambda: Build(lambda m, x: m.n(m.e((x[:, :4] > 0).long() + 2 * torch.arange(4))), e=nn.Embedding(8, 6), n=LN()), X, {"e.weight": "filter"},
+    ),
+    "embeddings summed before norm": (
+        lambda: Build(lambda m, x: m.n(m.e((x[:, :4] > 0).long()) + m.p), e=nn.Embedding(2, 6), p=par(4, 6), n=LN()), X, {"e.weight": "joint", "p": "joint"},
+    ),
+    "branch that starts at zero": (zero_last, X, {}),
+    "convolution with padding of ones": (
+        lambda: Build(lambda m, x: m.n(m.c2(F.pad(torch.relu(m.c1(x)), (1, 1, 1, 1), value=1.0))).flatten(1), c1=nn.Conv2d(2, 3, 3, bias=False),
+                      c2=nn.Conv2d(3, 4, 3, bias=False), n=nn.BatchNorm2d(4, affine=False)), IMAGE, {"c2.weight": "filter"},
+    ),
+    "norm written by hand": (lambda: Build(lambda m, x: torch.tanh(F.layer_norm(m.l(x), (6,), eps=1e-3)), l=LIN()), X, {"l.weight": "layer"}),
+    "saturating sigmoid": (lambda: Build(lambda m, x: torch.sigmoid(8 * m.l(x)), l=LIN()), X, {}),
+    "scale and its inverse": (lambda: Build(lambda m, x: m.b(torch.relu(m.a(x))), a=LIN(), b=LIN()), X, {}),
+    "unused parameter": (lambda: Build(lambda m, x: m.a(x), a=LIN(), b=LIN()), X, {"b.weight": "no effect"}),
+    "recurrent": (lambda: Build(lstm, r=nn.LSTM(6, 6, batch_first=True), n=LN()), TOKENS, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_zoo(name):
+    torch.manual_seed(0)
+    make, shape, expected = ZOO[name]
+    found = audit(make(), torch.randn(*shape))
+    if expected is None:
+        return
+    assert {n: level for n, level in found.levels.items() if level != "none"} == expected
+    assert all(group.witness < 1e-6 for group in found.groups)
+
+
+def test_residual_stream_is_one_joint_group():
+    """Everything that writes into the stream: scaled together it changes nothing, whatever is counted with it."""
+    torch.manual_seed(0)
+    found = audit(ZOO["residual stream"][0](), torch.randn(*X))
+    [joint] = [group for group in found.groups if group.level == "joint"]
+    # a_i and b_i in a branch share a scale, so either may carry the branch's part
+    assert "embed.weight" in joint.names
+    for i in (1, 2):
+        assert len({f"a{i}.weight", f"b{i}.weight"} & set(joint.names)) == 1
+    assert len(joint.names) == 3
+    assert joint.witness < 1e-6
+
+
+def test_joint_groups_stay_apart():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 6), LN(), nn.Linear(6, 6), LN(), nn.Linear(6, 2))
+    found = audit(net, torch.randn(*X))
+    assert sorted(group.names for group in found.groups) == [("0.weight", "0.bias"), ("2.weight", "2.bias")]
+
+
+@pytest.mark.parametrize("kind", ["module", "by hand"])
+def test_eps_is_measured(kind):
+    """A weight so short that eps is seen: still invariant by structure, and the radial share says how far from it."""
+    shares = []
+    for size in (1.0, 1e-2):
+        torch.manual_seed(0)
+        net = nn.Sequential(LIN(), LN(), LIN()) if kind == "module" else ZOO["norm written by hand"][0]()
+        with torch.no_grad():
+            next(net.parameters()).mul_(size)
+        [group] = audit(net, torch.randn(*X)).groups
+        shares.append(group.radial)
+    assert shares[0] < 0.05
+    assert shares[1] > 50 * shares[0]
+
+
+def test_loss_decides_where_the_last_norm_is_in_the_loss():
+    torch.manual_seed(0)
+    net = nn.Sequential(LIN(), nn.Tanh(), LIN())
+    x, y = torch.randn(16, 6), torch.randn(16, 6)
+    assert audit(net, x).groups == ()
+    found = audit(net, (x, y), loss=lambda out, y: 1 - F.cosine_similarity(out, y).mean())
+    assert {name for name, level in found.levels.items() if level != "none"} == {"2.weight"}
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_everything_is_left_as_it_was(training):
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.3), nn.utils.spectral_norm(nn.Conv2d(4, 4, 3)),
+                        nn.Flatten(), nn.utils.parametrizations.weight_norm(nn.Linear(16, 3)))  # fmt: skip
+    net.train(training)
+    net[1].eval()
+    x = torch.randn(*IMAGE)
+    net(x).sum().backward()
+    before = {n: t.clone() for n, t in net.state_dict().items()}
+    plain = {n: v.clone() for m in net.modules() for n, v in vars(m).items() if isinstance(v, torch.Tensor)}
+    grads = {n: p.grad.clone() for n, p in net.named_parameters() if p.grad is not None}
+    state, python, numpy = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    audit(net, x)
+    assert all(torch.equal(t, before[n]) for n, t in net.state_dict().items())
+    assert all(torch.equal(p.grad, grads[n]) for n, p in net.named_parameters() if n in grads)
+    assert {
+        n: v for m in net.modules() for n, v in vars(m).items() if isinstance(v, torch.Tensor)
+    }.keys() == plain.keys()
+    assert all(
+        torch.equal(v, plain[n]) for m in net.modules() for n, v in vars(m).items() if isinstance(v, torch.Tensor)
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+    assert random.getstate() == python
+    assert np.random.get_state()[1].tolist() == numpy  # noqa: NPY002
+    assert net.training is training
+    assert net[1].training is False
+    assert net[1].eps == 1e-5
+
+
+def test_forms_of_batches_and_outputs():
+    torch.manual_seed(0)
+
+    class Keywords(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.l, self.n = LIN(), LN()
+
+        def forward(self, a, b):
+            return {"logits": self.n(self.l(a)) + b, "extra": (torch.ones(2, dtype=torch.long), None)}
+
+    found = audit(Keywords(), {"a": torch.randn(4, 6), "b": torch.randn(4, 6)})
+    assert found.levels == {"l.weight": "layer"}
+    assert found.share == 1.0
+    assert "l.weight" in str(found)
+    assert "layer" in found._repr_html_()
+    assert found.to_json()["share"] == 1.0
+
+
+def test_a_model_that_insists_on_float32():
+    class Single(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.l, self.k = LIN(), LIN()
+            self.table = torch.randn(6, 6)  # neither parameter nor buffer: stays float32
+
+        def forward(self, x):
+            return F.layer_norm(self.l(x @ self.table), (6,)) @ self.k.weight
+
+    torch.manual_seed(0)
+    found = audit(Single(), torch.randn(32, 6))
+    assert found.precision == "float32"
+    assert found.levels == {"l.weight": "layer", "k.weight": "none"}
+
+
+def test_bad_batches_are_refused():
+    with pytest.raises(BadInput, match="one training batch"):
+        audit(nn.Linear(6, 2), torch.randn(3, 5))
+    with pytest.raises(BadInput, match="floating-point parameters"):
+        audit(nn.ReLU(), torch.randn(3, 5))
+
+
+def test_compiled_models():
+    net = torch.compile(nn.Sequential(LIN(), LN(), LIN()), backend="eager")
+    assert audit(net, torch.randn(*X)).levels["0.weight"] == "layer"
