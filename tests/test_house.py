@@ -30,9 +30,10 @@ LAYERS = [
     {"wide"},
     {"block"},
     {"engine"},
-    {"estimators", "comparison"},
+    {"estimators", "comparison", "regimes"},
     {"figures", "terminal", "options", "catalogue"},
     {"simulate"},
+    {"sphere"},
     {"verify"},
     {"show", "testing", "__main__", "__init__"},
 ]
