@@ -16,7 +16,7 @@ from sde_si.terminal import guarded
 DIM = 16
 MOST = 1000  # effective learning rates of one sweep
 _OWN: dict[str, tuple[Any, Any]] = {
-    "effective_lr": flag(TEXT, "0.03:30:25", "total effective LRs: LO:HI:N, evenly spaced in the logarithm, or A,B,..."),
+    "effective_lr": flag(TEXT, "0.03:30:25", "total effective LRs: LO:HI:N, evenly spaced in the log, or A,B,..."),
     "loss": flag(TEXT, "groups", "groups, pca, regression, vmf, or any other of sde-si simulate --list"),
     "dim": flag(INT, None, f"dimension of the weights [default {DIM}; two for each of --alphas]"),
     "constraint": flag(TEXT, "total", "hold at length 1 all weights together (total), or each group's share (groups)"),
@@ -103,7 +103,8 @@ def _setting(options: Any) -> Any:
         given["noise_scale"] = 0.0
     free = "alphas" not in loss.parameters and options.data is None
     dim = DIM if options.dim is None and free else options.dim
-    shared = {name: getattr(options, name) for name in ("constraint", "method", "N", "substeps", "starts", "iterations", "seed", "threads")}  # fmt: skip
+    names = ("constraint", "method", "N", "substeps", "starts", "iterations", "seed", "threads")
+    shared = {name: getattr(options, name) for name in names}
     return Setting(problem=Problem(loss, dim=dim, **given), noise=noise, B=options.B or 1, **shared)
 
 

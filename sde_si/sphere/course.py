@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 HELD = ("total", "groups")
 SAMPLES = 500  # of every course, about
+EVERY = 64  # first iterations of the toy, each of them a sample
 Progress = Callable[[float], None]
 
 
@@ -238,13 +239,16 @@ def _toy(setting: Setting, rates: list[float], progress: Progress | None) -> lis
     squares = random_squares(alphas.size, starts, generator(setting.seed, START, 0))
     eta = np.repeat(rates, starts)
     pairs = Pairs(np.tile(squares, (1, 1, len(rates))), eta, alphas, setting.threads)
-    stride = setting.stride
-    samples = max(2, math.ceil(setting.iterations / stride))
+    # every iterate at the beginning, where the logarithm of time is coarse
+    iterations = np.arange(min(EVERY, setting.iterations))
+    iterations = np.concatenate([iterations, np.arange(EVERY, setting.iterations, setting.stride)])
+    samples, half = iterations.size, int(np.searchsorted(iterations, setting.iterations / 2))
+    strides = np.diff(iterations, append=iterations[-1] + setting.stride)
     columns = alphas.size + (alphas.size > 1)
     loss = np.empty((eta.size, samples))
     norm, signal, angle = (np.empty((eta.size, samples, columns)) for _ in range(3))
-    for i in pairs.course(samples, stride, progress):
-        if i == samples // 2:
+    for i, steps in enumerate(strides):
+        if i == half:
             pairs.forget()
         loss[:, i] = pairs.loss
         shares, step = pairs.shares, pairs.effective_steps
@@ -253,13 +257,16 @@ def _toy(setting: Setting, rates: list[float], progress: Progress | None) -> lis
         angle[:, i, : alphas.size] = np.arctan(step).T
         norm[:, i, -1], signal[:, i, -1] = np.sqrt(shares.sum(axis=0)), pairs.gradient_norm**2
         angle[:, i, -1] = pairs.angle
+        pairs.advance(int(steps))
+        if progress:
+            progress(float(steps * eta.size))
     out = []
     for k, rate in enumerate(rates):
         one = slice(k * starts, (k + 1) * starts)
-        made = {"loss": "groups", "alphas": alphas.tolist(), "effective_lr": rate, "constraint": "total", "method": "sgd",
-                "noise": "none", "starts": starts, "seed": setting.seed, "iterations": samples * stride}  # fmt: skip
+        made = {"loss": "groups", "alphas": alphas.tolist(), "lr": rate, "constraint": "total", "method": "sgd",
+                "noise": "none", "starts": starts, "seed": setting.seed, "iterations": setting.iterations}  # fmt: skip
         out.append(
-            Course(effective_lr=rate, iterations=1 + stride * np.arange(samples), loss=loss[one], weight_norm=norm[one],
+            Course(effective_lr=rate, iterations=iterations + 1, loss=loss[one], weight_norm=norm[one],
                    signal=signal[one], angle_step=angle[one], mean_loss=pairs.mean_loss[one],
                    mean_growth=pairs.mean_growth.T[one], configuration=made)
         )  # fmt: skip

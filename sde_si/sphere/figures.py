@@ -28,8 +28,7 @@ COLORS = {
     regimes.CONVERGENCE: "#0072B2", regimes.EQUILIBRIUM: "#E69F00", regimes.DIVERGENCE: "#D55E00",
     regimes.UNDECIDED: "0.6",
 }  # fmt: skip
-NAMES = {regimes.CONVERGENCE: "convergence", regimes.EQUILIBRIUM: "chaotic\nequilibrium", regimes.DIVERGENCE: "divergence",
-         regimes.UNDECIDED: "?"}  # fmt: skip
+NAMES = {name: name.replace(" ", "\n") for name in regimes.REGIMES} | {regimes.UNDECIDED: "?"}
 
 
 def _floor(found: Sweep) -> float:
@@ -99,8 +98,10 @@ def level(axis: Axes, found: Sweep) -> None:
     if found.threshold_predicted is not None and rates[0] < found.threshold_predicted < rates[-1]:
         axis.axvline(found.threshold_predicted, color="0.3", ls=":", label="predicted threshold")
     axis.set(xscale="log", xlabel="total effective LR", ylabel="time-mean loss", title="three regimes")
+    low, high = (f(f(means), random if random is not None else means[0]) for f in (min, max))
+    axis.set_ylim(low - 0.04 * (high - low), high + 0.22 * (high - low))
     axis.margins(x=0)
-    axis.legend(loc="best")
+    axis.legend(loc="lower right")
 
 
 def _law_name(found: Sweep) -> str:
@@ -119,11 +120,10 @@ def _shade(axis: Axes, found: Sweep, rates: np.ndarray) -> None:
         axis.axvspan(edges[begin], edges[i], color=COLORS[names[begin]], alpha=0.16, lw=0)
         wide = np.log(edges[i] / edges[begin]) > 0.12 * np.log(rates[-1] / rates[0]) if rates[-1] > rates[0] else True
         if wide:
-            axis.text(np.sqrt(edges[begin] * edges[i]), 0.985, NAMES[names[begin]], transform=axis.get_xaxis_transform(),
-                      ha="center", va="top", fontsize=8, weight="bold", color=COLORS[names[begin]])  # fmt: skip
+            name, middle = names[begin], np.sqrt(edges[begin] * edges[i])
+            axis.text(middle, 0.985, NAMES[name], transform=axis.get_xaxis_transform(), ha="center", va="top",
+                      fontsize=8, weight="bold", color=COLORS[name])  # fmt: skip
         begin = i
-    axis.set_ylim(top=None)
-    axis.margins(y=0.16)
 
 
 def individual(axis: Axes, found: Sweep) -> None:
@@ -139,8 +139,10 @@ def individual(axis: Axes, found: Sweep) -> None:
             axis.loglog(course.iterations, rates[:, g], color=f"C{g}", ls=style, lw=0.9, label=label)
     for g, alpha in enumerate(alphas or ()):
         axis.axhline(1 / alpha, color=f"C{g}", lw=2.5, alpha=0.3, label="thresholds 1/α" if g == 0 else None)
-    axis.set(xlabel="iteration", ylabel="individual effective LR", title="individual effective LRs, one start")
-    axis.legend(fontsize=6)
+    least = min(float(p.course.individual_lr.min()) for p in found.points)
+    axis.set(xlabel="iteration", ylabel="individual effective LR", title="individual effective LRs, one start",
+             ylim=(0.7 * least, 3e4 * least))  # fmt: skip
+    axis.legend(fontsize=6, frameon=True, framealpha=0.85, loc="upper left")
 
 
 def angles(axis: Axes, found: Sweep) -> None:
@@ -148,7 +150,12 @@ def angles(axis: Axes, found: Sweep) -> None:
     for point in _some(found):
         rms = np.degrees(np.sqrt((point.course.angle**2).mean(axis=0)))
         axis.loglog(point.course.iterations, np.maximum(rms, 1e-9), color=_color(found, point.effective_lr), lw=1.1)
-    axis.set(xlabel="iteration", ylabel="angle of a step [deg]", ylim=(1e-6, 150), title="angle between steps, rms")
+    axis.set(
+        xlabel="iteration",
+        ylabel="angle of a step [deg]",
+        ylim=(1e-6, 150),
+        title="angle between consecutive directions, rms",
+    )
 
 
 def bifurcation(axis: Axes, found: Sweep) -> None:

@@ -20,8 +20,8 @@ def describe(setting: Setting) -> str:
     numbers = {k: v for k, v in setting.problem.parameters.items() if isinstance(v, int | float | tuple)}
     shown = " ".join(f"{k}={','.join(f'{x:g}' for x in np.atleast_1d(v))}" for k, v in numbers.items())
     return (
-        f"{setting.problem.loss.name}, dim {arrays.dim}, {shown}; {setting.method}, noise {setting.noise}, B={setting.B}, "
-        f"constraint {setting.constraint}; {setting.starts} starts, {setting.iterations} iterations"
+        f"{setting.problem.loss.name}, dim {arrays.dim}, {shown}; {setting.method}, noise {setting.noise}, "
+        f"B={setting.B}, constraint {setting.constraint}; {setting.starts} starts, {setting.iterations} iterations"
     )
 
 
@@ -89,7 +89,8 @@ def lines(found: Sweep) -> list[str]:
     if line:
         shift = "" if found.threshold_predicted is None else _shift(line.value, line.stderr, found.threshold_predicted)
         out.append(
-            f"threshold by the zero of the mean loss against 1/effective LR: {line.value:.10g} +- {line.stderr:.1g}{shift}"
+            f"threshold by the zero of the mean loss against 1/effective LR: {line.value:.10g} +- {line.stderr:.1g}"
+            f"{shift}"
         )
     alphas = found.setting.problem.parameters.get("alphas")
     if alphas:

@@ -80,8 +80,11 @@ def falls(setting: Setting, effective_lr: float, iterations: int, progress: Prog
     pairs.advance(half)
     stride = max(1, half // POINTS)
     times, logs = half + stride * np.arange(POINTS), np.empty((POINTS, setting.starts))
-    for i in pairs.course(POINTS, stride, progress):
+    for i in range(POINTS):
         logs[i] = np.log(np.maximum(pairs.loss, np.finfo(float).tiny))
+        pairs.advance(stride)
+    if progress:
+        progress(float(iterations * setting.starts))
     x = np.log(times)
     x -= x.mean()
     # what has left the range of floating-point numbers has fallen as fast as can be
@@ -100,10 +103,10 @@ def bisect(
 ) -> Bracket:  # fmt: skip
     """Bracket the threshold from any `guess`, by factors of two and then by halves.
 
-    A run of a bracket of relative half-width w takes 200/w iterations: for a rate in the bracket w is the best bound on
-    its distance from the threshold that is known. The sign of p - 1 decides; close to the threshold, where the shares of
-    the groups swing slowly and F with them, p is neither large nor small, and the run is repeated four times as long, up
-    to `longest`.
+    A run of a bracket of relative half-width w takes 200/w iterations: for a rate in the bracket w is the best known
+    bound on its distance from the threshold. The sign of p - 1 decides; close to the threshold, where the shares of the
+    groups swing slowly and F with them, p is neither large nor small, and the run is repeated four times as long, up to
+    `longest`.
 
     Raises
     ------

@@ -8,7 +8,6 @@ with ``constraint="total"``), with which it agrees to rounding while chaos allow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -163,14 +162,6 @@ class Pairs:
     def mean_growth(self) -> Array:
         """Time mean of ln(1 + s_i^2) since `forget`, shape (group, start): equal over groups (theory.md 5.2)."""
         return self.sums[:-1] / self.steps
-
-    def course(self, samples: int, stride: int, progress: Callable[[float], None] | None = None) -> Iterator[int]:
-        """Advance `samples` times by `stride`; yields the sample's number before each advance."""
-        for i in range(samples):
-            yield i
-            self.advance(stride)
-            if progress:
-                progress(stride * self.effective_lr.size)
 
 
 def random_squares(groups: int, starts: int, rng: np.random.Generator) -> Array:
