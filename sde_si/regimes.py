@@ -9,8 +9,8 @@ convergence
 divergence
     Gradient norm and loss are stationary: p < 1/2 by two standard errors and |p| <= 1/4 within them; second half and
     first half of the loss differ by no more than three standard errors, or 5 % of all that it has changed. And the
-    loss is at the level of random directions: within three standard errors, or 5 % of the way from there to the lowest
-    loss. And the direction has moved: the angles of the steps, added as those of a random walk, make a radian. A
+    loss is at the level of random directions or above: within three standard errors, or 5 % of the way from there to
+    the lowest loss. And the direction has moved: the angles of the steps, added as those of a random walk, make a radian. A
     series that is not finite has diverged, too.
 chaotic equilibrium
     Both are stationary, the loss elsewhere.
@@ -147,7 +147,7 @@ def _decide(loss: Array, gradient_norm: Array, angle: Array, times: Array, level
         return Regime(UNDECIDED, 0.0, *found, f"the loss still drifts, by {drift:+.2g} +- {drift_error:.1g}")
     room = SHARE * max(level - lowest, 0.0)
     band = max(ERRORS * mean_error, room)
-    away = abs(mean - level) - band
+    away = level - mean - band
     border = _normal(abs(away) / mean_error if mean_error else math.inf)
     if away > 0:
         return Regime(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from sde_si.sphere.course import Setting
-from sde_si.theory import vmf_resultant
+from sde_si.theory import bingham_second_moment, vmf_resultant
 
 COARSE = 0.1  # mean square of a substep's angle from which on the law of the SDE is not that of its integrator
 
@@ -24,6 +24,8 @@ def threshold(setting: Setting) -> tuple[float, str] | None:
         return 1 / float(alphas.size * alphas.max()), "1/(n max alpha): theory.md 5.3 for each group"
     if name == "vmf" and setting.problem.parameters["signal"] > 0:
         return 2 / float(setting.problem.parameters["signal"]), "2/|m|: theory.md 3.9"
+    if name == "bingham" and setting.problem.parameters["curvature"] != 0:
+        return 1 / abs(float(setting.problem.parameters["curvature"])), "1/(l_max - l_min): theory.md 3.9"
     if name == "pca":
         spectrum = np.linalg.eigvalsh(arrays.params[2][: arrays.dim])
         return 1 / float(spectrum[-1] - spectrum[0]), "1/(l_max - l_min): theory.md 3.9"
@@ -39,21 +41,27 @@ def mean_loss(setting: Setting, effective_lr: float) -> float | None:
             # theory.md 5.4: the joint two-cycle; exact where it is reached
             return max(0.0, (float(alphas.sum()) - 1 / effective_lr) / 2)
         return float(np.maximum(0.0, (alphas - 1 / (alphas.size * effective_lr)) / 2).sum())
-    if name == "vmf" and setting.method == "em" and setting.noise != "none":
+    if name in ("vmf", "bingham") and setting.method == "em" and setting.noise != "none":
         run = setting.run(effective_lr)
         turn = effective_lr**2 * run.arrays.noise_variance * (run.arrays.dim - 1) / setting.B / run.substeps
-        return -gibbs_vmf(setting, effective_lr) if turn <= COARSE else None
+        return gibbs(setting, effective_lr) if turn <= COARSE else None
     return None
 
 
-def gibbs_vmf(setting: Setting, effective_lr: float) -> float:
-    """<m, E y> of the von Mises-Fisher law at the temperature of theory.md 8.3, as the step goes to 0."""
+def gibbs(setting: Setting, effective_lr: float) -> float:
+    """Mean loss of the stationary law at temperature eta sigma^2/2, as the step goes to 0 (theory.md 8.3)."""
     parameters, dim = setting.problem.parameters, setting.run(1.0).arrays.dim
     variance = parameters["noise_scale"] / setting.B
-    if parameters["signal"] == 0 or variance == 0:
-        return float(parameters["signal"])
-    kappa = 2 * parameters["signal"] / (effective_lr * variance)
-    return float(parameters["signal"]) * vmf_resultant(kappa, dim)
+    if variance == 0:
+        lowest = lowest_loss(setting)
+        assert lowest is not None
+        return lowest
+    inverse = 2 / (effective_lr * variance)
+    if setting.problem.loss.name == "vmf":
+        strength = float(parameters["signal"])
+        return -strength * vmf_resultant(strength * inverse, dim)
+    curvature = float(parameters["curvature"])
+    return curvature * bingham_second_moment(curvature * inverse, dim)
 
 
 def random_loss(setting: Setting) -> float | None:
@@ -63,6 +71,8 @@ def random_loss(setting: Setting) -> float | None:
         return float(np.sum(setting.problem.parameters["alphas"])) / 2
     if name == "vmf":
         return 0.0
+    if name == "bingham":
+        return float(setting.problem.parameters["curvature"]) / arrays.dim
     if name in ("pca", "regression"):
         scale, constant = arrays.params[0][0, 0], arrays.params[0][0, 1]
         return float(0.5 * scale * np.trace(arrays.params[2][: arrays.dim]) / arrays.dim + constant)
@@ -76,6 +86,8 @@ def lowest_loss(setting: Setting) -> float | None:
         return 0.0
     if name == "vmf":
         return -float(setting.problem.parameters["signal"])
+    if name == "bingham":
+        return min(0.0, float(setting.problem.parameters["curvature"]))
     return -float(np.linalg.eigvalsh(arrays.params[2][: arrays.dim])[-1]) if name == "pca" else None
 
 

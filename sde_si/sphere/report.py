@@ -67,6 +67,9 @@ def _point(point: Point) -> dict[str, Any]:
         "individual_exceeded": point.exceeded,
         "harmonic_sum_error": finite(point.harmonic_sum_error),
         "angle_mean": finite(point.angle),
+        "lyapunov": [finite(v) for v in point.lyapunov.exponents] if point.lyapunov else None,
+        "lyapunov_stderr": [finite(v) for v in point.lyapunov.stderr] if point.lyapunov else None,
+        "motion": _kinds(point) or None,
     }
 
 
@@ -74,6 +77,21 @@ def _individual(point: Point) -> str:
     """Least, harmonic mean and largest over the groups, times and starts."""
     least, mean, most = point.individual_lr
     return f"{least.min():.3g} {1 / (1 / mean).mean():.3g} {most.max():.3g}"
+
+
+def _kinds(point: Point) -> dict[str, int]:
+    """How many starts move periodically, neutrally, chaotically."""
+    kinds = point.lyapunov.kinds if point.lyapunov else ()
+    return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+
+
+def _motion(point: Point) -> tuple[str, str]:
+    """Largest Lyapunov exponent, and the kind of motion (with numbers of starts, if there are several kinds)."""
+    if point.lyapunov is None:
+        return "-", "-"
+    top, error, kinds = point.lyapunov.exponents[0], point.lyapunov.stderr[0], _kinds(point)
+    shown = next(iter(kinds)) if len(kinds) == 1 else ", ".join(f"{k} {v}" for k, v in kinds.items())
+    return f"{top:.4f} ± {error:.4f}" if error > 0 else f"{top:.4f}", shown
 
 
 def lines(found: Sweep) -> list[str]:
@@ -99,6 +117,8 @@ def lines(found: Sweep) -> list[str]:
             f"thresholds of the single groups, 1/alpha: {individual}; >1/alpha: share of samples with one exceeded"
         )
     out.append("individual LRs: least, harmonic mean and largest over groups, starts and the last half of the time")
+    if any(p.lyapunov for p in found.points):
+        out.append("exponent: largest Lyapunov exponent per iteration; neutral: 0 within 1e-3 (quasi-periodic)")
     worst = max(point.harmonic_sum_error for point in found.points)
     if found.setting.groups > 1:
         out.append(f"sum of 1/individual LR is 1/effective LR to {worst:.0e}")
@@ -120,8 +140,8 @@ def print_table(found: Sweep, figure: Path | None) -> None:
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("effective LR", justify="right", no_wrap=True)
     table.add_column("regime", no_wrap=True)
-    names = ("confidence", "final loss", "mean loss ± s.e.", "predicted", "gradient norm", "angle [deg]",
-             "individual LRs", ">1/alpha")  # fmt: skip
+    names = ("conf.", "final loss", "mean loss ± s.e.", "predicted", "gradient", "angle [deg]", "individual LRs",
+             ">1/alpha", *(["exponent", "motion"] if any(p.lyapunov for p in found.points) else []))  # fmt: skip
     for name in names:
         table.add_column(name, justify="right", overflow="fold", no_wrap=name in ("mean loss ± s.e.", "individual LRs"))
     for point in found.points:
@@ -130,6 +150,7 @@ def print_table(found: Sweep, figure: Path | None) -> None:
             number(finite(point.loss_mean), error=point.loss_stderr if point.loss_stderr > 1e-99 else None),
             number(point.loss_predicted), f"{point.gradient_norm:.3g}", f"{math.degrees(point.angle):.2f}",
             _individual(point), "-" if point.exceeded is None else f"{point.exceeded:.3g}",
+            *(_motion(point) if "motion" in names else ()),
         )  # fmt: skip
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(describe(found.setting), highlight=False, soft_wrap=True)

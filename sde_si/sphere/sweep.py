@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,14 @@ import numpy as np
 
 from sde_si import regimes
 from sde_si.estimators import mean_and_error
+from sde_si.machine import usable_cores
 from sde_si.problem import Problem
 from sde_si.sphere import laws
 from sde_si.sphere.course import Course, Progress, Setting, courses
+from sde_si.sphere.lyapunov import Spectrum, lyapunov
 from sde_si.sphere.threshold import Bracket, Line, bisect, line
 
+EXPONENTS = 10_000
 GRID = tuple(float(v) for v in np.geomspace(0.03, 30, 25))
 
 
@@ -38,6 +42,8 @@ class Point:
         Share of the samples at which some group's is above its own threshold 1/alpha_i.
     harmonic_sum_error : float
         Largest |eta sum 1/eta_i - 1| over all samples (theory.md 5.2).
+    lyapunov : Spectrum or None
+        Exponents where the toy's own loop ran and did not converge.
     course : Course
     """
 
@@ -52,6 +58,7 @@ class Point:
     individual_lr: tuple[np.ndarray, np.ndarray, np.ndarray]
     exceeded: float | None
     harmonic_sum_error: float
+    lyapunov: Spectrum | None
     course: Course
 
 
@@ -97,6 +104,7 @@ def sweep(
     effective_lr: Sequence[float] = GRID,
     *,
     threshold: bool = True,
+    exponents: bool = True,
     progress: Progress | None = None,
     **setting: Any,
 ) -> Sweep:
@@ -110,6 +118,8 @@ def sweep(
         Total effective learning rates.
     threshold : bool
         Measure the threshold of convergence, too, if the gradient has no noise.
+    exponents : bool
+        Measure Lyapunov exponents, too, where the toy's own loop runs.
     progress : callable, optional
         Called with iterations done, summed over starts.
     **setting
@@ -132,7 +142,8 @@ def sweep(
     """
     chosen = Setting(problem=problem or Problem("groups"), **setting)
     rates = sorted({float(rate) for rate in effective_lr})
-    points = tuple(_point(chosen, course) for course in courses(chosen, rates, progress))
+    with ThreadPoolExecutor(chosen.threads or usable_cores()) as pool:
+        points = tuple(pool.map(lambda one: _point(chosen, one, exponents), courses(chosen, rates, progress)))
     known = laws.threshold(chosen)
     bracket = zero = None
     if threshold and chosen.noise == "none" and chosen.method == "sgd":
@@ -150,7 +161,7 @@ def sweep(
     )
 
 
-def _point(setting: Setting, course: Course) -> Point:
+def _point(setting: Setting, course: Course, exponents: bool) -> Point:
     late = course.late
     regime = regimes.classify(
         course.loss, course.gradient_norm, course.angle, iterations=course.iterations,
@@ -172,5 +183,17 @@ def _point(setting: Setting, course: Course) -> Point:
         individual_lr=(shown.min(axis=0), 1 / (1 / shown).mean(axis=0), shown.max(axis=0)),
         exceeded=None if exceeded is None else float(exceeded.mean()),
         harmonic_sum_error=float(np.abs(course.effective_lr * (1 / individual).sum(axis=2) - 1).max()),
+        lyapunov=_spectrum(setting, course) if regime.name != regimes.CONVERGENCE and exponents else None,
         course=course,
+    )
+
+
+def _spectrum(setting: Setting, course: Course) -> Spectrum | None:
+    """Lyapunov exponents from as many starts, at most `EXPONENTS` iterations each after as many of approach."""
+    if not setting.fast:
+        return None
+    steps = min(EXPONENTS, setting.iterations)
+    alphas = np.array(setting.problem.parameters["alphas"])
+    return lyapunov(
+        alphas, course.effective_lr, starts=setting.starts, approach=steps, iterations=steps, seed=setting.seed
     )
