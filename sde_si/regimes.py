@@ -7,7 +7,7 @@ convergence
     The effective gradient norm falls faster than t^(-1/2), the law at the border itself, where the loss of a
     quadratic minimum falls as 1/t: p > 1/2 by two standard errors. Or it has fallen by ten orders of magnitude.
 divergence
-    Gradient norm and loss are stationary: p < 1/2 by two standard errors and |p| <= 1/4 within them; second half and
+    Gradient norm and loss are stationary: p < 1/2 by two standard errors, |p| <= 1/4 within them; second half and
     first half of the loss differ by no more than three standard errors, or 5 % of all that it has changed. And the
     loss is at the level of random directions or above: within three standard errors, or 5 % of the way from there to
     the lowest loss. And the direction has moved: the angles of the steps, added as those of a random walk, make a radian. A

@@ -91,7 +91,7 @@ def _motion(point: Point) -> tuple[str, str]:
         return "-", "-"
     top, error, kinds = point.lyapunov.exponents[0], point.lyapunov.stderr[0], _kinds(point)
     shown = next(iter(kinds)) if len(kinds) == 1 else ", ".join(f"{k} {v}" for k, v in kinds.items())
-    return f"{top:.4f} ± {error:.4f}" if error > 0 else f"{top:.4f}", shown
+    return f"{top:.3f} ± {error:.3f}" if error > 0 else f"{top:.3f}", shown
 
 
 def lines(found: Sweep) -> list[str]:
@@ -152,7 +152,7 @@ def print_table(found: Sweep, figure: Path | None) -> None:
             _individual(point), "-" if point.exceeded is None else f"{point.exceeded:.3g}",
             *(_motion(point) if "motion" in names else ()),
         )  # fmt: skip
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 176)
     console.print(describe(found.setting), highlight=False, soft_wrap=True)
     console.print(table)
     for line in [*lines(found), *([f"figure: {figure}"] if figure else [])]:
