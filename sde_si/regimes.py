@@ -10,8 +10,8 @@ divergence
     Gradient norm and loss are stationary: p < 1/2 by two standard errors, |p| <= 1/4 within them; second half and
     first half of the loss differ by no more than three standard errors, or 5 % of all that it has changed. And the
     loss is at the level of random directions or above: within three standard errors, or 5 % of the way from there to
-    the lowest loss. And the direction has moved: the angles of the steps, added as those of a random walk, make a radian. A
-    series that is not finite has diverged, too.
+    the lowest loss. And the direction has moved: the angles of the steps, added as those of a random walk, make a
+    radian. A series that is not finite has diverged, too.
 chaotic equilibrium
     Both are stationary, the loss elsewhere.
 undecided
