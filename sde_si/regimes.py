@@ -8,7 +8,7 @@ convergence
     quadratic minimum falls as 1/t: p > 1/2 by two standard errors. Or it has fallen by ten orders of magnitude.
 divergence
     Gradient norm and loss are stationary: p < 1/2 by two standard errors, |p| <= 1/4 within them; second half and
-    first half of the loss differ by no more than three standard errors, or 5 % of all that it has changed. And the
+    first half of the loss differ by no more than three standard errors, or 5 % of its height above the lowest. And the
     loss is at the level of random directions or above: within three standard errors, or 5 % of the way from there to
     the lowest loss. And the direction has moved: the angles of the steps, added as those of a random walk, make a
     radian. A series that is not finite has diverged, too.
@@ -142,8 +142,7 @@ def _decide(loss: Array, gradient_norm: Array, angle: Array, times: Array, level
         return Regime(UNDECIDED, 0.0, *found, why)
     sure = _normal((BORDER - fall) / error if error else math.inf) * float((~collapsed).mean())
     drift, drift_error = _drift(loss[:, late])
-    spread = float(np.ptp(loss.mean(axis=0)))
-    if abs(drift) > max(ERRORS * drift_error, SHARE * spread):
+    if abs(drift) > max(ERRORS * drift_error, SHARE * (mean - lowest)):
         return Regime(UNDECIDED, 0.0, *found, f"the loss still drifts, by {drift:+.2g} +- {drift_error:.1g}")
     room = SHARE * max(level - lowest, 0.0)
     band = max(ERRORS * mean_error, room)
@@ -191,7 +190,11 @@ def _drift(series: Array) -> tuple[float, float]:
     changes = series[:, middle:].mean(axis=1) - series[:, :middle].mean(axis=1)
     if changes.size > 3:
         return float(changes.mean()), float(changes.std(ddof=1) / math.sqrt(changes.size))
-    return float(changes.mean()), 2 * _mean(series)[1]
+    # few paths: the scatter of blocks within each half, so that the drift itself does not count as noise
+    halves = [np.array_split(row, 2) for row in series]
+    blocks = np.array([[[b.mean() for b in np.array_split(half, BLOCKS // 2)] for half in row] for row in halves])
+    variance = blocks.var(axis=2, ddof=1) / (BLOCKS // 2)
+    return float(changes.mean()), float(math.sqrt(variance.sum()) / changes.size)
 
 
 def _normal(z: float) -> float:
