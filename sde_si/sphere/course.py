@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 HELD = ("total", "groups")
 SAMPLES = 500  # of every course, about
+LARGEST = 1e9  # effective LR of the toy, times the sum of its alphas
 EVERY = 64  # first iterations of the toy, each of them a sample
 Progress = Callable[[float], None]
 
@@ -207,6 +208,10 @@ def courses(setting: Setting, effective_lrs: Sequence[float], progress: Progress
     values = 40.0 * (setting.groups + 1) * 2 * SAMPLES * setting.starts * len(rates)
     check_memory("starts", values, f"{setting.starts} starts at {len(rates)} rates", "fewer")
     if setting.fast:
+        # squares grow by (eta sum(alpha))^2 a step, and are rescaled every eighth
+        most = LARGEST / sum(setting.problem.parameters["alphas"])
+        expected = f"at most {most:.3g} with these alphas"
+        require(max(rates) <= most, "effective_lr", expected, max(rates), "0.03:30:25")
         return _toy(setting, rates, progress)
     from sde_si.simulate.session import Session
 

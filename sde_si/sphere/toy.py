@@ -16,7 +16,7 @@ from sde_si.jit import jitted
 from sde_si.machine import usable_cores
 
 Array = np.ndarray
-WIDTH = 64  # starts advanced together: their squares stay in the innermost cache
+WIDTH = 128  # starts advanced together: their squares stay in the innermost cache
 LOGARITHM = 8  # steps whose factors 1 + s^2 are multiplied before a logarithm is taken
 
 
@@ -24,13 +24,14 @@ LOGARITHM = 8  # steps whose factors 1 + s^2 are multiplied before a logarithm i
 def advance_pairs(a, b, strength, alphas, steps, sums):
     """Advance squares a, b (group, start) in place by `steps`, strength = 2 alpha eta of the same shape.
 
-    Added to sums (group + 1, start): ln(1 + s_i^2) of every step and, last, the loss before every step.
+    Added to sums (group + 1, start): ln(1 + s_i^2) of every step and, last, the loss before every step. The map is
+    homogeneous: between logarithms the squares are not divided by their sum S, but e is multiplied by it.
     """
     groups, starts = a.shape
-    width = 64
+    width = 128
     p, q = np.empty((groups, width)), np.empty((groups, width))
     k, product = np.empty((groups, width)), np.empty((groups, width))
-    total, loss = np.empty(width), np.empty(width)
+    total, before, loss = np.empty(width), np.empty(width), np.empty(width)
     for low in range(0, starts, width):
         n = min(width, starts - low)
         for g in range(groups):
@@ -42,35 +43,35 @@ def advance_pairs(a, b, strength, alphas, steps, sums):
                 k[g, j] = strength[g, low + j] if here else 0.0
                 product[g, j] = 1.0
         for j in range(width):
-            loss[j] = 0.0
+            loss[j], total[j] = 0.0, 1.0
         for step in range(steps):
             for j in range(width):
-                total[j] = 0.0
+                before[j], total[j] = total[j], 0.0
             for g in range(groups):
                 alpha = alphas[g]
                 pg, qg, kg, product_g = p[g], q[g], k[g], product[g]
                 for j in range(width):
-                    inverse = 1.0 / (pg[j] + qg[j])
-                    e = kg[j] * inverse * inverse
-                    shrink, grow = 1.0 - e * qg[j], 1.0 + e * pg[j]
-                    loss[j] += alpha * pg[j] * inverse
-                    product_g[j] *= 1.0 + e * e * (pg[j] * qg[j])
-                    pg[j] *= shrink * shrink
-                    qg[j] *= grow * grow
-                    total[j] += pg[j] + qg[j]
-            for j in range(width):
-                total[j] = 1.0 / total[j]
-            for g in range(groups):
-                pg, qg = p[g], q[g]
-                for j in range(width):
-                    pg[j] *= total[j]
-                    qg[j] *= total[j]
+                    pj, qj = pg[j], qg[j]
+                    inverse = 1.0 / (pj + qj)
+                    e = kg[j] * before[j] * inverse * inverse
+                    u, v = e * pj, e * qj
+                    loss[j] += alpha * pj * inverse
+                    product_g[j] *= 1.0 + u * v
+                    shrink, grow = 1.0 - v, 1.0 + u
+                    pj *= shrink * shrink
+                    qj *= grow * grow
+                    pg[j], qg[j] = pj, qj
+                    total[j] += pj + qj
             if (step + 1) % 8 == 0 or step + 1 == steps:
                 for g in range(groups):
                     for j in range(n):
                         sums[g, low + j] += np.log(product[g, j])
                     for j in range(width):
                         product[g, j] = 1.0
+                        p[g, j] /= total[j]
+                        q[g, j] /= total[j]
+                for j in range(width):
+                    total[j] = 1.0
         for j in range(n):
             sums[groups, low + j] += loss[j]
             for g in range(groups):
@@ -92,7 +93,7 @@ class Pairs:
         The numbers do not depend on them.
     """
 
-    def __init__(self, squares: Array, effective_lr: Array, alphas: Array, threads: int | None = None) -> None:
+    def __init__(self, squares: Array, effective_lr: Array | float, alphas: Array, threads: int | None = None) -> None:
         self.squares = np.ascontiguousarray(squares / squares.sum(axis=(0, 1)), dtype=float)
         self.alphas = np.asarray(alphas, dtype=float)
         self.effective_lr = np.broadcast_to(np.asarray(effective_lr, dtype=float), self.squares.shape[2:]).copy()
