@@ -63,7 +63,7 @@ def loss_over_time(axis: Axes, found: Sweep) -> None:
         axis.loglog(course.iterations, _geometric(course.loss - floor), color=_color(found, point.effective_lr), lw=1.1,
                     label=f"{point.effective_lr:.2g}")  # fmt: skip
     axis.set(xlabel="iteration", ylabel=_loss_label(found), ylim=(1e-12, None), title="loss over time")
-    axis.legend(title="effective LR", ncols=2, fontsize=6, title_fontsize=7, loc="lower left")
+    axis.legend(title="effective LR", ncols=2, fontsize=6, title_fontsize=7, loc="center right")
 
 
 def _loss_label(found: Sweep) -> str:
@@ -71,7 +71,7 @@ def _loss_label(found: Sweep) -> str:
 
 
 def phase(axis: Axes, found: Sweep) -> None:
-    """Phase diagram: loss against effective gradient norm, from a start (star) on."""
+    """Phase diagram: loss against effective gradient norm, from the first sample (star) on."""
     floor = _floor(found)
     for point in _some(found):
         course, color = point.course, _color(found, point.effective_lr)
@@ -79,7 +79,7 @@ def phase(axis: Axes, found: Sweep) -> None:
         keep = (y > 1e-12) & (x > 1e-12)
         axis.loglog(x[keep], y[keep], ".", ms=2, color=color)
         axis.loglog(x[:1], y[:1], "*", ms=9, color=color, mec="k", mew=0.4, zorder=4)
-    axis.set(xlabel="effective gradient norm", ylabel=_loss_label(found), title="phase diagram, * = start")
+    axis.set(xlabel="effective gradient norm", ylabel=_loss_label(found), title="phase diagram, * = first sample")
 
 
 def level(axis: Axes, found: Sweep) -> None:
@@ -122,7 +122,7 @@ def _shade(axis: Axes, found: Sweep, rates: np.ndarray) -> None:
         if wide:
             name, middle = names[begin], np.sqrt(edges[begin] * edges[i])
             axis.text(middle, 0.985, NAMES[name], transform=axis.get_xaxis_transform(), ha="center", va="top",
-                      fontsize=8, weight="bold", color=COLORS[name])  # fmt: skip
+                      fontsize=7, weight="bold", color=COLORS[name])  # fmt: skip
         begin = i
 
 
@@ -178,18 +178,24 @@ PANELS: dict[str, Callable[[Any, Sweep], None]] = {
 }  # fmt: skip
 
 
-def draw(found: Sweep, panels: Sequence[str] = tuple(PANELS)) -> Figure:
+def panels_of(found: Sweep) -> tuple[str, ...]:
+    """All panels that have something to show."""
+    return tuple(name for name in PANELS if name != "individual" or found.setting.groups > 1)
+
+
+def draw(found: Sweep, panels: Sequence[str] | None = None) -> Figure:
     """Draw panels of a sweep, three to a row.
 
     Parameters
     ----------
     found : Sweep
-    panels : sequence of str
-        Names in `PANELS`.
+    panels : sequence of str, optional
+        Names in `PANELS`; by default all that have something to show.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    panels = panels_of(found) if panels is None else panels
     with mpl.rc_context(fname=str(STYLE)):
         rows = -(-len(panels) // 3)
         figure = Figure(figsize=(3.9 * min(3, len(panels)), 3.4 * rows), layout="constrained")
@@ -201,8 +207,8 @@ def draw(found: Sweep, panels: Sequence[str] = tuple(PANELS)) -> Figure:
     return figure
 
 
-def save_figure(found: Sweep, folder: Path, panels: Sequence[str] = tuple(PANELS)) -> Path:
-    """Draw and save; the name follows from what decided the numbers.
+def save_figure(found: Sweep, folder: Path, panels: Sequence[str] | None = None) -> Path:
+    """Draw and save panels (see `draw`); the name follows from what decided the numbers.
 
     Raises
     ------
@@ -211,6 +217,7 @@ def save_figure(found: Sweep, folder: Path, panels: Sequence[str] = tuple(PANELS
     """
     import matplotlib as mpl
 
+    panels = panels_of(found) if panels is None else panels
     made = [p.course.configuration for p in found.points]
     digest = hashlib.sha256(json.dumps([made, list(panels)], sort_keys=True).encode()).hexdigest()
     buffer = io.BytesIO()
