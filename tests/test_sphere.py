@@ -83,6 +83,20 @@ def test_the_time_means_are_those_of_every_iterate():
     assert (np.abs(whole.shares.sum(axis=0) - 1) < 1e-12).all()
 
 
+def test_bursts_of_any_size_stay_finite():
+    """Far above the threshold shares fall to 1e-80 and grow back in one step: products of eight steps overflow."""
+    alphas = np.arange(1.0, 11)
+    pairs = Pairs(random_squares(10, 32, np.random.default_rng(1)), 1000 / alphas.sum(), alphas)
+    pairs.advance(15_000)
+    assert pairs.shares.min() < 1e-60
+    assert np.isfinite(pairs.sums).all()
+    np.testing.assert_allclose(pairs.shares.sum(axis=0), 1, rtol=1e-12)
+    x = np.sqrt(pairs.squares)
+    expected = descend(x[:, :, 3].T.ravel(), 1000 / alphas.sum(), alphas, 1)
+    pairs.advance(1)
+    np.testing.assert_allclose(pairs.squares[:, :, 3], squares_of(expected[None])[:, :, 0], rtol=1e-8, atol=1e-300)
+
+
 def test_numbers_depend_neither_on_threads_nor_on_other_starts():
     squares = random_squares(3, 200, np.random.default_rng(2))
     some, all_ = Pairs(squares[:, :, :40], 0.3, np.ones(3), 1), Pairs(squares, 0.3, np.ones(3), 2)

@@ -21,62 +21,86 @@ LOGARITHM = 8  # steps whose factors 1 + s^2 are multiplied before a logarithm i
 
 
 @jitted
+def _steps(p, q, k, alphas, count, product, total, before, loss):
+    """Go `count` steps without a rescaling; total is the sum S of all squares of a start, product that of 1 + s^2."""
+    groups, width = p.shape
+    for _ in range(count):
+        for j in range(width):
+            before[j], total[j] = total[j], 0.0
+        for g in range(groups):
+            alpha = alphas[g]
+            pg, qg, kg, product_g = p[g], q[g], k[g], product[g]
+            for j in range(width):
+                pj, qj = pg[j], qg[j]
+                inverse = 1.0 / (pj + qj)
+                e = kg[j] * before[j] * inverse * inverse
+                u, v = e * pj, e * qj
+                loss[j] += alpha * pj * inverse
+                product_g[j] *= 1.0 + u * v
+                shrink, grow = 1.0 - v, 1.0 + u
+                pj *= shrink * shrink
+                qj *= grow * grow
+                pg[j], qg[j] = pj, qj
+                total[j] += pj + qj
+
+
+@jitted
+def _settle(p, q, product, total, logs):
+    """Take the logarithms of the products, and make the squares of each start sum to 1."""
+    for g in range(p.shape[0]):
+        for j in range(p.shape[1]):
+            logs[g, j] += np.log(product[g, j])
+            product[g, j] = 1.0
+            p[g, j] /= total[j]
+            q[g, j] /= total[j]
+    for j in range(p.shape[1]):
+        total[j] = 1.0
+
+
+@jitted
 def advance_pairs(a, b, strength, alphas, steps, sums):
     """Advance squares a, b (group, start) in place by `steps`, strength = 2 alpha eta of the same shape.
 
     Added to sums (group + 1, start): ln(1 + s_i^2) of every step and, last, the loss before every step. The map is
-    homogeneous: between logarithms the squares are not divided by their sum S, but e is multiplied by it.
+    homogeneous: between logarithms the squares are not divided by their sum S, but e is multiplied by it. Should that
+    leave the range of floating-point numbers, the same steps are done again one by one.
     """
     groups, starts = a.shape
     width = 128
-    p, q = np.empty((groups, width)), np.empty((groups, width))
-    k, product = np.empty((groups, width)), np.empty((groups, width))
-    total, before, loss = np.empty(width), np.empty(width), np.empty(width)
+    p, q, k = np.empty((groups, width)), np.empty((groups, width)), np.zeros((groups, width))
+    p0, q0, product, logs = np.empty_like(p), np.empty_like(p), np.empty_like(p), np.empty_like(p)
+    total, before, loss, loss0 = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
     for low in range(0, starts, width):
         n = min(width, starts - low)
+        # lanes without a start do nothing
+        p[:], q[:], k[:], product[:], logs[:], total[:], loss[:] = 0.5 / groups, 0.5 / groups, 0.0, 1.0, 0.0, 1.0, 0.0
         for g in range(groups):
-            for j in range(width):
-                # lanes without a start repeat one that does nothing
-                here = j < n
-                p[g, j] = a[g, low + j] if here else 0.5 / groups
-                q[g, j] = b[g, low + j] if here else 0.5 / groups
-                k[g, j] = strength[g, low + j] if here else 0.0
-                product[g, j] = 1.0
-        for j in range(width):
-            loss[j], total[j] = 0.0, 1.0
-        for step in range(steps):
-            for j in range(width):
-                before[j], total[j] = total[j], 0.0
+            for j in range(n):
+                p[g, j], q[g, j], k[g, j] = a[g, low + j], b[g, low + j], strength[g, low + j]
+        done = 0
+        while done < steps:
+            count = min(8, steps - done)
+            p0[:], q0[:], loss0[:] = p, q, loss
+            _steps(p, q, k, alphas, count, product, total, before, loss)
+            size = 0.0
             for g in range(groups):
-                alpha = alphas[g]
-                pg, qg, kg, product_g = p[g], q[g], k[g], product[g]
                 for j in range(width):
-                    pj, qj = pg[j], qg[j]
-                    inverse = 1.0 / (pj + qj)
-                    e = kg[j] * before[j] * inverse * inverse
-                    u, v = e * pj, e * qj
-                    loss[j] += alpha * pj * inverse
-                    product_g[j] *= 1.0 + u * v
-                    shrink, grow = 1.0 - v, 1.0 + u
-                    pj *= shrink * shrink
-                    qj *= grow * grow
-                    pg[j], qg[j] = pj, qj
-                    total[j] += pj + qj
-            if (step + 1) % 8 == 0 or step + 1 == steps:
-                for g in range(groups):
-                    for j in range(n):
-                        sums[g, low + j] += np.log(product[g, j])
-                    for j in range(width):
-                        product[g, j] = 1.0
-                        p[g, j] /= total[j]
-                        q[g, j] /= total[j]
-                for j in range(width):
-                    total[j] = 1.0
+                    size += product[g, j]
+            for j in range(width):
+                size += total[j] + loss[j]
+            if size < np.inf:
+                _settle(p, q, product, total, logs)
+            else:
+                p[:], q[:], loss[:], product[:], total[:] = p0, q0, loss0, 1.0, 1.0
+                for _ in range(count):
+                    _steps(p, q, k, alphas, 1, product, total, before, loss)
+                    _settle(p, q, product, total, logs)
+            done += count
         for j in range(n):
             sums[groups, low + j] += loss[j]
             for g in range(groups):
-                a[g, low + j] = p[g, j]
-                b[g, low + j] = q[g, j]
+                sums[g, low + j] += logs[g, j]
+                a[g, low + j], b[g, low + j] = p[g, j], q[g, j]
 
 
 class Pairs:
