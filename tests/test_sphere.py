@@ -35,6 +35,27 @@ def descend(x, eta, alphas, steps):
     return x
 
 
+@pytest.mark.parametrize("n", [1, 3, 10])
+def test_an_independent_program_finds_the_same_border(n):
+    """Angles and logarithms of lengths instead of weights: 20 starts converge at 0.95, none at 1.01."""
+    alphas, rng = np.arange(1.0, n + 1), np.random.default_rng(5)
+    angle = np.repeat(rng.uniform(0, np.pi, (20, n)), 2, axis=0)
+    log_share = np.repeat(np.log(rng.dirichlet(np.ones(n), 20)), 2, axis=0)
+    eta = np.tile([0.95, 1.01], 20)[:, None] / alphas.sum()
+    for _ in range(15_000):
+        # x = cos(angle): a step turns a group by the arctangent of its effective step, towards x = 0
+        step = eta * alphas * np.exp(-log_share) * np.sin(2 * angle)
+        angle = angle + np.arctan(step)
+        log_share = log_share + np.log1p(step**2)
+        log_share -= np.logaddexp.reduce(log_share, axis=1, keepdims=True)
+    loss = (alphas * np.cos(angle) ** 2).sum(axis=1) / alphas.sum()
+    assert (loss[0::2] < 1e-6).all()
+    assert (loss[1::2] > 1e-3).all()
+    pairs = Pairs(random_squares(n, 20, rng), 0.95 / alphas.sum(), alphas)
+    pairs.advance(15_000)
+    assert (pairs.loss < 1e-6 * alphas.sum()).all()
+
+
 def squares_of(x):
     """Weights (start, 2n) as the toy's squares (2, n, start)."""
     return np.stack([x[:, 0::2].T ** 2, x[:, 1::2].T ** 2])
@@ -155,7 +176,7 @@ def test_a_course_is_a_record():
 
 
 def test_json_is_one_object(capsys, tmp_path):
-    code = main(["--effective-lr", "0.1,0.2,20", "--starts", "8", "--iterations", "4000", "--json", "--quiet",
+    code = main(["--effective-lr", "0.1,0.2,5", "--iterations", "8000", "--json", "--quiet",
                  "--out", str(tmp_path)])  # fmt: skip
     assert code == 0
     content = json.loads(capsys.readouterr().out)
