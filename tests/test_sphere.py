@@ -13,6 +13,7 @@ from sde_si.simulate.session import Session
 from sde_si.sphere import Setting, bisect, courses, line, sweep
 from sde_si.sphere.cli import main, read_rates
 from sde_si.sphere.toy import Pairs, random_squares
+from sde_si.verify import CLAIMS, Result
 
 
 def gradient(x, alphas):
@@ -143,6 +144,18 @@ def test_a_long_path_is_held_as_a_short_one_is():
         steps = session.results["angle_step"][0, :, 0]
         turn = np.arctan(np.sqrt(0.1**2 * 69_999 / 2))
         np.testing.assert_allclose(steps, np.arccos(np.cos(turn) ** 2), rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["equal-growth", "convergence", "no-convergence", "one-group-no-chaos", "neutral-modes", "mean-loss", "saturation"],
+)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_claims_without_noise_hold_from_any_seed(name, seed):
+    claim = CLAIMS[f"sphere-{name}"]
+    result = Result(claim, claim.check(np.random.default_rng(seed)), 0.0)
+    assert result.as_expected
+    assert result.controls
 
 
 @pytest.mark.parametrize("guess", [0.02, 0.7])
