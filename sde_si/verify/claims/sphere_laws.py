@@ -94,7 +94,7 @@ def _retraction_runs(scale: float, seed: int) -> dict[str, Run]:
     """No loss: the mean cosine over twenty steps of mean square 0.05 is the twentieth power of one step's."""
     return {
         f"{dim}": _on_sphere("isotropic", N=20, effective_lr=math.sqrt(0.05 / (dim - 1)), dim=dim, substeps=1,
-                             paths=2048, epochs=300, scale=scale, seed=seed + dim)
+                             paths=3072, epochs=400, scale=scale, seed=seed + dim)
         for dim in DIMS
     }  # fmt: skip
 
