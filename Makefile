@@ -28,7 +28,7 @@ bench: $(BENCH)
 	$(VENV)/bin/python -m validation.benchmarks simulate
 
 docs: $(DOCS)
-	$(VENV)/bin/sphinx-build --fail-on-warning -q docs build/docs
+	$(VENV)/bin/sphinx-build --fail-on-warning --fresh-env -q docs build/docs
 
 $(CORE): pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

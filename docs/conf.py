@@ -1,14 +1,67 @@
-"""Sphinx configuration: ``make docs`` writes build/docs."""
+"""Sphinx configuration: ``make docs`` executes the pages and writes build/docs."""
 
 import importlib.metadata
+from pathlib import Path
+
+from latex2mathml.converter import convert
+from sphinx.util import logging
+
+from sde_si.verify.markdown import write_pages
+
+HERE = Path(__file__).parent
 
 project = "sde_si"
 author = "The sde_si developers"
 release = importlib.metadata.version("sde_si")
-extensions = ["myst_parser", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
 html_theme = "furo"
 html_title = f"sde_si {release}"
+html_static_path = ["static"]
+html_css_files = ["claims.css"]
+html_math_renderer = "mathml"
+myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 numpydoc_show_class_members = False
-# Links from README.md into the repository, and the formulas' plain-text sections, are no pages of this site.
-suppress_warnings = ["myst.xref_missing", "myst.header", "misc.highlighting_failure", "docutils"]
+# Every page is executed, and a number that is no longer true ends the build; records are kept in build/records.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_output_stderr = "remove"
+# Links from README.md into the repository are no pages of this site.
+suppress_warnings = ["myst.xref_missing", "myst.header"]
+
+
+def mathml(latex, display):
+    """Formula as MathML, which browsers show without a script; what is not understood is reported."""
+    made = convert(latex, display=display).replace('<mi mathvariant="bold">', '<mi style="font-weight:bold">')
+    if "\\" in made or "<mi>&</mi>" in made:
+        logging.getLogger(__name__).warning("formula not understood: %s", latex)
+    return made
+
+
+def inline(visitor, node):
+    """A formula in the text."""
+    from docutils.nodes import SkipNode
+
+    visitor.body.append(mathml(node.astext(), "inline"))
+    raise SkipNode
+
+
+def block(visitor, node):
+    """A formula of its own."""
+    from docutils.nodes import SkipNode
+
+    visitor.body.append(f'<div class="formula">{mathml(node.astext(), "block")}</div>')
+    raise SkipNode
+
+
+def norms(app, what, name, obj, options, lines):
+    """In docstrings |x| is a norm, not a substitution."""
+    lines[:] = [line if "``" in line else line.replace("|", "\\|") for line in lines]
+
+
+def setup(app):
+    """Write the pages of the claims, and register the renderer."""
+    app.connect("autodoc-process-docstring", norms, priority=900)
+    app.add_html_math_renderer("mathml", inline_renderers=(inline, None), block_renderers=(block, None))
+    write_pages(HERE / "claims")

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sde_si import estimators
+from sde_si.quantities import QUANTITIES, shown
+from sde_si.theory import Prediction
+
 if TYPE_CHECKING:
+    import xarray as xr
     from rich.table import Table
-
-    from sde_si.theory import Prediction
-
-# quantity -> (as shown, unit shown, factor from the stored unit)
-SHOWN: dict[str, tuple[str, str, float]] = {
-    "weight_norm": ("weight norm", "", 1.0),
-    "effective_lr": ("effective LR", "/step", 1.0),
-    "angle_step": ("rms angle per step", "deg", 180 / math.pi),
-    "angle_epoch": ("angle per epoch", "deg", 180 / math.pi),
-    "cos_epoch": ("cosine per epoch", "", 1.0),
-    "time_to_equilibrium": ("time to equilibrium", "epochs", 1.0),
-}
 
 
 @dataclass(frozen=True)
@@ -83,11 +77,27 @@ class Row:
 
     def cells(self, with_bias: bool) -> list[str]:
         """The row's cells in the table, without quantity and method."""
-        _, _, factor = SHOWN.get(self.quantity, (self.quantity, "", 1.0))
+        factor = shown(self.quantity).factor
         found = number(self.measured, factor, error=self.stderr)
         cells = [found, number(self.predicted, factor), percent(self.error(self.predicted)),
                  number(self.paper, factor), percent(self.error(self.paper))]  # fmt: skip
         return [*cells, number(self.bias, factor, error=self.bias_stderr)] if with_bias else cells
+
+
+def predictions(record: xr.Dataset) -> dict[str, Prediction]:
+    """The predicted equilibrium values that the record carries."""
+    return {name: Prediction(**row) for name, row in json.loads(record.attrs["predictions"]).items()}
+
+
+def rows(record: xr.Dataset, bias: Mapping[str, estimators.Estimate] | None = None) -> list[Row]:
+    """Measured equilibrium values beside the record's own predictions; the step-size bias where it was asked for."""
+    window, known, out = estimators.window_of(record), predictions(record), []
+    for name in QUANTITIES:
+        found = estimators.equilibrium(record, window, name)
+        shift = (bias or {}).get(name)
+        more = {} if shift is None else {"bias": finite(shift.value), "bias_stderr": finite(shift.stderr)}
+        out.append(Row.of(name, known[name], found.value, found.stderr, **more))
+    return out
 
 
 def finite(value: float | None) -> float | None:
@@ -131,8 +141,7 @@ def table(rows: Mapping[str, Iterable[Row]]) -> Table:
         out.add_column(name, justify="right", overflow="fold")
     quantities = dict.fromkeys(q for of in by_method.values() for q in of)
     for quantity in quantities:
-        name, unit, _ = SHOWN.get(quantity, (quantity, "", 1.0))
-        label = f"{name} [{unit}]" if unit else name
+        label = shown(quantity).title
         for method, of in by_method.items():
             out.add_row(label.replace("[", r"\["), method, *of[quantity].cells(with_bias))
             label = ""

@@ -86,6 +86,8 @@ class Engine:
         lr, momentum = timetable.lr_and_momentum(epoch)
         table = np.zeros(lr.size, HYPER)
         table["lr"], table["wd"], table["momentum"], table["h"] = lr, hp.wd, momentum, h
+        # A method that uses them has them (`Method.extras`); the others' steps do not read them.
+        table["beta2"], table["eps"] = hp.beta2 or 0.0, hp.eps or 0.0
         table["batch"], table["epoch_steps"] = timetable.batch[epoch], lr.size
         table["epoch_step"] = np.arange(lr.size)
         table["step"] = timetable.start[epoch] + np.arange(lr.size)

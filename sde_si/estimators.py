@@ -43,26 +43,18 @@ def _path_or_batch_means(values: Array) -> Array:
     return np.array([part.mean() for row in alive for part in np.array_split(row, batches)])
 
 
-# quantity -> (variable, to an additive mean, back); means are taken where they are exact
+def _same(v: Array) -> Array:
+    return v
+
+
+# quantity -> (variable, to an additive mean, back): means are taken where they are exact; the rest is averaged as it is
 _MEANS = {
     "weight_norm": ("weight_norm", np.square, np.sqrt),
     "angle_step": ("angle_step", np.square, np.sqrt),
     # 1 - cos, from the angle: no digits are lost near 1
-    "versine_epoch": ("angle_epoch", lambda a: 2 * np.sin(a / 2) ** 2, lambda v: v),
+    "versine_epoch": ("angle_epoch", lambda a: 2 * np.sin(a / 2) ** 2, _same),
     "angle_epoch": ("angle_epoch", lambda a: 2 * np.sin(a / 2) ** 2, lambda v: 2 * np.arcsin(np.sqrt(v / 2))),
-    "loss": ("loss", lambda v: v, lambda v: v),
-    "signal": ("signal", lambda v: v, lambda v: v),
 }
-QUANTITIES = (
-    "weight_norm",
-    "effective_lr",
-    "angle_step",
-    "angle_epoch",
-    "cos_epoch",
-    "versine_epoch",
-    "signal",
-    "loss",
-)
 
 
 def values(record: xr.Dataset, name: str, group: str = "all") -> Array:
@@ -81,7 +73,7 @@ def _reduce(record: xr.Dataset, quantity: str, group: str, epochs: slice, means:
         norm = _reduce(record, "weight_norm", group, epochs, means)
         lr = float(record["lr"].values[epochs][-1])
         return Estimate(lr / norm.value**2, 2 * lr / norm.value**3 * norm.stderr)
-    name, forward, back = _MEANS[quantity]
+    name, forward, back = _MEANS.get(quantity, (quantity, _same, _same))
     samples = forward(values(record, name, group)[:, epochs])
     found = mean_and_error(_path_or_batch_means(samples) if means else samples.mean(axis=1))
     if not math.isfinite(found.value):
@@ -153,13 +145,17 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
     Parameters
     ----------
     record : Dataset
-        With attributes ``last_change`` and ``tuning_factor``.
+        With attributes ``last_change`` and ``relaxation_rate`` (per epoch, of |x|^2; without it 4 ``tuning_factor``).
     expected_ratio : float
         `sde_si.theory.displacement_ratio`; nan skips (b).
     group : str
         Which group.
     """
-    factor, total = float(record.attrs["tuning_factor"]), record.sizes["epoch"]
+    rate = record.attrs.get("relaxation_rate")
+    factor = float(record.attrs["tuning_factor"]) if rate is None else float(rate) / 4
+    total = record.sizes["epoch"]
+    if math.isnan(factor):
+        return Window(0, 0, "how long the method needs to equilibrium on this loss is not known")
     candidate = candidate_epoch(int(record.attrs["last_change"]), factor)
     if math.isinf(candidate):
         return Window(0, 0, "no weight decay, no equilibrium")
@@ -179,6 +175,13 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
         if not why:
             return Window(first, candidate, f"epochs {first} to {total} are equilibrated")
     return Window(0, candidate, why)
+
+
+def window_of(record: xr.Dataset, group: str = "all") -> Window:
+    """The equilibrated epochs of a record, judged by its own method's balance; none if it is a prediction."""
+    if "weight_norm" not in record:
+        return Window(0, 0, "")
+    return equilibrated(record, float(record.attrs["expected_displacement_ratio"]), group)
 
 
 def _stationary(log_norm: Array, moved: Array, size: Array, factor: float, expected: float) -> str:

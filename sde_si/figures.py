@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sde_si import estimators
+from sde_si.quantities import shown
 from sde_si.record import configuration, write_bytes
 
 if TYPE_CHECKING:
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("sde_si.mplstyle")
 MARKERS = "os^Dv<>P"
-# quantity -> (label, factor from the stored unit)
-PANELS = {
-    "angle_epoch": ("angle per epoch [deg]", 180 / np.pi),
-    "weight_norm": ("weight norm", 1.0),
-    "effective_lr": ("effective LR [per step]", 1.0),
-}
+PANELS = ("angle_epoch", "weight_norm", "effective_lr")
 
 
 def overlay(records: Mapping[str, xr.Dataset]) -> Figure:
@@ -40,10 +36,10 @@ def overlay(records: Mapping[str, xr.Dataset]) -> Figure:
     with mpl.rc_context(fname=str(STYLE)):
         figure = Figure(figsize=(11, 3.6), layout="constrained")
         axes = figure.subplots(1, len(PANELS))
-        for axis, (quantity, (label, factor)) in zip(axes, PANELS.items(), strict=True):
+        for axis, quantity in zip(axes, PANELS, strict=True):
             for i, (name, record) in enumerate(records.items()):
-                _draw(axis, i, name, record, quantity, factor)
-            axis.set(xlabel="epoch", ylabel=label)
+                _draw(axis, i, name, record, quantity, shown(quantity).factor)
+            axis.set(xlabel="epoch", ylabel=shown(quantity).title)
             axis.margins(y=0.15)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(6, len(labels)))

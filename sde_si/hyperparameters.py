@@ -1,4 +1,4 @@
-"""The five hyperparameters of the theory, the epochs, and what follows from them."""
+"""The five hyperparameters of the theory, those of adaptive methods, the epochs, and what follows from them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_count(name: str, value: Any, least: int = 1, advice: str = "") -> None
 
 @dataclass(frozen=True, kw_only=True)
 class HyperParameters:
-    """Hyperparameters of SGD or SGDM with weight decay on N samples.
+    """Hyperparameters of an optimizer with weight decay on N samples.
 
     Parameters
     ----------
@@ -58,6 +58,9 @@ class HyperParameters:
         Epochs to run.
     schedule : str
         How lr, momentum and batch size change, as ``NAME:ARGS`` (`sde_si.schedules`).
+    beta2, eps : float or None
+        The second coefficient (in [0, 1)) and the addend of the denominator (at least 0) of the methods that use
+        them (`sde_si.methods.Method.extras`); None: the method's default. ``momentum`` is their first coefficient.
 
     Raises
     ------
@@ -78,6 +81,8 @@ class HyperParameters:
     momentum: float = 0.9
     epochs: int = 40
     schedule: str = "constant"
+    beta2: float | None = None
+    eps: float | None = None
 
     def __post_init__(self) -> None:
         check_count("N", self.N, advice="50000")
@@ -87,6 +92,10 @@ class HyperParameters:
         check_number("wd", self.wd, least=0, advice="5e-4")
         check_number("momentum", self.momentum, least=0, below=1, advice="0.9")
         check_count("epochs", self.epochs, advice="40")
+        if self.beta2 is not None:
+            check_number("beta2", self.beta2, least=0, below=1, advice="0.999")
+        if self.eps is not None:
+            check_number("eps", self.eps, least=0, below=1 / SMALLEST, advice="1e-8")
         require(
             self.lr * self.wd < 1,
             "wd",

@@ -105,6 +105,15 @@ def make(
     return record
 
 
+def diverged(record: xr.Dataset) -> list[dict[str, Any]]:
+    """Paths that ceased to be finite: where, when and how."""
+    steps, reasons = record["diverged_step"].values, record["diverged_reason"].values
+    return [
+        {"path": int(p), "step": int(steps[p]), "quantity": REASONS[int(reasons[p])]}
+        for p in np.flatnonzero(steps >= 0)
+    ]
+
+
 def configuration(record: xr.Dataset) -> dict[str, Any]:
     """What decided the record's numbers."""
     return json.loads(record.attrs["configuration"])

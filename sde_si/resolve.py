@@ -62,6 +62,7 @@ def resolve(
     loss, hp = problem.loss, hyperparameters
     check_memory("epochs", 200.0 * paths * hp.epochs, f"{hp.epochs} epochs of {paths} paths", "fewer")
     check_memory("N", 400.0 * hp.steps_per_epoch, f"{hp.steps_per_epoch} steps an epoch", "a smaller N/B")
+    hyperparameters = _with_extras(method, hyperparameters)
     scheme = method.scheme(hyperparameters.momentum > 0)
     if scheme is None:
         raise BadInput(
@@ -128,6 +129,23 @@ def resolve(
             "em",
         )
     return run.replace(start_norm=start_norm(run, init_norm))
+
+
+EXTRAS = ("beta2", "eps")
+
+
+def unused_extras(method: Method) -> dict[str, None]:
+    """Changes that take away the hyperparameters that a method does not use."""
+    return {name: None for name in EXTRAS if name not in method.extras}
+
+
+def _with_extras(method: Method, hp: HyperParameters) -> HyperParameters:
+    """The method's own hyperparameters, defaults filled in; those of others refused."""
+    for name in EXTRAS:
+        users = ", ".join(other.name for other in METHODS.values() if name in other.extras)
+        fits = getattr(hp, name) is None or name in method.extras
+        require(fits, name, f"a method that uses it ({users})", method.name, "adamw")
+    return hp.replace(**{name: v for name, v in method.extras.items() if getattr(hp, name) is None})
 
 
 def _substeps(method: Method, finite_sum: bool, substeps: int | None) -> int:

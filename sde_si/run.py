@@ -73,6 +73,12 @@ class Run:
         )
 
     @property
+    def tuning_factor(self) -> float:
+        """The tuning factor after the last change, per epoch; without 1/(1 - momentum) for decoupled decay (9.5)."""
+        hp = self.settled
+        return hp.decoupled_tuning_factor if self.method.decoupled else hp.tuning_factor
+
+    @property
     def law(self) -> Noise | None:
         """The law of the increments; None where minibatches are drawn."""
         return NOISES.get(self.noise)
@@ -93,7 +99,7 @@ class Run:
             "loss": self.problem.loss.name,
             "dim": self.arrays.dim,
             **parameters,
-            **dataclasses.asdict(self.hyperparameters),
+            **{k: v for k, v in dataclasses.asdict(self.hyperparameters).items() if v is not None},
             "N": self.arrays.N if self.problem.loss.finite_sum else self.hyperparameters.N,
             "method": self.method.name,
             "substeps": self.substeps,
@@ -142,7 +148,7 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-_LOOP = ("block", "engine", "kernel", "streams", "wide")
+_LOOP = ("block", "engine", "kernel", "schedules/functions", "schedules/timetable", "streams", "wide")
 
 
 @functools.lru_cache(maxsize=256)

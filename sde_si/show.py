@@ -29,6 +29,7 @@ def _show(records: Records, out: str = "", no_figure: bool = False) -> None:
     no_figure
         Draw no figure.
     """
+    from sde_si.comparison import rows
     from sde_si.figures import overlay_figure
     from sde_si.simulate import report
 
@@ -37,7 +38,7 @@ def _show(records: Records, out: str = "", no_figure: bool = False) -> None:
     below = [line for name, record in loaded.items() for line in report.lines(name, record, "loaded")]
     if not no_figure:
         below.append(f"figure: {overlay_figure(loaded, Path(out) if out else Path(records[0]).parent)}")
-    report.print_tables({name: report.rows(record) for name, record in loaded.items()}, "saved records", below)
+    report.print_tables({name: rows(record) for name, record in loaded.items()}, "saved records", below)
 
 
 def _load_all(files: Sequence[str]) -> dict[str, xr.Dataset]:

@@ -15,8 +15,8 @@ import sde_si
 from sde_si.__main__ import COMMANDS
 from sde_si.__main__ import main as entry
 from sde_si.provenance import version
+from sde_si.quantities import QUANTITIES
 from sde_si.simulate.cli import main
-from sde_si.theory import QUANTITIES
 
 SMALL = [
     "--N",

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sde_si import LOSSES, METHODS, NOISES, SCHEDULES
+from sde_si import LOSSES, METHODS, NOISES, SCHEDULES, BadInput
 from sde_si.record import SCHEMA
+from sde_si.verify import CLAIMS
+from sde_si.verify.markdown import plain, write_pages
+from sde_si.verify.notebook import check
+from sde_si.verify.sheet import cells
 
 ROOT = Path(__file__).parent.parent
 PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
@@ -21,8 +28,7 @@ PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((R
 
 def blocks(language):
     for page, text in PAGES.items():
-        if page != "theory.md":
-            yield from ((page, code) for code in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL))
+        yield from ((page, code) for code in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL))
 
 
 COMMANDS = [
@@ -70,10 +76,14 @@ def test_every_documented_command(words, folder):
     assert done.stdout.strip()
 
 
-@pytest.mark.parametrize(("page", "code"), [b for b in blocks("python") if not b[1].startswith("# rayleigh.py")])
+@pytest.mark.parametrize(("page", "code"), list(blocks("python")))
 def test_every_documented_piece_of_python(page, code, folder):
+    named = re.match(r"# (\w+\.py)\n", code)
+    if named:
+        (folder / named[1]).write_text(code)
+    words = [named[1]] if named else ["-c", code]
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        [sys.executable, *words], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"{page}: {done.stderr}"
 
@@ -90,5 +100,66 @@ def test_every_entry_is_documented():
 
 def test_no_link_leads_nowhere():
     for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        links = re.findall(r"\]\((?!https?:)([^)#\s]+)\)", path.read_text()) if path.name != "theory.md" else []
-        assert [link for link in links if not (path.parent / link).exists()] == []
+        links = re.findall(r"\]\((?!https?:)([^)#\s]+)\)", path.read_text())
+        generated = [f"claims/{name}" for name in pages_of_the_claims()]
+        assert [link for link in links if link not in generated and not (path.parent / link).exists()] == []
+
+
+@functools.cache
+def pages_of_the_claims():
+    """The generated pages, name to text."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {path.name: path.read_text() for path in write_pages(Path(folder) / "claims")}
+
+
+def test_the_pages_of_the_claims_hold_every_claim_and_execute_it():
+    pages = pages_of_the_claims()
+    for claim in CLAIMS.values():
+        [page] = [name for name, text in pages.items() if f'check("{claim.id}", records)' in text]
+        assert f"(claim-{claim.id})=\n## {claim.id}\n" in pages[page]
+        assert f"[{claim.id}](#claim-{claim.id})" in pages["index.md"]
+        assert f"--claims {claim.id} --seed 0" in pages[page]
+    targets = set(re.findall(r"^\((t-\d+-\d+)\)=", PAGES["theory.md"], re.MULTILINE))
+    linked = {target for text in pages.values() for target in re.findall(r"\(#(t-\d+-\d+)\)", text)}
+    assert linked
+    assert linked <= targets
+
+
+def test_pages_of_claims_that_are_gone_are_removed_and_others_kept(tmp_path):
+    (tmp_path / "gone.md").write_text("old")
+    written = write_pages(tmp_path)
+    times = {path: path.stat().st_mtime_ns for path in written}
+    assert sorted(tmp_path.iterdir()) == sorted(written)
+    assert {path: path.stat().st_mtime_ns for path in write_pages(tmp_path)} == times
+
+
+def test_text_of_a_claim_is_not_read_as_markup():
+    from markdown_it import MarkdownIt
+
+    text = r"a_b_c *x* |y| <b> [z](w) $u$ `v` #1 ~2~ c^2 \alpha"
+    [inline] = [token for token in MarkdownIt().parse(plain(text)) if token.type == "inline"]
+    assert "".join(token.content for token in inline.children) == text
+
+
+def test_every_section_of_the_theory_has_its_number_and_target():
+    text = PAGES["theory.md"]
+    headings = re.findall(r"^\((t-\d+-\d+)\)=\n### (\d+)\.(\d+) \S", text, re.MULTILINE)
+    assert len(headings) == len(re.findall(r"^### ", text, re.MULTILINE)) >= 136
+    assert all(target == f"t-{chapter}-{section}" for target, chapter, section in headings)
+    assert len({target for target, *_ in headings}) == len(headings)
+    # Formulas: what opens closes.
+    assert all(part.count("{") == part.count("}") for part in text.split("\n\n"))
+    assert all(part.replace("\\$", "").count("$") % 2 == 0 for part in text.split("\n\n"))
+
+
+def test_a_checked_claim_is_shown_and_a_wrong_verdict_is_an_error(tmp_path):
+    shown = check("telescoping", tmp_path)
+    assert all(f">{row['system']}<" in shown._repr_html_() for row in cells(shown.result))
+    with pytest.raises(AssertionError, match="telescoping: refuted, expected fails"):
+        check(dataclasses.replace(CLAIMS["telescoping"], expected="fails", check=_with_truth), tmp_path)
+    with pytest.raises(BadInput, match="claim"):
+        check("nonsense", tmp_path)
+
+
+def _with_truth(rng):
+    return [dataclasses.replace(one, truth=2 * one.predicted) for one in CLAIMS["telescoping"].check(rng)]

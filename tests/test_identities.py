@@ -67,7 +67,8 @@ def test_scale_symmetry_1_5_is_bit_exact_for_powers_of_two(name, momentum, loss)
     problem = Problem(loss, dim=None if loss == "groups" else 5)
     hp = HyperParameters(N=32, B=4, lr=0.25, wd=0.03, momentum=momentum, epochs=20, schedule="step:7")
     c = 4.0
-    scaled = hp.replace(lr=hp.lr * c * c, wd=hp.wd / (c * c))
+    hp = hp.replace(**METHODS[name].extras)
+    scaled = hp.replace(**{key: getattr(hp, key) * c**power for key, power in METHODS[name].symmetry.items()})
     one = simulate(problem, hp, method=name, paths=3, init_norm=0.7)
     other = simulate(problem, scaled, method=name, paths=3, init_norm=0.7 * c)
     if name == "splitting" and momentum:

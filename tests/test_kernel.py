@@ -173,7 +173,7 @@ def test_strong_order_one_half():
     assert 0.4 < slope < 0.65
 
 
-@pytest.mark.parametrize("method", ["sgd", "em", "splitting"])
+@pytest.mark.parametrize("method", ["sgd", "em", "splitting", "adam", "adamw", "lion"])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_a_path_of_many_weights_in_parts(method, momentum):
     """More than 65,536 weights: parts with generators of their own, the same for any number of threads."""

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from sde_si import HyperParameters, Problem, simulate, theory
-from sde_si.estimators import equilibrium, series
+from sde_si.estimators import equilibrium, series, window_of
 from sde_si.resolve import resolve
-from sde_si.simulate.report import window_of
 
 TOLERANCE = 0.005
 

@@ -67,11 +67,11 @@ def test_command_line(tmp_path, capsys):
     rows = json.loads(capsys.readouterr().out)
     assert {row["id"] for row in rows} == {"telescoping", "yun-18", "epoch-cosine"}
     assert all(row["verdict"] == row["expected"] and row["wrong_rejected"] for row in rows)
-    files = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    files = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.nc")}
     assert len(files) == 2, "the two claims share a run"
     assert cli.main([*chosen, "--controls"]) == 0
     assert "3 of 3 claims as expected" in capsys.readouterr().out
-    assert files == {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert files == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.nc")}
 
 
 def test_an_unexpected_verdict_is_exit_code_1(tmp_path, monkeypatch, capsys):

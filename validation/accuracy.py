@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from sde_si import HyperParameters, Problem, simulate, theory
-from sde_si.estimators import candidate_epoch, equilibrium
+from sde_si.estimators import candidate_epoch, equilibrium, window_of
 from sde_si.provenance import provenance
 from sde_si.resolve import resolve
-from sde_si.simulate.report import window_of
 from sde_si.terminal import Progress
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,7 +15,7 @@ Array = np.ndarray
 # radius is the length that a constraint holds.
 HYPER = np.dtype(
     [(name, "f8") for name in (
-        "lr", "wd", "momentum", "batch", "h", "step", "epoch_step", "epoch_steps", "noise_variance",
+        "lr", "wd", "momentum", "beta2", "eps", "batch", "h", "step", "epoch_step", "epoch_steps", "noise_variance",
         "noise1", "noise2", "c0", "c1", "c2", "c3", "c4", "c5", "radius",
     )],
     align=True,
@@ -24,7 +24,7 @@ HYPER = np.dtype(
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """A one-step map and its linear theory, with or without momentum.
+    """A one-step map and its linear theory, if it has one, with or without momentum.
 
     Attributes
     ----------
@@ -35,9 +35,10 @@ class Scheme:
     coefficients : callable
         ``coefficients(lr, wd, momentum, h)`` gives the record's own columns (``noise1``, ``noise2``: factors on
         the minibatch noise of each draw; ``c0`` ...) as a mapping of arrays of the shape of `lr`.
-    linear : callable
+    linear : callable or None
         ``linear(lr, wd, momentum, h)`` gives (T, K): without a mean gradient the second moments of
         z = (x, memory) obey Z' = T Z T' + K (tau + h' G)/E|x|^2 a substep (theory.md 9.2, 9.10), T and K 2x2.
+        None: the step is not linear in (x, memory); what theory says of it stands in `sde_si.theory.nonlinear`.
     where : Jitted or None
         ``where(x, state, hyper, out)`` writes the weights at which the stochastic gradients are to be taken; None: x.
     slots : int
@@ -50,7 +51,7 @@ class Scheme:
 
     step: Jitted
     coefficients: Callable[[Array, Array, Array, float], Mapping[str, Array]]
-    linear: Callable[[float, float, float, float], tuple[Array, Array]]
+    linear: Callable[[float, float, float, float], tuple[Array, Array]] | None
     where: Jitted | None = None
     slots: int = 0
     draws: tuple[bool, ...] = (True,)
@@ -82,6 +83,11 @@ class Method:
         Weight decay outside the momentum: the tuning factor has no 1/(1 - momentum).
     constant_trace : bool
         Whether it needs noise whose trace is the same everywhere.
+    extras : mapping of str to float
+        Hyperparameters beyond lr, wd and momentum that it uses, with its defaults; ``momentum`` is its beta1.
+    symmetry : mapping of str to int
+        Powers of c by which hyperparameters change when the weights start c times as long, so that c times the same
+        path comes out (theory.md 1.5).
     prediction : str
         Where its exact law without a mean gradient stands.
     """
@@ -96,6 +102,8 @@ class Method:
     weak_order: int = 0
     decoupled: bool = False
     constant_trace: bool = False
+    extras: Mapping[str, float] = field(default_factory=dict)
+    symmetry: Mapping[str, int] = field(default_factory=lambda: {"lr": 2, "wd": -2})
     prediction: str = "its linear theory (Scheme.linear)"
 
     def scheme(self, momentum: bool) -> Scheme | None:

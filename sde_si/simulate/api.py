@@ -49,8 +49,8 @@ def simulate(
     hyperparameters : HyperParameters
         N, B, lr, wd, momentum, epochs, schedule.
     method : str or Method
-        A name in `sde_si.METHODS`: ``sgd``, ``sgd-torch``, ``sgdw`` are optimizers; ``em``, ``splitting`` integrate
-        the SDE (Yun et al. eqs. 12, 15, 19-22), ``svag`` approaches it.
+        A name in `sde_si.METHODS`: ``sgd``, ``sgd-torch``, ``sgdw``, ``adam``, ``adamw``, ``lion`` are
+        optimizers; ``em``, ``splitting`` integrate the SDE (Yun et al. eqs. 12, 15, 19-22), ``svag`` approaches it.
     paths : int
         Independent trajectories; the first 40 of 100 are those of a run of 40.
     seed : int
@@ -149,10 +149,12 @@ def begin_of_search(run: Run) -> Run:
         If there will never be an equilibrium, or the schedule's shape depends on the number of epochs.
     """
     from sde_si.estimators import candidate_epoch
+    from sde_si.theory import relaxation_rate
 
-    settled = run.settled
-    factor = settled.decoupled_tuning_factor if run.method.decoupled else settled.tuning_factor
-    first = candidate_epoch(run.timetable.last_change, factor)
+    rate = relaxation_rate(run)
+    known = "a method and loss whose time to equilibrium is known for auto"
+    require(not math.isnan(rate), "epochs", known, f"{run.method.name} on {run.problem.loss.name}", "40")
+    first = candidate_epoch(run.timetable.last_change, rate / 4)
     require(
         not math.isinf(first),
         "epochs",
@@ -178,7 +180,7 @@ HOPELESS = 40  # times the length of the first attempt
 
 def next_epochs(run: Run, record: xr.Dataset) -> Run | None:
     """The run to go on with until 20 epochs are equilibrated; None when they are, or when it is hopeless."""
-    from sde_si.simulate.report import window_of
+    from sde_si.estimators import window_of
 
     found, total = window_of(record), run.hyperparameters.epochs
     alive = (record["diverged_step"].values < 0).any()
@@ -191,8 +193,7 @@ def next_epochs(run: Run, record: xr.Dataset) -> Run | None:
 
 def next_paths(run: Run, record: xr.Dataset, target: float) -> Run | None:
     """The run with the paths that the target still needs; None when it is reached or out of reach."""
-    from sde_si.estimators import epoch_estimate, equilibrium
-    from sde_si.simulate.report import window_of
+    from sde_si.estimators import epoch_estimate, equilibrium, window_of
 
     found, quantity = window_of(record), "versine_epoch"
     last = run.hyperparameters.epochs

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from sde_si.estimators import Estimate, Window, difference, equilibrium
-from sde_si.theory import QUANTITIES
+from sde_si.quantities import QUANTITIES
 
 if TYPE_CHECKING:
     from sde_si.run import Run

@@ -11,7 +11,7 @@ from typing import Any
 from sde_si.errors import DIVERGED, DONE, require
 from sde_si.hyperparameters import check_count
 from sde_si.options import parse
-from sde_si.resolve import default_methods, find_method, read_norm, resolve, start_norm
+from sde_si.resolve import EXTRAS, default_methods, find_method, read_norm, resolve, start_norm, unused_extras
 from sde_si.run import Run
 from sde_si.simulate.api import NO_EQUILIBRIUM, begin_of_search
 from sde_si.simulate.options import (
@@ -85,11 +85,14 @@ def resolve_all(options: Any) -> list[Run]:
         "--method sgd",
     )
     require(not options.check_step or some_sde, "check_step", "a method of the SDE", names, "--method em")
+    for name in EXTRAS:
+        used = getattr(options, name) is None or any(name in m.extras for m in methods)
+        require(used, name, "a method that uses it", names, "--method adamw")
     noise_from = _noise_from(options)
     runs = [
         resolve(
             problem,
-            hyperparameters,
+            hyperparameters.replace(**unused_extras(method)),
             method=method,
             paths=options.paths,
             seed=options.seed,
@@ -139,11 +142,12 @@ def _emit(content: dict[str, Any]) -> None:
 
 
 def _theory(options: Any, runs: list[Run]) -> int:
+    from sde_si.comparison import rows
     from sde_si.simulate import report
     from sde_si.theory import predict
 
     records = {run.method.name: predict(run) for run in runs}
-    tables = {name: report.rows(record) for name, record in records.items()}
+    tables = {name: rows(record) for name, record in records.items()}
     if options.json:
         results = {name: report.result_json(record, tables[name], record=None) for name, record in records.items()}
         for run in runs:
@@ -188,6 +192,9 @@ def _top(options: Any, runs: list[Run], figure: Path | None) -> dict[str, Any]:
 
 
 def _simulate(options: Any, runs: list[Run], threads: int) -> int:
+    from sde_si.comparison import rows
+    from sde_si.estimators import window_of
+    from sde_si.record import diverged
     from sde_si.simulate import report
     from sde_si.simulate.check import step_bias
     from sde_si.simulate.store import Store
@@ -198,18 +205,14 @@ def _simulate(options: Any, runs: list[Run], threads: int) -> int:
     for run in runs:
         name = run.method.name
         found = store.obtain(run, until_equilibrium=options.epochs == "auto", target_error=target_of(options))
-        bias = (
-            step_bias(store, found.run, report.window_of(found.record))
-            if options.check_step and run.method.sde
-            else None
-        )
-        outcomes[name], tables[name] = found, report.rows(found.record, bias)
+        bias = step_bias(store, found.run, window_of(found.record)) if options.check_step and run.method.sde else None
+        outcomes[name], tables[name] = found, rows(found.record, bias)
     figure = None
     if not options.no_figure:
         from sde_si.figures import overlay_figure
 
         figure = overlay_figure({name: o.record for name, o in outcomes.items()}, store.folder)
-    dead = [{"method": name, **one} for name, o in outcomes.items() for one in report.diverged(o.record)]
+    dead = [{"method": name, **one} for name, o in outcomes.items() for one in diverged(o.record)]
     if options.json:
         results = {
             name: report.result_json(o.record, tables[name], record=str(o.path), reused=o.reused, seconds=o.seconds)

@@ -36,6 +36,11 @@ def _loss_flags() -> dict[str, tuple[Any, Any]]:
     return flags
 
 
+def _extras(name: str) -> str:
+    """The methods that use a hyperparameter, with their defaults."""
+    return ", ".join(f"{m.name} [default {m.extras[name]:g}]" for m in METHODS.values() if name in m.extras)
+
+
 _HP = HyperParameters()
 RUN_FLAGS: dict[str, tuple[Any, Any]] = {
     "N": flag(INT, None, "training samples [default 50000, or the rows of --data]"),
@@ -43,6 +48,8 @@ RUN_FLAGS: dict[str, tuple[Any, Any]] = {
     "lr": flag(FLOAT, _HP.lr, "learning rate per step"),
     "wd": flag(FLOAT, _HP.wd, "weight decay"),
     "momentum": flag(FLOAT, _HP.momentum, "momentum coefficient"),
+    "beta2": flag(FLOAT, None, f"second coefficient ({_extras('beta2')})"),
+    "eps": flag(FLOAT, None, f"addend of the denominator ({_extras('eps')})"),
     "epochs": flag(one(_epochs, "INT|auto"), _HP.epochs, "epochs, or auto: until 20 epochs are in equilibrium"),
     "schedule": flag(TEXT, _HP.schedule, f"NAME:ARGS, several joined by +; names: {', '.join(SCHEDULES)}"),
     "loss": flag(TEXT, "isotropic", f"{', '.join(LOSSES)}, or path/file.py:name"),
@@ -107,6 +114,8 @@ def hyperparameters_of(options: Any, problem: Problem) -> HyperParameters:
         momentum=options.momentum,
         epochs=epochs,
         schedule=options.schedule,
+        beta2=options.beta2,
+        eps=options.eps,
     )
 
 

@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sde_si import estimators
-from sde_si.comparison import Row, finite
-from sde_si.record import REASONS, configuration
-from sde_si.theory import QUANTITIES, Prediction
+from sde_si.comparison import Row, finite, predictions
+from sde_si.estimators import window_of
+from sde_si.record import configuration, diverged
 
 if TYPE_CHECKING:
     import xarray as xr
 
 PAPER = (
-    "paper: Yun et al. eqs. 18, 27 (epoch), Wan et al. to first order (the rest); "
+    "paper: Yun et al. eqs. 18, 27 (epoch), Wan et al. to first order (the rest), Kosson et al. (adam, adamw, lion); "
     "errors of a cosine are those of 1 - cos"
 )
-
-
-def window_of(record: xr.Dataset, group: str = "all") -> estimators.Window:
-    """The equilibrated epochs of a record, judged by its own method's balance; none if it is a prediction."""
-    if "weight_norm" not in record:
-        return estimators.Window(0, 0, "")
-    return estimators.equilibrated(record, float(record.attrs["expected_displacement_ratio"]), group)
-
-
-def predictions(record: xr.Dataset) -> dict[str, Prediction]:
-    """The predicted equilibrium values that the record carries."""
-    return {name: Prediction(**row) for name, row in json.loads(record.attrs["predictions"]).items()}
-
-
-def rows(record: xr.Dataset, bias: dict[str, estimators.Estimate] | None = None) -> list[Row]:
-    """Measured equilibrium values beside the predictions, and the step-size bias where it was asked for."""
-    window, known, out = window_of(record), predictions(record), []
-    for name in QUANTITIES:
-        found = estimators.equilibrium(record, window, name)
-        shift = (bias or {}).get(name)
-        more = {} if shift is None else {"bias": finite(shift.value), "bias_stderr": finite(shift.stderr)}
-        out.append(Row.of(name, known[name], found.value, found.stderr, **more))
-    return out
 
 
 def notes(record: xr.Dataset) -> list[str]:
@@ -80,15 +56,6 @@ def _measurement_notes(record: xr.Dataset) -> list[str]:
     if made["noise"] == "difference":
         out.append("noise: difference of two minibatches, exact covariance")
     return out
-
-
-def diverged(record: xr.Dataset) -> list[dict[str, Any]]:
-    """Paths that ceased to be finite: where, when and how."""
-    steps, reasons = record["diverged_step"].values, record["diverged_reason"].values
-    return [
-        {"path": int(p), "step": int(steps[p]), "quantity": REASONS[int(reasons[p])]}
-        for p in np.flatnonzero(steps >= 0)
-    ]
 
 
 def _list(values: np.ndarray) -> list[float | None]:

@@ -19,7 +19,7 @@ from sde_si.provenance import provenance
 from sde_si.record import make, write_bytes
 from sde_si.run import Run
 from sde_si.streams import block_size
-from sde_si.theory import displacement_ratio, predict
+from sde_si.theory import displacement_ratio, predict, relaxation_rate
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -117,8 +117,6 @@ class Session:
         }
         if run.lags:
             variables["cos_lag"] = np.cos(results["angle_lag"][:, :epochs])
-        settled = run.settled
-        factor = settled.decoupled_tuning_factor if run.method.decoupled else settled.tuning_factor
         predicted = predict(run)
         record = make(
             variables,
@@ -131,7 +129,8 @@ class Session:
                 "configuration": run.configuration(),
                 "digest": run.digest(),
                 "last_change": run.timetable.last_change,
-                "tuning_factor": factor,
+                "tuning_factor": run.tuning_factor,
+                "relaxation_rate": relaxation_rate(run),
                 "expected_displacement_ratio": expected_ratio(run),
                 "predictions": json.loads(predicted.attrs["predictions"]),
                 "provenance": provenance(seconds=self.seconds, threads=self.engine.threads),

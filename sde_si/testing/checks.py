@@ -153,7 +153,8 @@ def check_method(method: Method, *, lr: float, wd: float, momentum: float) -> No
     """Check that a method's linear theory is that of its step.
 
     The step must send (x, memory) to T (x, memory) plus noise of covariance K, for T and K of ``scheme.linear``
-    (`splitting` without momentum is not linear and is checked through its norm and cosine instead).
+    (`splitting` without momentum is not linear and is checked through its norm and cosine instead; a method without a
+    linear theory states nothing that could be checked here).
 
     Raises
     ------
@@ -163,7 +164,7 @@ def check_method(method: Method, *, lr: float, wd: float, momentum: float) -> No
     from sde_si.methods import HYPER
 
     scheme = method.scheme(momentum > 0)
-    if scheme is None or (method.name == "splitting" and momentum == 0):
+    if scheme is None or scheme.linear is None or (method.name == "splitting" and momentum == 0):
         return
     h, d = 1 / method.substeps, 3
     row = np.zeros(1, HYPER)

@@ -34,6 +34,8 @@ def _step(run: Run, lr: float, momentum: float, x: Array, state: dict[str, Array
     """One substep by textbook formulas."""
     hp, h, name = run.hyperparameters, 1 / run.substeps, run.method.name
     wd, v = hp.wd, state.get("v", 0.0)
+    if name in ("adam", "adamw", "lion"):
+        return _adaptive_step(run, lr, momentum, x, state, draw(x, 1.0))
     if name == "svag":
         root = math.sqrt(2 / h - 1)
         g1, g2 = draw(x, 1.0), draw(x, 1.0)
@@ -71,6 +73,23 @@ def _step(run: Run, lr: float, momentum: float, x: Array, state: dict[str, Array
         return (1 - lr * wd) * x + state["v"]
     state["v"] = (1 - (1 - momentum) * h) * v - lr * h * (g + wd * x)
     return x + h * state["v"]
+
+
+def _adaptive_step(run: Run, lr: float, b1: float, x: Array, state: dict[str, Array], g: Array) -> Array:
+    """Adam, AdamW and Lion as their papers write them."""
+    hp, zero = run.hyperparameters, np.zeros_like(x)
+    b2, m, v = hp.beta2, state.get("m", zero), state.get("v", zero)
+    assert b2 is not None
+    if run.method.name == "lion":
+        state["m"] = b2 * m + (1 - b2) * g
+        return x - lr * (np.sign(b1 * m + (1 - b1) * g) + hp.wd * x)
+    assert hp.eps is not None
+    inside, outside = (hp.wd, 0.0) if run.method.name == "adam" else (0.0, hp.wd)
+    g = g + inside * x
+    t = state["t"] = state.get("t", np.zeros(())) + 1
+    state["m"], state["v"] = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+    corrected, spread = state["m"] / (1 - b1**t), state["v"] / (1 - b2**t)
+    return x - lr * (corrected / (np.sqrt(spread) + hp.eps) + outside * x)
 
 
 def oracle(run: Run) -> tuple[Array, Array]:

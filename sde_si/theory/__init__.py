@@ -1,10 +1,25 @@
 """Closed forms and predictions. The formulas are numbered as in ``docs/theory.md``."""
 
+from sde_si.theory.adaptive import (
+    adam_decay,
+    adam_relaxation,
+    adamw_equilibrium,
+    adamw_norms,
+    driven,
+    kosson_adam,
+    kosson_adamw,
+    kosson_lion,
+    kosson_sgdw,
+    lion_equilibrium,
+    relaxed,
+)
+from sde_si.theory.confinement import Basin, basin, confined_versines, mode_variance
 from sde_si.theory.discrete import (
     angle_of,
     decoupled_lag_cosines,
     finite_dimension,
     fixed_length_sgd,
+    growth_factors,
     lag_cosines,
     lag_roots,
     relaxation_steps,
@@ -14,10 +29,9 @@ from sde_si.theory.discrete import (
     sgdw_moments,
     step_angle,
 )
-from sde_si.theory.equilibrium import QUANTITIES, Prediction, equilibrium, equilibrium_norm
+from sde_si.theory.equilibrium import Prediction, equilibrium, equilibrium_norm, relaxation_rate
 from sde_si.theory.models import (
     bingham_second_moment,
-    lion_equilibrium,
     svag_coefficients,
     svag_norm_squared,
     two_cycle,
@@ -25,6 +39,7 @@ from sde_si.theory.models import (
 )
 from sde_si.theory.moments import Closure, displacement_ratio
 from sde_si.theory.predict import paper_course, predict
+from sde_si.theory.reshuffling import reshuffled_versine, reshuffled_versines
 from sde_si.theory.sde import (
     lr_drop_angle,
     quartic_norm,
@@ -35,30 +50,53 @@ from sde_si.theory.sde import (
     sde_step_angle,
     sphere_brownian,
     sphere_density,
+    stratonovich,
     transient,
 )
+from sde_si.theory.signal import drift_cosine, largest_scaling, least_noise_to_signal, norm_ratio
 
 __all__ = [
-    "QUANTITIES",
+    "Basin",
     "Closure",
     "Prediction",
+    "adam_decay",
+    "adam_relaxation",
+    "adamw_equilibrium",
+    "adamw_norms",
     "angle_of",
+    "basin",
     "bingham_second_moment",
+    "confined_versines",
     "decoupled_lag_cosines",
     "displacement_ratio",
+    "drift_cosine",
+    "driven",
     "equilibrium",
     "equilibrium_norm",
     "finite_dimension",
     "fixed_length_sgd",
+    "growth_factors",
+    "kosson_adam",
+    "kosson_adamw",
+    "kosson_lion",
+    "kosson_sgdw",
     "lag_cosines",
     "lag_roots",
+    "largest_scaling",
+    "least_noise_to_signal",
     "lion_equilibrium",
     "lr_drop_angle",
+    "mode_variance",
+    "norm_ratio",
     "paper_course",
     "predict",
     "quartic_norm",
+    "relaxation_rate",
     "relaxation_steps",
+    "relaxed",
     "reshuffled",
+    "reshuffled_versine",
+    "reshuffled_versines",
     "rms_angle",
     "schedule_angles",
     "sde_lag_cosine",
@@ -70,6 +108,7 @@ __all__ = [
     "sphere_brownian",
     "sphere_density",
     "step_angle",
+    "stratonovich",
     "svag_coefficients",
     "svag_norm_squared",
     "transient",

@@ -192,6 +192,33 @@ def relaxation_steps(u: float, momentum: float = 0.0) -> float:
     return -1 / math.log(max(abs(roots)))
 
 
+def growth_factors(lr: Array, wd: float, momentum: Array) -> Array:
+    """Factors alpha_k by which the weights decay against those of the equivalent run without weight decay.
+
+    x_{k+1} = (1 + m_k - u_k) x_k - m_k x_{k-1} - lr_k g(x_k) and xt_k = x_k/(alpha_0 ... alpha_{k-1}) obey the same
+    recursion with wd = 0, momentum m_k/(alpha_k alpha_{k-1}) and learning rate lr_k/(alpha_k (alpha_0 ...
+    alpha_{k-1})^2) if alpha_k = 1 + m_k - u_k - m_k/alpha_{k-1}: theory.md 1.7 for any schedule.
+
+    Parameters
+    ----------
+    lr, momentum : ndarray, shape (steps,)
+        Learning rate and the factor m on the last displacement, step by step.
+    wd : float
+        Weight decay; lr wd <= (1 - sqrt(momentum))^2 at the first step.
+
+    Returns
+    -------
+    ndarray, shape (steps + 1,)
+        alpha_{-1} (the fixed point at the first step's values), alpha_0, ...
+    """
+    out = np.empty(lr.size + 1)
+    trace = 1 + momentum[0] - lr[0] * wd
+    out[0] = (trace + math.sqrt(trace * trace - 4 * momentum[0])) / 2
+    for k in range(lr.size):
+        out[k + 1] = 1 + momentum[k] - lr[k] * wd - momentum[k] / out[k]
+    return out
+
+
 class Reshuffled(NamedTuple):
     """Equilibrium under reshuffled noise."""
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from sde_si.quantities import QUANTITIES
 from sde_si.run import Run
+from sde_si.theory import nonlinear
 from sde_si.theory.discrete import angle_of, finite_dimension, reshuffled, rms_angle
 from sde_si.theory.models import vmf_resultant
 from sde_si.theory.moments import Closure, stationary
 from sde_si.theory.sde import sde_lag_cosine
-
-QUANTITIES = ("weight_norm", "effective_lr", "angle_step", "angle_epoch", "cos_epoch", "time_to_equilibrium")
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,16 @@ class Prediction:
 
 
 def paper_values(run: Run) -> dict[str, float | None]:
-    """First-order formulas: Yun et al. eqs. 18, 27 for the epoch, Wan et al. for norm, step and time."""
+    """First-order formulas: Yun et al. eqs. 18, 27 for the epoch, Wan et al. for norm, step and time.
+
+    For methods without a linear theory those of Kosson et al.
+    """
     hp, arrays = run.settled, run.arrays
     u, mu = hp.intrinsic_lr, hp.momentum
     values: dict[str, float | None] = dict.fromkeys(QUANTITIES)
-    factor = hp.decoupled_tuning_factor if run.method.decoupled else hp.tuning_factor
+    if run.scheme.linear is None:
+        return values | nonlinear.paper_values(run)
+    factor = run.tuning_factor
     values["cos_epoch"] = 1 - factor
     values["angle_epoch"] = angle_of(factor) if factor <= 2 else None
     values["angle_step"] = math.sqrt(2 * u / (1 + mu) * ((1 - mu) if run.method.decoupled else 1))
@@ -69,11 +74,21 @@ def equilibrium(run: Run) -> dict[str, Prediction]:
     """
     if run.timetable.last_change >= run.hyperparameters.epochs and run.hyperparameters.schedule != "constant":
         return dict.fromkeys(QUANTITIES, Prediction(note="the schedule never settles: no equilibrium"))
-    exact = _exact(run)
+    exact = nonlinear.exact_rows(run) if run.scheme.linear is None else _exact(run)
     return {
         name: Prediction(**{"paper": value, **exact.get(name, {"note": "no closed form"})})
         for name, value in paper_values(run).items()
     }
+
+
+def relaxation_rate(run: Run) -> float:
+    """Share of a small deviation of |x|^2 from equilibrium that an epoch takes away, to first order.
+
+    Four times the tuning factor (theory.md 2.3, 9.4); for adaptive methods `sde_si.theory.nonlinear`, nan if unknown.
+    """
+    if run.scheme.linear is None:
+        return nonlinear.relaxation_rate(run)
+    return 4 * run.tuning_factor
 
 
 def equilibrium_norm(run: Run) -> float | None:
@@ -177,6 +192,7 @@ def _lag_cosines(run: Run, substeps: int, steps: int) -> float:
         method = METHODS["em"]
     scheme = method.scheme(hp.momentum > 0)
     assert scheme is not None
+    assert scheme.linear is not None
     T, K = scheme.linear(hp.lr, hp.wd, hp.momentum, 1 / substeps)
     unit = stationary(T, K)
     power = np.linalg.matrix_power(T, steps * substeps)

@@ -1,11 +1,9 @@
-"""Solvable stationary laws and toys: von Mises-Fisher, Bingham, SVAG, the two-cycle, Lion (theory.md 4, 5, 6.7, 8)."""
+"""Solvable stationary laws and toys: von Mises-Fisher, Bingham, SVAG, the two-cycle (theory.md 4, 5, 8)."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
-
-import numpy as np
 
 
 def vmf_resultant(kappa: float, dim: int) -> float:
@@ -54,20 +52,3 @@ class TwoCycle(NamedTuple):
 def two_cycle(a: float) -> TwoCycle:
     """Kodryan's toy with one group and a = alpha times the effective learning rate (theory.md 5.4)."""
     return TwoCycle((1 - 1 / a) / 2, 2 * math.log(a), (1 - 2 / a**2) ** 2)
-
-
-class LionEquilibrium(NamedTuple):
-    """Lion under gradients of independent signs."""
-
-    norm_squared: float  # E|w|^2/(lr^2 C), C coordinates
-    rotation: float  # rms angle per step, radians
-
-
-def lion_equilibrium(beta1: float, beta2: float, u: float) -> LionEquilibrium:
-    """Equilibrium norm and rotation of Lion at finite u = lr wd, sign not linearised (theory.md 6.7, golden 14.15)."""
-    a = 1 - u
-    S2 = (1 - beta1) ** 2 + beta1**2 * (1 - beta2) / (1 + beta2)
-    k = np.arange(1, int(40 / min(u, 1 - beta2)) + 1)
-    rho = (1 - beta1) * beta1 * (1 - beta2) * beta2 ** (k - 1) + beta1**2 * (1 - beta2) ** 2 * beta2**k / (1 - beta2**2)
-    norm = (1 + 4 / math.pi * np.sum(a**k * np.arcsin(rho / S2))) / (1 - a * a)
-    return LionEquilibrium(float(norm), math.sqrt((1 / norm - u * u) / (1 - u)))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sde_si.errors import require
 from sde_si.jit import jitted
 from sde_si.run import Run
 from sde_si.theory.sde import sde_relaxation_steps
@@ -78,6 +79,11 @@ class Closure:
     run : Run
     limit : bool
         The SDE itself, instead of the method with its substep.
+
+    Raises
+    ------
+    BadInput
+        If the method has no linear theory.
     """
 
     def __init__(self, run: Run, *, limit: bool | None = None) -> None:
@@ -92,6 +98,8 @@ class Closure:
             method, self.substeps = METHODS["splitting"], 1 if plain else 4
         scheme = method.scheme(not plain)
         assert scheme is not None
+        require(scheme.linear is not None, "method", "a method with a linear theory", method.name, "sgd")
+        assert scheme.linear is not None
         self.linear = scheme.linear
         self.mode = (QUARTIC if plain else FLOW) if self.limit else MAP
 
@@ -183,11 +191,14 @@ def displacement_ratio(run: Run) -> float:
     """E|x' - x|^2/E|x|^2 of one substep at norm equilibrium, whatever the loss.
 
     2u for SGD, 2u/(1+mu) for SGDM, about u h for the second-order SDE (theory.md 4.7, 9.2, 9.7). For the optimizers
-    it needs only <x, g> = 0 and a stationary norm, so it tells equilibrium from measured numbers alone.
+    it needs only <x, g> = 0 and a stationary norm, so it tells equilibrium from measured numbers alone. nan for a
+    method without a linear theory: there <x, g> = 0 says nothing of the weights' product with the displacement.
     """
     hp, h = run.settled, 1 / run.substeps
     if run.method.name == "splitting" and hp.momentum == 0:
         return -2 * math.expm1(-hp.intrinsic_lr * h)  # constant norm, E cos = exp(-uh)
+    if run.scheme.linear is None:
+        return math.nan
     T, K = run.scheme.linear(hp.lr, hp.wd, hp.momentum, h)
     unit = stationary(T, K)
     step = T - np.eye(2)

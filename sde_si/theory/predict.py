@@ -22,7 +22,7 @@ def _course(run: Run) -> dict[str, np.ndarray]:
     epochs = run.hyperparameters.epochs
     out: dict[str, np.ndarray] = {name: np.full(epochs, np.nan) for name in ("weight_norm", "cos_epoch", "angle_step")}
     out["cos_lag"] = np.full((epochs, len(run.lags)), np.nan)
-    flat = run.problem.loss.flat and not run.reshuffled
+    flat = run.problem.loss.flat and not run.reshuffled and run.scheme.linear is not None
     norm_only = not run.problem.loss.flat and run.method.name == "splitting" and run.hyperparameters.momentum == 0
     if flat or (norm_only and run.arrays.groups == 1):
         predicted = Closure(run).predict()
@@ -58,10 +58,12 @@ def predict(run: Run) -> xr.Dataset:
 def paper_course(run: Run) -> np.ndarray:
     """Angle per epoch, radians, of Yun et al. eqs. 18, 27 with each epoch's own lr, momentum and batch.
 
-    nan where the tuning factor is above 2.
+    nan where the tuning factor is above 2, and for methods that they do not speak of.
     """
     hp, timetable = run.hyperparameters, run.timetable
-    angles = np.empty(hp.epochs)
+    angles = np.full(hp.epochs, np.nan)
+    if run.scheme.linear is None:
+        return angles
     power = 0 if run.method.decoupled else 1
     for e in range(hp.epochs):
         lr, momentum = timetable.lr_and_momentum(e)

@@ -47,6 +47,23 @@ def transient(t: float, lr: float, wd: float, *, sigma: float, dim: int, start: 
     return Transient(float(Q), math.exp(log_cos), 1 / dim + (1 - 1 / dim) * math.exp(-dim * clock), clock)
 
 
+class Stratonovich(NamedTuple):
+    """The SDE's symbols read in Stratonovich's sense, at time t."""
+
+    norm_squared: float
+    cos: float  # E <y_0, y_t>
+
+
+def stratonovich(t: float, lr: float, wd: float, *, noise_trace: float, start: float) -> Stratonovich:
+    """Isotropic noise, no mean gradient, eq. 12 without its Ito growth: |x| only decays (theory.md 3.2, 2.2).
+
+    The direction still diffuses with the clock of its own, ever smaller, norm; `start` is |x_0|.
+    """
+    R = start**2 * math.exp(-2 * wd * t)
+    growth = t if wd == 0 else math.expm1(4 * wd * t) / (4 * wd)
+    return Stratonovich(R, math.exp(-lr * noise_trace / (2 * start**4) * growth))
+
+
 def sde_lag_cosine(lag: float | Array, u: float, momentum: float = 0.0) -> float | Array:
     """E cos between weights `lag` optimizer steps apart at equilibrium (theory.md 2.4, 9.7).
 

@@ -62,7 +62,7 @@ class Measurement:
     wrong : float
         What a wrong variant would say of the same data.
     truth : float or None
-        For a claim that fails: what the corrected theory says.
+        For a claim that fails or is approximate: what the corrected or exact theory says.
     curve : Curve or None
         What the number was reduced from, for the claim's figure; without one the figure shows the number.
     """
@@ -77,7 +77,7 @@ class Measurement:
 
     @property
     def z(self) -> float:
-        """Measured minus predicted (or minus the corrected theory's value, if the claim fails) in standard errors."""
+        """Measured minus predicted (or minus the corrected or exact theory's value, if given) in standard errors."""
         reference = self.predicted if self.truth is None else self.truth
         return (self.measured - reference) / self.stderr if self.stderr > 0 else math.nan
 

@@ -20,9 +20,11 @@ Options = options_class(
         "controls": flag(bool, False, "check that the same data reject every claim's wrong variant"),
         "seed": flag(INT, 0, "decides every random number"),
         "threads": flag(INT, None, "worker threads [default: all cores]; the numbers do not depend on them"),
-        "out": flag(TEXT, "./runs/verify", "folder for records"),
+        "out": flag(TEXT, "./runs/verify", "folder for records and figures"),
         "fresh": flag(bool, False, "simulate again what exists"),
         "json": flag(bool, False, "print a JSON list instead of the table"),
+        "report": flag(TEXT, None, "write everything into one HTML page, e.g. report.html"),
+        "no_figure": flag(bool, False, "write no figures"),
         "list": flag(bool, False, "list the claims, measure nothing"),
         "quiet": flag(bool, False, "no progress, no messages"),
     },
@@ -51,9 +53,12 @@ def _main(args: Sequence[str] | None) -> int:
         report.print_list(chosen)
         return DONE
     from sde_si.machine import usable_cores
+    from sde_si.verify import html as pages
     from sde_si.verify.runner import FULL, QUICK, verify
 
-    results = []
+    if options.report is not None:
+        pages.check_file(Path(options.report))
+    results, figures = [], {}
     for result in verify(
         chosen,
         folder=Path(options.out),
@@ -63,10 +68,20 @@ def _main(args: Sequence[str] | None) -> int:
         fresh=options.fresh,
     ):
         results.append(result)
+        if not options.no_figure:
+            from sde_si.verify.figures import save_figure
+
+            figures[result.claim.id] = save_figure(result, Path(options.out))
         say(f"{len(results)}/{len(chosen)} {result.claim.id}: {result.verdict} ({result.seconds:.1f} s)", options.quiet)
+    how: dict[str, Any] = {"seed": options.seed, "full": options.full}
+    below = [f"figures: {Path(options.out) / '<claim>.png'}"] if figures else []
+    if options.report is not None:
+        pages.write_report(results, Path(options.report), pictures=figures, **how)
+        below.append(f"report: {options.report}")
     if options.json:
-        print(json.dumps([row for result in results for row in report.to_json(result)], allow_nan=False))
+        rows = [row for r in results for row in report.to_json(r, figure=figures.get(r.claim.id), **how)]
+        print(json.dumps(rows, allow_nan=False))
     else:
-        report.print_table(results, controls=options.controls)
+        report.print_table(results, controls=options.controls, below=below, **how)
     good = all((r.controls if options.controls else r.as_expected) for r in results)
     return DONE if good else CLAIM_FAILED

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sde_si.comparison import finite, number, percent
 from sde_si.verify.claim import Claim, Measurement, Result
 
-REPEAT = "python -m sde_si.verify --claims {}"
+
+def repeat(claim: Claim, *, seed: int = 0, full: bool = False) -> str:
+    """The command that measures this claim again with the same numbers."""
+    return f"python -m sde_si.verify --claims {claim.id} --seed {seed}" + " --full" * full
 
 
-def to_json(result: Result) -> list[dict[str, Any]]:
+def to_json(result: Result, *, seed: int = 0, full: bool = False, figure: Path | None = None) -> list[dict[str, Any]]:
     """One object for each measurement; relative errors are fractions."""
     claim = result.claim
     return [
@@ -39,7 +43,8 @@ def to_json(result: Result) -> list[dict[str, Any]]:
             "wrong_value": finite(one.wrong),
             "wrong_rejected": claim.rejects_wrong(one),
             "seconds": result.seconds,
-            "repeat": REPEAT.format(claim.id),
+            "figure": None if figure is None else str(figure),
+            "repeat": repeat(claim, seed=seed, full=full),
         }
         for one in result.measurements
     ]
@@ -49,8 +54,10 @@ def _error(one: Measurement) -> str:
     return percent(one.relative_error) if one.predicted else "-"
 
 
-def print_table(results: Sequence[Result], *, controls: bool) -> None:
-    """The table on stdout, and below it what did not come out as expected."""
+def print_table(
+    results: Sequence[Result], *, controls: bool, seed: int = 0, full: bool = False, below: Sequence[str] = ()
+) -> None:
+    """The table on stdout, and below it what did not come out as expected, and other lines."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -77,10 +84,10 @@ def print_table(results: Sequence[Result], *, controls: bool) -> None:
     console.print(table)
     lines = [f"{r.claim.id}: fails as theory says: {r.claim.broken}; instead: {r.claim.corrected}"
              for r in results if r.verdict == "fails"]  # fmt: skip
-    lines += [f"{r.claim.id}: {r.verdict}, expected {r.claim.expected} ({REPEAT.format(r.claim.id)})"
+    lines += [f"{r.claim.id}: {r.verdict}, expected {r.claim.expected} ({repeat(r.claim, seed=seed, full=full)})"
               for r in results if not r.as_expected]  # fmt: skip
     good, total = sum(r.as_expected for r in results), len(results)
-    for line in [*lines, f"{good} of {total} claims as expected"]:
+    for line in [*lines, f"{good} of {total} claims as expected", *below]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

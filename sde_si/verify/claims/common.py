@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sde_si import estimators
+import numpy as np
+
+from sde_si import estimators, theory
 from sde_si.hyperparameters import HyperParameters
+from sde_si.losses import Loss
+from sde_si.methods import Method
 from sde_si.problem import Problem
 from sde_si.resolve import resolve
 from sde_si.run import Run
+from sde_si.theory.predict import predict
+from sde_si.verify.claim import Curve
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Records: TypeAlias = "Mapping[str, xr.Dataset]"
 Runs: TypeAlias = Mapping[str, Run]
+Array = np.ndarray
 MONTE_CARLO = "Monte Carlo, 3 s.e."
 FINITE_D = "finite d, higher orders"
 STEP_SIZE = "step size"
 
 
 def run(
-    loss: str = "isotropic", *, N: int = 5000, B: int = 100, lr: float = 0.1, wd: float = 5e-3, momentum: float = 0.0,
+    loss: str | Loss = "isotropic", *, N: int = 5000, B: int = 100, lr: float = 0.1, wd: float = 5e-3, momentum: float = 0.0,
     epochs: int = 40, schedule: str = "constant", dim: int | None = 256, paths: int = 64, seed: int = 0,
-    scale: float = 1.0, method: str = "sgd", parameters: Mapping[str, Any] | None = None, **options: Any,
+    scale: float = 1.0, method: str | Method = "sgd", parameters: Mapping[str, Any] | None = None,
+    beta2: float | None = None, eps: float | None = None, **options: Any,
 ) -> Run:  # fmt: skip
     """A run of a claim; `scale` multiplies the paths."""
-    hp = HyperParameters(N=N, B=B, lr=lr, wd=wd, momentum=momentum, epochs=epochs, schedule=schedule)
+    hp = HyperParameters(
+        N=N, B=B, lr=lr, wd=wd, momentum=momentum, epochs=epochs, schedule=schedule, beta2=beta2, eps=eps
+    )
     problem = Problem(loss, dim=dim, **(parameters or {}))
     return resolve(problem, hp, method=method, paths=max(2, round(paths * scale)), seed=seed, **options)
 
@@ -44,21 +54,90 @@ def describe(one: Run) -> str:
 
 def window(record: xr.Dataset) -> estimators.Window:
     """The equilibrated epochs."""
-    return estimators.equilibrated(record, float(record.attrs["expected_displacement_ratio"]))
+    return estimators.window_of(record)
 
 
-def at_equilibrium(record: xr.Dataset, quantity: str) -> dict[str, float]:
+def at_equilibrium(record: xr.Dataset, quantity: str) -> dict[str, Any]:
     """Measured value and its standard error, as `Measurement` takes them."""
     found = estimators.equilibrium(record, window(record), quantity)
     return {"measured": found.value, "stderr": found.stderr}
 
 
-def versine(record: xr.Dataset) -> dict[str, float]:
+def versine(record: xr.Dataset) -> dict[str, Any]:
     """1 - cos_epoch at equilibrium: near 1 a cosine hides errors."""
     return at_equilibrium(record, "versine_epoch")
 
 
-def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> dict[str, float]:
+def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> dict[str, Any]:
     """Value after (or in) one epoch and its standard error."""
     found = estimators.epoch_estimate(record, quantity, epoch)
     return {"measured": found.value, "stderr": found.stderr if math.isfinite(found.stderr) else 0.0}
+
+
+def at_lag(record: xr.Dataset, lag: int) -> dict[str, Any]:
+    """1 - cos over a lag at equilibrium, from all equilibrated epochs after which the run goes on for as long."""
+    inside = window(record)
+    if not inside:
+        return {"measured": math.nan, "stderr": math.nan}
+    cosines = record["cos_lag"].sel(group="all", lag=lag).transpose("path", "epoch").values[:, inside.epochs]
+    # an epoch without that lag has it on no path: the run was over
+    found = estimators.mean_and_error(1 - cosines[:, np.isfinite(cosines).any(axis=0)].mean(axis=1))
+    return {"measured": found.value, "stderr": found.stderr}
+
+
+def lag_curve(record: xr.Dataset, lags: Sequence[int], lines: Mapping[str, Array], log: str = "xy") -> Curve:
+    """1 - cos against the lag at equilibrium; `lines` at the same lags."""
+    found = [at_lag(record, lag) for lag in lags]
+    return Curve(x=np.array(lags), measured=np.array([f["measured"] for f in found]),
+                 stderr=np.array([f["stderr"] for f in found]), lines=lines, xlabel="lag [steps]",
+                 ylabel="1 - cosine", log=log)  # fmt: skip
+
+
+def course(record: xr.Dataset, quantity: str, lines: Mapping[str, Array], ylabel: str, log: str = "") -> Curve:
+    """A quantity epoch by epoch; `lines` at all epochs."""
+    measured, stderr = estimators.series(record, quantity)
+    return Curve(x=np.arange(1, measured.size + 1), measured=measured, stderr=np.nan_to_num(stderr), lines=lines,
+                 xlabel="epoch", ylabel=ylabel, log=log)  # fmt: skip
+
+
+def exact_versine(one: Run) -> float:
+    """1 - cos_epoch at equilibrium by the whole theory, finite dimension included."""
+    value = theory.equilibrium(one)["cos_epoch"].value
+    assert value is not None
+    return 1 - value
+
+
+def versine_course(one: Run) -> Array:
+    """1 - cos_epoch of every epoch by the second moments' recursion."""
+    return 1 - predict(one)["cos_epoch_predicted"].values
+
+
+def lag_versines(record: Any) -> tuple[np.ndarray, np.ndarray]:
+    """1 - cos at every recorded lag over the equilibrated epochs, and its standard error, shape (lag,)."""
+    found = [at_lag(record, int(lag)) for lag in record["lag"].values]
+    return np.array([f["measured"] for f in found]), np.array([f["stderr"] for f in found])
+
+
+def trace(one: Run) -> float:
+    """Noise trace tau of isotropic noise at the unit vector."""
+    return one.arrays.noise_variance * (one.arrays.dim - 1) / one.hyperparameters.B
+
+
+def sde_square(one: Run) -> float:
+    """E|x|^2 of the first-order SDE (theory.md 2.3)."""
+    return theory.sde_norm_squared(one.hyperparameters.lr, one.hyperparameters.wd, noise_trace=trace(one))
+
+
+def svag_norm(record: xr.Dataset, one: Run, *, l: int) -> dict[str, float]:  # noqa: E741  (the literature's letter)
+    """|x| of SVAG with the signal that the run itself has (theory.md 4.3).
+
+    `value`, and `stderr` of the measured length minus it: both rest on the same paths, so the error is taken path by
+    path.
+    """
+    hp, tau, epochs = one.hyperparameters, trace(one), window(record).epochs
+    norm, signal = (at_equilibrium(record, name)["measured"] for name in ("weight_norm", "signal"))
+    value = math.sqrt(theory.svag_norm_squared(hp.lr, hp.wd, noise_trace=tau, signal=signal, l=l))
+    squares, signals = (estimators.values(record, name)[:, epochs] for name in ("weight_norm", "signal"))
+    slope = value / (4 * (tau + signal / l)) / l
+    away = (squares**2).mean(axis=1) / (2 * norm) - slope * signals.mean(axis=1)
+    return {"value": value, "stderr": estimators.mean_and_error(away).stderr}

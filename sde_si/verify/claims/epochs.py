@@ -6,11 +6,23 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from sde_si import theory
 from sde_si.run import Run
-from sde_si.theory.predict import predict
 from sde_si.verify.claim import APPROXIMATE, FAILS, HOLDS, Claim, Measurement
-from sde_si.verify.claims.common import FINITE_D, MONTE_CARLO, Records, Runs, at_epoch, describe, run, versine
+from sde_si.verify.claims.common import (
+    FINITE_D,
+    MONTE_CARLO,
+    Records,
+    Runs,
+    at_lag,
+    describe,
+    exact_versine,
+    lag_curve,
+    run,
+    versine,
+)
 
 _YUN: dict[str, dict[str, Any]] = {
     "0": {"wd": 0.05, "momentum": 0.0},
@@ -23,18 +35,13 @@ def _yun_runs(scale: float, seed: int) -> dict[str, Run]:
     return {mu: run(paths=192, scale=scale, seed=seed, epochs=60, **v) for mu, v in _YUN.items()}
 
 
-def _exact(one: Run) -> float:
-    """1 - cos_epoch of the whole theory, finite dimension included."""
-    value = theory.equilibrium(one)["cos_epoch"].value
-    assert value is not None
-    return 1 - value
-
-
 def _first_order(mu: str, wrong: Callable[[float], float]):
     def measure(records: Records, runs: Runs) -> Sequence[Measurement]:
         one, T = runs[mu], runs[mu].hyperparameters.tuning_factor
         return [
-            Measurement(system=describe(one), predicted=T, truth=_exact(one), wrong=wrong(T), **versine(records[mu]))
+            Measurement(
+                system=describe(one), predicted=T, truth=exact_versine(one), wrong=wrong(T), **versine(records[mu])
+            )
         ]
 
     return measure
@@ -45,7 +52,7 @@ def _epoch_cosine(records: Records, runs: Runs) -> Sequence[Measurement]:
     for mu, one in runs.items():
         T = one.hyperparameters.tuning_factor
         wrong = T if one.hyperparameters.momentum == 0 else 1 - math.exp(-T)
-        out.append(Measurement(system=describe(one), predicted=_exact(one), wrong=wrong, **versine(records[mu])))
+        out.append(Measurement(system=describe(one), predicted=exact_versine(one), wrong=wrong, **versine(records[mu])))
     return out
 
 
@@ -53,127 +60,12 @@ def _sde_runs(scale: float, seed: int) -> dict[str, Run]:
     return {mu: run(paths=128, scale=scale, seed=seed, epochs=50, method="splitting", **v) for mu, v in _YUN.items()}
 
 
-_COLLAPSE: dict[str, dict[str, Any]] = {
-    "base": {},
-    "N and wd": {"N": 25_000, "wd": 0.01},
-    "B and wd": {"B": 200, "wd": 0.01},
-    "lr and wd": {"lr": 0.2, "wd": 0.0025},
-    "momentum and wd": {"momentum": 0.9, "wd": 0.0005},
-}
-
-
-def _collapse_runs(scale: float, seed: int) -> dict[str, Run]:
-    base = {"N": 50_000, "B": 100, "lr": 0.1, "wd": 0.005, "epochs": 20, "paths": 96, "dim": 128}
-    # Different seeds: runs that the scale symmetry maps on each other would else be one and the same.
-    return {
-        name: run(scale=scale, seed=seed + 1000 * i, **(base | change))
-        for i, (name, change) in enumerate(_COLLAPSE.items())
-    }
-
-
-def _collapse(records: Records, runs: Runs) -> Sequence[Measurement]:
-    predicted = _exact(runs["base"])
-    T = runs["base"].hyperparameters.tuning_factor
-    return [
-        Measurement(system=f"{describe(runs[name])} ({name} changed)", predicted=predicted,
-                    wrong=1 - math.exp(-2 * T), **versine(records[name]))
-        for name in _COLLAPSE if name != "base"
-    ]  # fmt: skip
-
-
-def _transient_runs(scale: float, seed: int) -> dict[str, Run]:
-    return {
-        f"{mu} from {start}": run(paths=1024, scale=scale, seed=seed, epochs=4, init_norm=start, **v)
-        for mu, v in _YUN.items()
-        for start in ("0.3eq", "3eq")
-    }
-
-
-def _versine_course(one: Run, epoch: int) -> float:
-    return 1 - float(predict(one)["cos_epoch_predicted"].values[epoch - 1])
-
-
-def _transient(records: Records, runs: Runs) -> Sequence[Measurement]:
-    return [
-        Measurement(system=f"{describe(one)} from {name.split()[-1]}, epoch {epoch}",
-                    predicted=_versine_course(one, epoch), wrong=_exact(one),
-                    **at_epoch(records[name], "versine_epoch", epoch))
-        for name, one in runs.items() for epoch in (1, 2)
-    ]  # fmt: skip
-
-
-def _not_at_once(records: Records, runs: Runs) -> Sequence[Measurement]:
-    out = []
-    for name in ("0 from 0.3eq", "0 from 3eq"):
-        one = runs[name]
-        stationary, truth = _exact(one), _versine_course(one, 1)
-        out.append(Measurement(system=f"{describe(one)} from {name.split()[-1]}, epoch 1", predicted=stationary,
-                               truth=truth, wrong=stationary + 2 * (truth - stationary),
-                               **at_epoch(records[name], "versine_epoch", 1)))  # fmt: skip
-    return out
-
-
-def _steps_runs(scale: float, seed: int) -> dict[str, Run]:
-    """Yun's schedule: tuning factor 10/128, lr/10 after 150 and 225 of 300 epochs (10.8)."""
-    lr, n = 0.1, 390
-    return {"300 epochs": run(N=n * 128, B=128, lr=lr, wd=10 / 128 / n / lr, epochs=300, dim=256, paths=24,
-                              schedule="multi-step:150,225", scale=scale, seed=seed)}  # fmt: skip
-
-
-def _last_phase(corrected: bool):
-    def measure(records: Records, runs: Runs) -> Sequence[Measurement]:
-        out = []
-        [(name, one)] = runs.items()
-        course = predict(one)["angle_epoch_predicted"].values
-        for epoch, factor in ((225, 0.1), (300, 0.01)):
-            naive = math.acos(math.exp(-10 / 128 * factor))
-            found = at_epoch(records[name], "angle_epoch", epoch)
-            system = f"{describe(one)}, lr/10 after 150 and 225 epochs, epoch {epoch}"
-            truth = float(course[epoch - 1])
-            if corrected:
-                out.append(Measurement(system=system, predicted=truth, wrong=naive, **found))
-            else:
-                out.append(
-                    Measurement(
-                        system=system,
-                        predicted=naive,
-                        truth=truth,
-                        wrong=0.6 * naive if epoch == 300 else naive / 3,
-                        **found,
-                    )
-                )
-        return out
-
-    return measure
-
-
-def _reshuffle_runs(scale: float, seed: int) -> dict[str, Run]:
-    systems = {"n=391": (391, 0.9, 2e-5), "n=44": (44, 0.9, 1.6e-4)}
-    return {
-        name: run(N=n * 100, B=100, lr=0.1, wd=u / 0.1, momentum=mu, epochs=40 if n > 100 else 250, dim=64, paths=48,
-                  sampling="reshuffle", scale=scale, seed=seed)
-        for name, (n, mu, u) in systems.items()
-    }  # fmt: skip
-
-
-def _reshuffled(corrected: bool):
-    def measure(records: Records, runs: Runs) -> Sequence[Measurement]:
-        out = []
-        for name, one in runs.items():
-            hp = one.hyperparameters
-            law = 1 - float(theory.lag_cosines(hp.steps_per_epoch, hp.intrinsic_lr, hp.momentum)[-1])
-            found = versine(records[name])
-            if corrected:
-                out.append(Measurement(system=describe(one), predicted=_exact(one), wrong=law, **found))
-            else:
-                out.append(Measurement(system=describe(one), predicted=law, truth=_exact(one), wrong=law / 2, **found))
-        return out
-
-    return measure
+_LAGS = (1, 2, 3, 5, 8, 13, 20, 35, 60, 100, 200, 400)  # from within the velocity's memory of 10 steps to far beyond
 
 
 def _two_lags_runs(scale: float, seed: int) -> dict[str, Run]:
-    return {"mu=0.9": run(N=40_000, B=100, wd=1e-3, momentum=0.9, epochs=20, paths=128, scale=scale, seed=seed)}
+    return {"mu=0.9": run(N=40_000, B=100, wd=1e-3, momentum=0.9, epochs=20, paths=128, lags=_LAGS, scale=scale,
+                          seed=seed)}  # fmt: skip
 
 
 def _long_lag(records: Records, runs: Runs) -> Sequence[Measurement]:
@@ -181,7 +73,23 @@ def _long_lag(records: Records, runs: Runs) -> Sequence[Measurement]:
     hp = one.hyperparameters
     n, u, mu = hp.steps_per_epoch, hp.intrinsic_lr, hp.momentum
     return [Measurement(system=f"{describe(one)}, lag {n}", predicted=1 - math.exp(-n * u / (1 - mu)),
-                        wrong=1 - math.exp(-n * u / (1 + mu)), **versine(records["mu=0.9"]))]  # fmt: skip
+                        wrong=1 - math.exp(-n * u / (1 + mu)), truth=exact_versine(one), **versine(records["mu=0.9"]))]  # fmt: skip
+
+
+def _every_lag(records: Records, runs: Runs) -> Sequence[Measurement]:
+    """One step, within the velocity's memory, and an epoch; the wrong one is the other paper's asymptote."""
+    [(name, one)] = runs.items()
+    hp, lags = one.hyperparameters, np.array(_LAGS)
+    u, mu = hp.intrinsic_lr, hp.momentum
+    exact = 1 - theory.lag_cosines(max(_LAGS), u, mu)
+    yun, wan = (-np.expm1(-lags * u / (1 + sign * mu)) for sign in (-1, 1))
+    curve = lag_curve(records[name], _LAGS, {"c_n": exact[lags], "Yun et al.: 1 - exp(-n u/(1 - mu))": yun,
+                                             "Wan et al.: 1 - exp(-n u/(1 + mu))": wan})  # fmt: skip
+    return [
+        Measurement(system=f"{describe(one)}, lag {lag}", predicted=float(exact[lag]), wrong=float(other[_LAGS.index(lag)]),
+                    curve=curve if lag == 1 else None, **at_lag(records[name], lag))
+        for lag, other in ((1, yun), (8, wan), (35, yun), (400, wan))
+    ]  # fmt: skip
 
 
 CLAIMS = (
@@ -206,48 +114,15 @@ CLAIMS = (
           formula="E cos = exp(-N lr wd/B); c(t) of 9.7 with momentum", assumes=f"norm equilibrium, {_ENDS}",
           tolerance={MONTE_CARLO: 0.009, "step size and finite d": 0.003}, wrong="1 - T without momentum, exp(-T) with it",
           runs=_sde_runs, measure=_epoch_cosine),
-    Claim(id="collapse", source="Yun et al. section 4; theory.md S12", expected=APPROXIMATE,
-          statement="Runs of equal tuning factor turn equally far per epoch once their norms are in equilibrium.",
-          formula="N lr wd/(B (1 - mu)) equal => E cos equal", assumes=f"norm equilibrium, {_ENDS}, n (1 - mu) >> 1",
-          tolerance={MONTE_CARLO: 0.015, "2 mu/(n (1 - mu)(1 + mu)) at n = 500": 0.019},
-          wrong="the changed quantity changes the angle as if wd had stayed", runs=_collapse_runs, measure=_collapse,
-          broken="n (1 - mu) >= 50: T = 0.25 in 250 to 500 steps, momentum 0 and 0.9"),
-    Claim(id="collapse-at-once", source="Yun et al. section 4; theory.md 10.7 (i), S12", expected=FAILS,
-          statement="Runs of equal tuning factor turn equally far from the first epoch on.",
-          formula="E cos of epoch 1 = E cos at equilibrium", assumes=_ENDS, tolerance={"Monte Carlo": 0.05},
-          wrong="the deviation is twice what the transient says", broken="norm equilibrium, which takes 1/(4 T) epochs",
-          corrected="transient", runs=_transient_runs, measure=_not_at_once),
-    Claim(id="transient", source="theory.md 1.8, 2.4, 9.2", expected=HOLDS,
-          statement="On the way to equilibrium the cosine is decay times the change of length; with momentum the second "
-                    "moments' recursion.",
-          formula="E cos = a^n r_0 E[1/r_n]; A', C', D' of 9.2", assumes=f"{_ENDS}, self-averaging norm",
-          tolerance={MONTE_CARLO: 0.025, FINITE_D: 0.005}, wrong="the value at equilibrium", runs=_transient_runs,
-          measure=_transient),
-    Claim(id="last-phase-equilibrium", source="Yun et al. section 5; theory.md 10.7, 10.8", expected=FAILS,
-          statement="After each drop of the learning rate the angle per epoch settles at that of the new tuning factor.",
-          formula="angle = arccos(exp(-T_phase)) at the end of the phase", assumes=_ENDS, tolerance={"Monte Carlo": 0.05},
-          wrong="six tenths of it, and a third after the first drop",
-          broken="norm equilibrium: e-folding takes 32 and 320 epochs after the drops, the phases last 75",
-          corrected="last-phase", runs=_steps_runs, measure=_last_phase(False)),
-    Claim(id="last-phase", source="theory.md 10.8, 9.10, 14.6", expected=HOLDS,
-          statement="The angle per epoch of a step schedule follows the norm's recursion and never settles after the drops.",
-          formula="E cos = exp(-T_k)(Q_e/Q_{e+1})^(1/4), discrete: 1.1", assumes=_ENDS,
-          tolerance={MONTE_CARLO: 0.035, FINITE_D: 0.001}, wrong="the equilibrium of the phase", runs=_steps_runs,
-          measure=_last_phase(True)),
-    Claim(id="reshuffling-as-replacement", source="Yun et al. eq. 27; theory.md 1.12, 1.13", expected=FAILS,
-          statement="The law of the epoch also holds when every sample is used once an epoch.", formula="E cos = c_n",
-          assumes="norm equilibrium, no mean gradient", tolerance={"Monte Carlo": 0.05}, wrong="half of it is left",
-          broken="noise drawn with replacement: reshuffled noise sums to zero over an epoch", corrected="reshuffling",
-          runs=_reshuffle_runs, measure=_reshuffled(False)),
-    Claim(id="reshuffling", source="theory.md 1.13", expected=APPROXIMATE,
-          statement="Reshuffled, only the noise still in the velocity at the two epoch ends turns the weights.",
-          formula="1 - E cos = (nu/f)(n/(n-1)) V_n/((1-mu)^2 (1+mu^n))",
-          assumes="norm equilibrium, no mean gradient, noise that sums to zero over an epoch",
-          tolerance={MONTE_CARLO: 0.025, "second order in rho/(1-mu)": 0.035}, wrong="c_n, the law with replacement",
-          runs=_reshuffle_runs, measure=_reshuffled(True), broken="rho/(1 - mu) = n u/(1 - mu) <= 0.08"),
     Claim(id="long-lag", source="Yun et al. eq. 27 against Wan et al.; theory.md 9.3", expected=APPROXIMATE,
           statement="Over many steps momentum turns the weights by 1/(1 - mu) more, not by 1/(1 + mu).",
           formula="E cos = exp(-n u/(1 - mu))", assumes=f"norm equilibrium, {_ENDS}, n (1 - mu) >> 1",
           tolerance={MONTE_CARLO: 0.012, "2 mu/(n (1 - mu)(1 + mu)) at n = 400": 0.024}, wrong="1 + mu for 1 - mu",
           runs=_two_lags_runs, measure=_long_lag, broken="n (1 - mu) = 40"),
+    Claim(id="cosine-against-lag", source="Yun et al. eq. 27; Wan et al.; theory.md 9.2, 9.3", expected=HOLDS,
+          statement="Wan's 1/(1 + mu) is the angle of one step and Yun's 1/(1 - mu) that of many: the cosine goes from the "
+                    "one to the other as the lag outgrows the velocity's memory.",
+          formula="c_n = (1 + mu - u) c_{n-1} - mu c_{n-2}: 1 - u/(1 + mu) at n = 1, ~ exp(-n u/(1 - mu)) at n (1 - mu) >> 1",
+          assumes=f"norm equilibrium, {_ENDS}", tolerance={MONTE_CARLO: 0.018, FINITE_D: 0.002},
+          wrong="the other paper's asymptote", runs=_two_lags_runs, measure=_every_lag),
 )  # fmt: skip

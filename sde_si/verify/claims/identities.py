@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from sde_si.problem import Problem
-from sde_si.verify.claim import EXACT, Claim, Measurement
+from sde_si.verify.claim import EXACT, Claim, Curve, Measurement
 
 Array = np.ndarray
 ROUNDING = {"rounding": 1e-9}
 SYSTEMS = {"vmf, dim 8": Problem("vmf", dim=8), "pca, dim 6": Problem("pca", dim=6)}
 
 
-def _gradient(problem: Problem, x: Array, xi: Array | float = 0.0) -> Array:
+def gradient(problem: Problem, x: Array, xi: Array | float = 0.0) -> Array:
     """Stochastic gradient at ``x[d]``: the mean gradient and tangential noise of length about |xi|/|x|."""
     arrays = problem.arrays(50, 0)
     out, value = np.zeros((1, x.size)), np.zeros(1)
@@ -32,7 +32,7 @@ def _walk(
     path, gradients = [x], []
     velocity = np.zeros_like(x) if v is None else v
     for k in range(len(xi)):
-        g = _gradient(problem, x, xi[k])
+        g = gradient(problem, x, xi[k])
         velocity = momentum * velocity - lr[k] * (g + wd * x)
         x = x + velocity
         path.append(x)
@@ -40,16 +40,27 @@ def _walk(
     return np.array(path), np.array(gradients), velocity
 
 
-def _start(problem: Problem, rng: np.random.Generator, steps: int) -> tuple[Array, Array]:
+def start(problem: Problem, rng: np.random.Generator, steps: int) -> tuple[Array, Array]:
+    """Random weights and noises of `steps` steps."""
     d = problem.arrays(50, 0).dim
     return rng.standard_normal(d), rng.standard_normal((steps, d))
+
+
+def _cosines(path: Array) -> Array:
+    """Cosine of every weight of ``path[step, d]`` with the first."""
+    return path @ path[0] / np.linalg.norm(path, axis=1) / np.linalg.norm(path[0])
+
+
+def _turning(found: Array, lines: Mapping[str, Array]) -> Curve:
+    return Curve(x=np.arange(found.size), measured=found, stderr=np.zeros(found.size), lines=lines, xlabel="step",
+                 ylabel="cosine with the start")  # fmt: skip
 
 
 def _gradient_scales(rng: np.random.Generator) -> Sequence[Measurement]:
     out, c = [], 3.7
     for name, problem in SYSTEMS.items():
-        x, _ = _start(problem, rng, 0)
-        here, there = (float(np.linalg.norm(_gradient(problem, y))) for y in (x, c * x))
+        x, _ = start(problem, rng, 0)
+        here, there = (float(np.linalg.norm(gradient(problem, y))) for y in (x, c * x))
         out.append(Measurement(system=name, predicted=here / c, measured=there, wrong=here))
     return out
 
@@ -57,8 +68,8 @@ def _gradient_scales(rng: np.random.Generator) -> Sequence[Measurement]:
 def _tangential(rng: np.random.Generator) -> Sequence[Measurement]:
     out = []
     for name, problem in SYSTEMS.items():
-        x, _ = _start(problem, rng, 0)
-        g, size = _gradient(problem, x), np.linalg.norm(x) ** 2
+        x, _ = start(problem, rng, 0)
+        g, size = gradient(problem, x), np.linalg.norm(x) ** 2
         out.append(Measurement(system=name, predicted=0.0, measured=float(x @ g / size),
                                wrong=float(x @ (g + 0.1 * x) / size)))  # fmt: skip
     return out
@@ -67,9 +78,9 @@ def _tangential(rng: np.random.Generator) -> Sequence[Measurement]:
 def _hessian(rng: np.random.Generator) -> Sequence[Measurement]:
     out, h = [], 1e-5
     for name, problem in SYSTEMS.items():
-        x, _ = _start(problem, rng, 0)
-        g = _gradient(problem, x)
-        along = (_gradient(problem, (1 + h) * x) - _gradient(problem, (1 - h) * x)) / (2 * h)
+        x, _ = start(problem, rng, 0)
+        g = gradient(problem, x)
+        along = (gradient(problem, (1 + h) * x) - gradient(problem, (1 - h) * x)) / (2 * h)
         predicted = -float(g @ g)
         out.append(Measurement(system=name, predicted=predicted, measured=float(along @ g), wrong=-predicted))
     return out
@@ -78,7 +89,7 @@ def _hessian(rng: np.random.Generator) -> Sequence[Measurement]:
 def _step_angle(rng: np.random.Generator) -> Sequence[Measurement]:
     out, lr, wd = [], 0.3, 0.2
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, 1)
+        x, xi = start(problem, rng, 1)
         path, gradients, _ = _walk(problem, x, xi, np.array([lr]), wd)
         a, g = 1 - lr * wd, np.linalg.norm(gradients[0])
         across = path[1] - x * (path[1] @ x) / (x @ x)
@@ -91,20 +102,24 @@ def _step_angle(rng: np.random.Generator) -> Sequence[Measurement]:
 def _telescoping(rng: np.random.Generator) -> Sequence[Measurement]:
     out, steps, u = [], 300, 0.02
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, steps)
+        x, xi = start(problem, rng, steps)
         path, _, _ = _walk(problem, x, xi, np.full(steps, 0.2), u / 0.2)
         r = np.linalg.norm(path, axis=1)
         cosines = np.sum(path[1:] * path[:-1], axis=1) / (r[1:] * r[:-1])
         total, change = steps * math.log1p(-u), math.log(r[0] / r[-1])
+        k = np.arange(1, steps + 1)
+        lines = {"decay and length": k * math.log1p(-u) + np.log(r[0] / r[1:]), "decay alone": k * math.log1p(-u)}
+        curve = Curve(x=k, measured=np.log(cosines).cumsum(), stderr=np.zeros(steps), lines=lines, xlabel="step",
+                      ylabel="sum of ln cos")  # fmt: skip
         out.append(Measurement(system=name, predicted=total + change, measured=float(np.log(cosines).sum()),
-                               wrong=total - change))  # fmt: skip
+                               wrong=total - change, curve=curve))  # fmt: skip
     return out
 
 
 def _symmetry(rng: np.random.Generator) -> Sequence[Measurement]:
     out, steps, c = [], 200, 3.0
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, steps)
+        x, xi = start(problem, rng, steps)
         lr, wd, mu = 0.05, 0.1, 0.9
         ends = [
             _walk(problem, scale * x, xi, np.full(steps, scale**2 * lr), decay, mu)[0][-1]
@@ -120,12 +135,15 @@ def _exponential_lr(rng: np.random.Generator) -> Sequence[Measurement]:
     out, steps, lr, wd = [], 200, 0.05, 0.1
     a, k = 1 - lr * wd, np.arange(steps)
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, steps)
+        x, xi = start(problem, rng, steps)
         decayed, _, _ = _walk(problem, x, xi, np.full(steps, lr), wd)
         grown, _, _ = _walk(problem, x, xi, lr * a ** (-2.0 * k - 1), 0.0)
         late, _, _ = _walk(problem, x, xi, lr * a ** (-2.0 * k), 0.0)
-        cosine = [float(x @ path[-1] / np.linalg.norm(x) / np.linalg.norm(path[-1])) for path in (grown, decayed, late)]
-        out.append(Measurement(system=name, predicted=cosine[0], measured=cosine[1], wrong=cosine[2]))
+        courses = [_cosines(path) for path in (grown, decayed, late)]
+        lines = {"no decay, lr a^(-2k-1)": courses[0], "no decay, lr a^(-2k)": courses[2], "no decay, the same lr":
+                 _cosines(_walk(problem, x, xi, np.full(steps, lr), 0.0)[0])}  # fmt: skip
+        out.append(Measurement(system=name, predicted=courses[0][-1], measured=courses[1][-1], wrong=courses[2][-1],
+                               curve=_turning(courses[1], lines)))  # fmt: skip
     return out
 
 
@@ -135,15 +153,16 @@ def _exponential_lr_momentum(rng: np.random.Generator) -> Sequence[Measurement]:
     u, k = lr * wd, np.arange(steps)
     alpha = (1 + mu - u + math.sqrt((1 + mu - u) ** 2 - 4 * mu)) / 2
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, steps)
+        x, xi = start(problem, rng, steps)
         decayed, _, _ = _walk(problem, x, xi, np.full(steps, lr), wd, mu)
-        ends = []
+        found, courses = _cosines(decayed), []
         for momentum in (mu / alpha**2, mu):
             # x_{-1} = x_0 for the decayed run, so alpha x_{-1} for the other
             path, _, _ = _walk(problem, x, xi, lr * alpha ** (-2.0 * k - 1), 0.0, momentum, (1 - alpha) * x)
-            ends.append(path[-1])
-        cosine = [float(x @ end / np.linalg.norm(x) / np.linalg.norm(end)) for end in (decayed[-1], *ends)]
-        out.append(Measurement(system=name, predicted=cosine[1], measured=cosine[0], wrong=cosine[2]))
+            courses.append(_cosines(path))
+        lines = {"no decay, momentum mu/alpha^2": courses[0], "no decay, momentum mu": courses[1]}
+        out.append(Measurement(system=name, predicted=courses[0][-1], measured=found[-1], wrong=courses[1][-1],
+                               curve=_turning(found, lines)))  # fmt: skip
     return out
 
 
@@ -155,7 +174,7 @@ def _split(rng: np.random.Generator) -> Sequence[Measurement]:
     for k in range(1, steps + 1):
         H[k + 1] = (1 + mu - u) * H[k] - mu * H[k - 1]
     for name, problem in SYSTEMS.items():
-        x, xi = _start(problem, rng, steps)
+        x, xi = start(problem, rng, steps)
         v0 = 0.1 * rng.standard_normal(x.size)
         path, gradients, _ = _walk(problem, x, xi, np.full(steps, lr), wd, mu, v0)
         R, n = float(x @ x), steps

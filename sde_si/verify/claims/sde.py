@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from sde_si import theory
 from sde_si.run import Run
-from sde_si.verify.claim import FAILS, HOLDS, Claim, Measurement
+from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement
 from sde_si.verify.claims.common import (
     FINITE_D,
     MONTE_CARLO,
@@ -17,6 +19,8 @@ from sde_si.verify.claims.common import (
     at_equilibrium,
     describe,
     run,
+    sde_square,
+    svag_norm,
 )
 from sde_si.verify.claims.epochs import _sde_runs
 
@@ -25,14 +29,38 @@ def _momentum_runs(scale: float, seed: int) -> dict[str, Run]:
     return {"0.9": _sde_runs(scale, seed)["0.9"]}
 
 
+def _course_runs(scale: float, seed: int) -> dict[str, Run]:
+    """Other momenta at the same tuning factor, for the course of the angle."""
+    others = {
+        f"{mu:g}": run(wd=0.05 * (1 - mu), momentum=mu, epochs=30, dim=64, paths=12, method="splitting", scale=scale,
+                       seed=seed + 1 + i)
+        for i, mu in enumerate((0.0, 0.5, 0.8, 0.95))
+    }  # fmt: skip
+    return _momentum_runs(scale, seed) | others
+
+
+def _course(records: Records, runs: Runs) -> Curve:
+    """Angle per step against momentum, in units of sqrt(u)."""
+    rows = []
+    for name, one in runs.items():
+        u, mu = one.hyperparameters.intrinsic_lr, one.hyperparameters.momentum
+        found, root = at_equilibrium(records[name], "angle_step"), math.sqrt(u)
+        laws = theory.sde_step_angle(u, mu), theory.step_angle(u, mu)
+        rows.append([mu, found["measured"] / root, found["stderr"] / root, *(law / root for law in laws)])
+    mu, measured, stderr, sde, optimizer = np.array(sorted(rows)).T
+    return Curve(x=mu, measured=measured, stderr=stderr, lines={"SDE": sde, "optimizer": optimizer},
+                 xlabel="momentum", ylabel="rms angle of a step / sqrt(u)")  # fmt: skip
+
+
 def _sde_step(corrected: bool):
     def measure(records: Records, runs: Runs) -> Sequence[Measurement]:
-        [(name, one)] = runs.items()
+        name, one = "0.9", runs["0.9"]
         u, mu = one.hyperparameters.intrinsic_lr, one.hyperparameters.momentum
         optimizer, sde = theory.step_angle(u, mu), float(theory.sde_step_angle(u, mu))
         found = at_equilibrium(records[name], "angle_step")
         if corrected:
-            return [Measurement(system=describe(one), predicted=sde, wrong=optimizer, **found)]
+            curve = _course(records, runs)
+            return [Measurement(system=describe(one), predicted=sde, wrong=optimizer, curve=curve, **found)]
         return [Measurement(system=describe(one), predicted=optimizer, truth=sde, wrong=math.sqrt(u), **found)]
 
     return measure
@@ -48,17 +76,24 @@ def _svag_runs(scale: float, seed: int) -> dict[str, Run]:
 
 
 def _svag(records: Records, runs: Runs) -> Sequence[Measurement]:
-    out = []
-    for name, one in runs.items():
-        hp, fold = one.hyperparameters, one.substeps
-        signal = at_equilibrium(records[name], "signal")["measured"]
-        trace = one.arrays.noise_variance * (one.arrays.dim - 1) / hp.B
-        kept = (signal / fold, signal if fold > 1 else 0.0)
-        values = [
-            math.sqrt(theory.svag_norm_squared(l=1, lr=hp.lr, wd=hp.wd, signal=g, noise_trace=trace)) for g in kept
-        ]
-        found = at_equilibrium(records[name], "weight_norm")
-        out.append(Measurement(system=f"{describe(one)} l={fold}", predicted=values[0], wrong=values[1], **found))
+    out, folds = [], [one.substeps for one in runs.values()]
+    found = {name: at_equilibrium(records[name], "weight_norm") for name in runs}
+    right = [svag_norm(records[name], one, l=one.substeps) for name, one in runs.items()]
+    wrong = [svag_norm(records[name], one, l=1) for name, one in runs.items()]
+    sde = [math.sqrt(sde_square(one)) for one in runs.values()]
+    curve = Curve(
+        x=np.array(folds), measured=[f["measured"] for f in found.values()], log="x",
+        stderr=[r["stderr"] for r in right],
+        lines={"G/l": [r["value"] for r in right], "all of G": [w["value"] for w in wrong],
+               "the SDE": sde},
+        xlabel="l", ylabel="|x| at equilibrium",
+    )  # fmt: skip
+    for i, (name, one) in enumerate(runs.items()):
+        # at l = 1 all of G is right: there none of it is the wrong variant
+        other = wrong[i]["value"] if folds[i] > 1 else sde[i]
+        out.append(Measurement(system=f"{describe(one)} l={folds[i]}", predicted=right[i]["value"], wrong=other,
+                               measured=found[name]["measured"], curve=None if out else curve,
+                               stderr=right[i]["stderr"]))  # fmt: skip
     return out
 
 
@@ -93,7 +128,7 @@ CLAIMS = (
           statement="Its angle over one step is that of a velocity correlated over 1/(1 - mu) steps.",
           formula="Delta^2 = 2u (k - 1 + exp(-k))/k^2, k = 1 - mu", assumes="norm equilibrium, no mean gradient",
           tolerance={MONTE_CARLO: 0.001, FINITE_D: 0.001, STEP_SIZE: 0.001}, wrong="the optimizer's angle",
-          runs=_momentum_runs, measure=_sde_step(True)),
+          runs=_course_runs, measure=_sde_step(True)),
     Claim(id="svag", source="Li, Malladi and Arora 2021; theory.md 4.3", expected=HOLDS,
           statement="SVAG's norm goes from SGD's to the SDE's as 1/l: it keeps G/l of the signal.",
           formula="|x*|^4 = lr (tau + G/l)/(2 wd)", assumes="stationary norm, measured mean signal G, small u",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from sde_si import estimators, theory
 from sde_si.run import Run
 from sde_si.theory.predict import predict
@@ -16,12 +18,14 @@ from sde_si.verify.claims.common import (
     Runs,
     at_epoch,
     at_equilibrium,
+    course,
     describe,
     run,
     window,
 )
 from sde_si.verify.claims.epochs import _two_lags_runs, _yun_runs
 
+_ANGLE = "rms angle of a step [rad]"
 _NOISE = "noise drawn with replacement, no mean gradient"
 
 
@@ -68,7 +72,12 @@ def _rate(records: Records, runs: Runs) -> Sequence[Measurement]:
     for name, one in runs.items():
         predicted = theory.equilibrium(one)["time_to_equilibrium"].value
         assert predicted is not None
+        exact = predict(one)["weight_norm_predicted"].values
+        epoch, end = np.arange(1, exact.size + 1), exact[-1]
+        slow = end * (1 + ((one.start_norm / end) ** 4 - 1) * np.exp(-epoch / (2 * predicted))) ** 0.25
+        lines = {"recursion of the second moments": exact, "half the rate": slow}
         out.append(Measurement(system=describe(one), predicted=predicted, wrong=2 * predicted,
+                               curve=course(records[name], "weight_norm", lines, "length of the weights"),
                                **at_equilibrium(records[name], "time_to_equilibrium")))  # fmt: skip
     return out
 
@@ -85,11 +94,15 @@ def _drop_runs(scale: float, seed: int) -> dict[str, Run]:
 def _drop(records: Records, runs: Runs) -> Sequence[Measurement]:
     out = []
     for name, one in runs.items():
-        course = predict(one)["angle_step_predicted"].values
-        u, mu = one.hyperparameters.intrinsic_lr / 10, one.hyperparameters.momentum
+        exact = predict(one)["angle_step_predicted"].values
+        u, mu = one.hyperparameters.intrinsic_lr, one.hyperparameters.momentum
+        at_once = np.repeat([theory.step_angle(u, mu), theory.step_angle(u / 10, mu)], 30)
+        lines = {"recursion of the second moments": exact, "equilibrium at once": at_once}
+        curve = course(records[name], "angle_step", lines, _ANGLE, "y")
         for epoch in (32, 60):
             out.append(Measurement(system=f"{describe(one)}, lr/10 after 30 epochs, epoch {epoch}",
-                                   predicted=float(course[epoch - 1]), wrong=theory.step_angle(u, mu),
+                                   predicted=float(exact[epoch - 1]), wrong=float(at_once[-1]),
+                                   curve=curve if epoch == 32 else None,
                                    **at_epoch(records[name], "angle_step", epoch)))  # fmt: skip
     return out
 
@@ -102,9 +115,12 @@ def _batch(records: Records, runs: Runs) -> Sequence[Measurement]:
     """At the end of each phase of 15 epochs; the first has B = 50, the second 100."""
     [(name, one)] = runs.items()
     predicted = theory.step_angle(one.hyperparameters.intrinsic_lr)
+    lines = {"recursion of the second moments": predict(one)["angle_step_predicted"].values,
+             "1/sqrt 2 at twice the batch": predicted * np.sqrt(50 / one.timetable.batch)}  # fmt: skip
+    curve = course(records[name], "angle_step", lines, _ANGLE)
     return [
         Measurement(system=f"{describe(one)}, B={B}, epoch {epoch}", predicted=predicted,
-                    wrong=predicted / math.sqrt(2), **at_epoch(records[name], "angle_step", epoch))
+                    wrong=predicted / math.sqrt(2), curve=curve if B == 50 else None, **at_epoch(records[name], "angle_step", epoch))
         for B, epoch in ((50, 15), (100, 30))
     ]  # fmt: skip
 

@@ -1,0 +1,95 @@
+"""Optimizers that divide by the gradient's size or take its sign: Adam with L2 decay, AdamW, Lion.
+
+Their steps are not linear in weights and memory: no linear theory. What theory says of their equilibrium stands in
+`sde_si.theory.nonlinear`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sde_si.jit import jitted
+from sde_si.methods.base import Method, Scheme, unit_noise
+
+
+@jitted
+def adam_step(x, state, hyper, offsets, g, out):
+    """M' = b1 m + (1-b1)(g + wd x), v' = b2 v + (1-b2)(g + wd x)^2, both corrected for their start at 0 (torch)."""
+    b1, b2, wd, eps = hyper.momentum, hyper.beta2, hyper.wd, hyper.eps
+    rate = hyper.lr / (1.0 - b1 ** (hyper.step + 1.0))
+    root = np.sqrt(1.0 - b2 ** (hyper.step + 1.0))
+    n = x.size
+    x, m, v, g, out = x.reshape(n), state[0].reshape(n), state[1].reshape(n), g[0].reshape(n), out.reshape(n)
+    for i in range(n):
+        d = g[i] + wd * x[i]
+        m[i] = b1 * m[i] + (1.0 - b1) * d
+        v[i] = b2 * v[i] + (1.0 - b2) * (d * d)
+        out[i] = x[i] - rate * m[i] / (np.sqrt(v[i]) / root + eps)
+
+
+@jitted
+def adamw_step(x, state, hyper, offsets, g, out):
+    """Adam of the bare gradient, and the weights shrink by lr wd beside it (torch)."""
+    b1, b2, eps, shrink = hyper.momentum, hyper.beta2, hyper.eps, 1.0 - hyper.lr * hyper.wd
+    rate = hyper.lr / (1.0 - b1 ** (hyper.step + 1.0))
+    root = np.sqrt(1.0 - b2 ** (hyper.step + 1.0))
+    n = x.size
+    x, m, v, g, out = x.reshape(n), state[0].reshape(n), state[1].reshape(n), g[0].reshape(n), out.reshape(n)
+    for i in range(n):
+        m[i] = b1 * m[i] + (1.0 - b1) * g[i]
+        v[i] = b2 * v[i] + (1.0 - b2) * (g[i] * g[i])
+        out[i] = shrink * x[i] - rate * m[i] / (np.sqrt(v[i]) / root + eps)
+
+
+@jitted
+def lion_step(x, state, hyper, offsets, g, out):
+    """X' = (1 - lr wd) x - lr sign(b1 m + (1-b1) g), then m' = b2 m + (1-b2) g."""
+    lr, b1, b2, shrink = hyper.lr, hyper.momentum, hyper.beta2, 1.0 - hyper.lr * hyper.wd
+    n = x.size
+    x, m, g, out = x.reshape(n), state[0].reshape(n), g[0].reshape(n), out.reshape(n)
+    for i in range(n):
+        out[i] = shrink * x[i] - lr * np.sign(b1 * m[i] + (1.0 - b1) * g[i])
+        m[i] = b2 * m[i] + (1.0 - b2) * g[i]
+
+
+_ADAM = Scheme(step=adam_step, slots=2, coefficients=unit_noise, linear=None)
+_ADAMW = Scheme(step=adamw_step, slots=2, coefficients=unit_noise, linear=None)
+_LION = Scheme(step=lion_step, slots=1, coefficients=unit_noise, linear=None)
+
+ADAPTIVE = (
+    Method(
+        name="adam",
+        summary="Adam with L2 decay in the gradient, as torch.optim.Adam; momentum is beta1",
+        source="Kosson et al.; theory.md 6.7",
+        prediction="theory.md 6.7",
+        sde=False,
+        plain=_ADAM,
+        heavy=_ADAM,
+        extras={"beta2": 0.999, "eps": 1e-8},
+        symmetry={"lr": 1, "wd": -2, "eps": -1},
+    ),
+    Method(
+        name="adamw",
+        summary="Adam with decoupled decay lr wd a step, as torch.optim.AdamW; momentum is beta1",
+        source="Kosson et al.; theory.md 6.7, 9.6",
+        prediction="theory.md 6.7, 9.5",
+        sde=False,
+        plain=_ADAMW,
+        heavy=_ADAMW,
+        decoupled=True,
+        extras={"beta2": 0.999, "eps": 1e-8},
+        symmetry={"lr": 1, "wd": -1, "eps": -1},
+    ),
+    Method(
+        name="lion",
+        summary="sign of an average of gradients, decoupled decay lr wd a step; momentum is beta1",
+        source="Chen et al. 2023; theory.md 6.7",
+        prediction="theory.md 6.7, 14.15",
+        sde=False,
+        plain=_LION,
+        heavy=_LION,
+        decoupled=True,
+        extras={"beta2": 0.99},
+        symmetry={"lr": 1, "wd": -1},
+    ),
+)

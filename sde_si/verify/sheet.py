@@ -1,0 +1,152 @@
+"""What a reader is told of a claim, as plain data; report and documentation only differ in how they write it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sde_si.comparison import number, percent
+from sde_si.verify import claims as folder
+from sde_si.verify.claim import APPROXIMATE, CERTAIN, ERRORS, EXACT, EXPLAINED, FAILS, Claim, Measurement, Result
+from sde_si.verify.claims import CLAIMS
+
+PERCENT = 1e-5  # tolerances from here on are shown in per cent
+TEXT, CODE, LINK = "text", "code", "link"
+# column -> whether it holds numbers
+COLUMNS = {
+    "system": False, "predicted": True, "measured ± s.e.": True, "error": True, "z": True, "verdict": False,
+    "corrected or exact theory": True, "wrong variant says": True, "wrong variant": False,
+}  # fmt: skip
+OVERVIEW = {
+    "claim": False, "system": False, "predicted": True, "measured ± s.e.": True, "error": True, "verdict": False,
+    "expected": False, "s": True,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing said of a claim.
+
+    Attributes
+    ----------
+    label, text : str
+    kind : str
+        `TEXT`, `CODE` (a formula or a command, kept as it is) or `LINK` (claim ids, separated by blanks).
+    """
+
+    label: str
+    text: str
+    kind: str = TEXT
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The claims of one file.
+
+    Attributes
+    ----------
+    name, title : str
+        The file's name; the first line of its docstring.
+    claims : sequence of Claim
+    """
+
+    name: str
+    title: str
+    claims: Sequence[Claim]
+
+
+def subjects() -> list[Subject]:
+    """The registered claims by the file that they stand in, in the registry's order."""
+    found, left = [], dict(CLAIMS)
+    for info in pkgutil.iter_modules(folder.__path__):
+        module = importlib.import_module(f"{folder.__name__}.{info.name}")
+        own = [left.pop(one.id) for one in getattr(module, "CLAIMS", ()) if left.get(one.id) is one]
+        if own:
+            found.append(Subject(info.name, (inspect.getdoc(module) or info.name).partition("\n")[0], own))
+    if left:
+        found.append(Subject("more", "More claims.", list(left.values())))
+    order = {name: i for i, name in enumerate(CLAIMS)}
+    return sorted(found, key=lambda subject: order[subject.claims[0].id])
+
+
+def relative(value: float) -> str:
+    """A tolerance: per cent, or a plain number where that would be all zeros."""
+    return f"{100 * value:.3g} %" if value >= PERCENT else f"{value:.1e}"
+
+
+def rule(claim: Claim) -> str:
+    """The rule of the verdict in one line."""
+    band = relative(claim.allowed)
+    if claim.expected == FAILS:
+        return (
+            f"fails if measured and predicted differ by more than {CERTAIN:.0f} s.e. and {band}, and by what the "
+            f"corrected theory says, to {100 * EXPLAINED:.0f} % of that difference"
+        )
+    if claim.expected == EXACT:
+        return f"exact if measured and predicted differ by at most {band}"
+    return (
+        f"{claim.expected} if measured and predicted differ by at most {band} or {ERRORS:.0f} s.e., "
+        f"with a standard error below {relative(claim.allowed / 3)}"
+    )
+
+
+def facts(claim: Claim) -> list[Fact]:
+    """All that is said of a claim before it is measured."""
+    parts = "; ".join(f"{name}: {relative(value)}" for name, value in claim.tolerance.items())
+    said = [
+        Fact("Formula", claim.formula, CODE),
+        Fact("Source", claim.source),
+        Fact("Assumes", claim.assumes),
+        Fact("Expected verdict", claim.expected),
+        Fact("Rule", rule(claim)),
+        Fact("Tolerance", f"{relative(claim.allowed)} ({parts})" if len(claim.tolerance) > 1 else parts),
+        Fact("Wrong variant that the same data must reject", claim.wrong),
+    ]
+    if claim.broken:
+        said.append(Fact("Holds within" if claim.expected == APPROXIMATE else "What broke", claim.broken))
+    if claim.corrected:
+        said.append(Fact("What holds instead", claim.corrected, LINK))
+    corrects = [one.id for one in CLAIMS.values() if one.corrected == claim.id]
+    if corrects:
+        said.append(Fact("Corrects", " ".join(corrects), LINK))
+    return said
+
+
+def cells(result: Result) -> list[dict[str, str]]:
+    """One row of `COLUMNS` for each measurement; a column that would be empty throughout is left out."""
+    rows = [_row(result.claim, one) for one in result.measurements]
+    return [{name: row[name] for name in row if any(other[name] not in ("", "-") for other in rows)} for row in rows]
+
+
+def _row(claim: Claim, one: Measurement) -> Mapping[str, str]:
+    rejected = "rejected" if claim.rejects_wrong(one) else "NOT REJECTED"
+    values = (
+        one.system, number(one.predicted), number(one.measured, error=one.stderr), error(claim, one),
+        f"{one.z:+.1f}" if math.isfinite(one.z) else "-", claim.verdict(one), number(one.truth), number(one.wrong),
+        rejected,
+    )  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def error(claim: Claim, one: Measurement) -> str:
+    """Relative error of the measured number, or "-" where zero is predicted."""
+    if not one.predicted:
+        return "-"
+    return f"{one.relative_error:+.1e}" if claim.allowed < PERCENT else percent(one.relative_error)
+
+
+def overview(result: Result) -> list[dict[str, str]]:
+    """One row of `OVERVIEW` for each measurement; what all have in common stands in the first."""
+    rows, claim = [], result.claim
+    for i, one in enumerate(result.measurements):
+        values = (
+            claim.id if i == 0 else "", one.system, number(one.predicted),
+            number(one.measured, error=one.stderr), error(claim, one), claim.verdict(one), claim.expected,
+            f"{result.seconds:.1f}" if i == 0 else "",
+        )  # fmt: skip
+        rows.append(dict(zip(OVERVIEW, values, strict=True)))
+    return rows
