@@ -135,7 +135,7 @@ class Run:
             "shape": self.shape,
         }
         files = {name: _file(python_function(function)) for name, function in functions.items() if function}
-        return files | {name: _text(Path(__file__).with_name(f"{name}.py")) for name in _LOOP}
+        return files | {name: _text(Path(__file__).parent / f"{name}.py") for name in _LOOP}
 
     def digest(self, **changes: Any) -> str:
         """Hex digest of configuration, sources and format; `changes` replace entries of the configuration."""
