@@ -131,7 +131,8 @@ def _decide(loss: Array, gradient_norm: Array, angle: Array, times: Array, level
     fall = float(each.mean())
     mean, mean_error = _mean(loss[:, late])
     found = (fall, error, mean, mean_error)
-    collapsed = gradient_norm[:, -1] <= COLLAPSED * gradient_norm.max(axis=1)
+    largest = gradient_norm.max(axis=1)
+    collapsed = (gradient_norm[:, -1] <= COLLAPSED * largest) & (largest > 0)  # no gradient at all has nothing to fall
     if collapsed.all() or fall - 2 * error > BORDER:
         share = float((collapsed | (each > BORDER)).mean())
         sure = 1.0 if collapsed.all() else _normal((fall - BORDER) / error if error else math.inf)

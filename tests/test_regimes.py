@@ -100,3 +100,8 @@ def test_scale_of_loss_and_gradient_does_not_matter():
     for scale in (1e-6, 1.0, 1e6):
         found = classify(scale * loss, 3 * scale * loss, np.full(loss.shape, 0.5), random_loss=2 * scale)
         assert found.name == EQUILIBRIUM
+
+
+def test_a_random_walk_without_any_gradient_has_not_converged():
+    nothing = np.zeros((4, 200))
+    assert classify(nothing, nothing, nothing + 0.5).name == DIVERGENCE

@@ -12,6 +12,7 @@ from sde_si.resolve import resolve
 from sde_si.simulate.session import Session
 from sde_si.sphere import Setting, bisect, courses, line, sweep
 from sde_si.sphere.cli import main, read_rates
+from sde_si.sphere.lyapunov import lyapunov
 from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.verify import CLAIMS, Result
 
@@ -178,6 +179,26 @@ def test_the_threshold_of_another_loss_by_bisection_alone():
     assert found.threshold_predicted is not None
     assert found.bracket.converges * 0.999 <= found.threshold_predicted <= found.bracket.fails * 1.001
     assert [point.regime.name for point in found.points] == ["convergence", "chaotic equilibrium"]
+
+
+def test_a_regression_has_all_three_regimes():
+    """Its teacher fits: minibatch noise vanishes at the minimum, and far from it SGD walks at random."""
+    problem = Problem("regression", dim=128, spectrum=(1.0,), target_noise=0.0)
+    found = sweep(problem, (0.02, 0.1, 3.0), noise="minibatch", N=512, B=4, starts=8, iterations=6000)
+    assert [point.regime.name for point in found.points] == ["convergence", "chaotic equilibrium", "divergence"]
+    assert found.bracket is None
+
+
+def test_where_chaos_sets_in():
+    """Three pairs: neutral modes at the joint orbit, chaos above (theory.md 5.4); two zeros for each neutral pair."""
+    alphas = np.array([1.0, 2.0, 4.0])
+    calm, wild = (lyapunov(alphas, a / 7, starts=6, approach=30_000, iterations=10_000) for a in (1.5, 3.0))
+    assert set(calm.kinds) == {"neutral"}
+    np.testing.assert_allclose(calm.exponents[:4], 0, atol=1e-3)
+    assert calm.exponents[4] == pytest.approx(np.log(1 - 2 / 1.5**2), rel=1e-2)
+    assert set(wild.kinds) == {"chaotic"}
+    assert wild.exponents[0] > 0.3
+    assert wild.exponents[0] > 20 * wild.stderr[0]
 
 
 def test_a_course_is_a_record():

@@ -99,7 +99,8 @@ def level(axis: Axes, found: Sweep) -> None:
         axis.axvline(found.threshold_predicted, color="0.3", ls=":", label="predicted threshold")
     axis.set(xscale="log", xlabel="total effective LR", ylabel="time-mean loss", title="three regimes")
     low, high = (f(f(means), random if random is not None else means[0]) for f in (min, max))
-    axis.set_ylim(low - 0.04 * (high - low), high + 0.22 * (high - low))
+    size = high - low or 1.0
+    axis.set_ylim(low - 0.04 * size, high + 0.22 * size)
     axis.margins(x=0)
     axis.legend(loc="lower right")
 
