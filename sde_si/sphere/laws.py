@@ -82,8 +82,8 @@ def random_loss(setting: Setting) -> float | None:
 def lowest_loss(setting: Setting) -> float | None:
     """Lowest loss possible, where it is known."""
     name, arrays = setting.problem.loss.name, setting.run(1.0).arrays
-    if name == "groups":
-        return 0.0
+    if name in ("groups", "regression"):
+        return 0.0  # of a regression a bound, reached where the teacher fits
     if name == "vmf":
         return -float(setting.problem.parameters["signal"])
     if name == "bingham":
