@@ -119,11 +119,11 @@ def _shade(axis: Axes, found: Sweep, rates: np.ndarray) -> None:
         if i < len(names) and names[i] == names[begin]:
             continue
         axis.axvspan(edges[begin], edges[i], color=COLORS[names[begin]], alpha=0.16, lw=0)
-        wide = np.log(edges[i] / edges[begin]) > 0.12 * np.log(rates[-1] / rates[0]) if rates[-1] > rates[0] else True
-        if wide:
+        share = np.log(edges[i] / edges[begin]) / np.log(rates[-1] / rates[0]) if rates[-1] > rates[0] else 1.0
+        if share > 0.12:
             name, middle = names[begin], np.sqrt(edges[begin] * edges[i])
             axis.text(middle, 0.985, NAMES[name], transform=axis.get_xaxis_transform(), ha="center", va="top",
-                      fontsize=7, weight="bold", color=COLORS[name])  # fmt: skip
+                      fontsize=7 if share > 0.2 else 5.5, weight="bold", color=COLORS[name])  # fmt: skip
         begin = i
 
 
