@@ -107,7 +107,7 @@ def test_the_time_means_are_those_of_every_iterate():
 
 
 def test_bursts_of_any_size_stay_finite():
-    """Far above the threshold shares fall to 1e-80 and grow back in one step: products of eight steps overflow."""
+    """Far above the threshold shares fall to 1e-80 and grow back in one step: products of sixteen steps overflow."""
     alphas = np.arange(1.0, 11)
     pairs = Pairs(random_squares(10, 32, np.random.default_rng(1)), 1000 / alphas.sum(), alphas)
     pairs.advance(15_000)

@@ -208,7 +208,7 @@ def courses(setting: Setting, effective_lrs: Sequence[float], progress: Progress
     values = 40.0 * (setting.groups + 1) * 2 * SAMPLES * setting.starts * len(rates)
     check_memory("starts", values, f"{setting.starts} starts at {len(rates)} rates", "fewer")
     if setting.fast:
-        # squares grow by (eta sum(alpha))^2 a step, and are rescaled every eighth
+        # squares grow by (eta sum(alpha))^2 a step, and are rescaled every sixteenth
         most = LARGEST / sum(setting.problem.parameters["alphas"])
         expected = f"at most {most:.3g} with these alphas"
         require(max(rates) <= most, "effective_lr", expected, max(rates), "0.03:30:25")

@@ -17,7 +17,7 @@ from sde_si.machine import usable_cores
 
 Array = np.ndarray
 WIDTH = 128  # starts advanced together: their squares stay in the innermost cache
-LOGARITHM = 8  # steps whose factors 1 + s^2 are multiplied before a logarithm is taken
+LOGARITHM = 16  # steps whose factors 1 + s^2 are multiplied before a logarithm is taken
 
 
 @jitted
@@ -47,12 +47,14 @@ def _steps(p, q, k, alphas, count, product, total, before, loss):
 @jitted
 def _settle(p, q, product, total, logs):
     """Take the logarithms of the products, and make the squares of each start sum to 1."""
+    for j in range(p.shape[1]):
+        total[j] = 1.0 / total[j]
     for g in range(p.shape[0]):
         for j in range(p.shape[1]):
             logs[g, j] += np.log(product[g, j])
             product[g, j] = 1.0
-            p[g, j] /= total[j]
-            q[g, j] /= total[j]
+            p[g, j] *= total[j]
+            q[g, j] *= total[j]
     for j in range(p.shape[1]):
         total[j] = 1.0
 
@@ -79,7 +81,7 @@ def advance_pairs(a, b, strength, alphas, steps, sums):
                 p[g, j], q[g, j], k[g, j] = a[g, low + j], b[g, low + j], strength[g, low + j]
         done = 0
         while done < steps:
-            count = min(8, steps - done)
+            count = min(16, steps - done)
             p0[:], q0[:], loss0[:] = p, q, loss
             _steps(p, q, k, alphas, count, product, total, before, loss)
             size = 0.0

@@ -2,7 +2,7 @@
 
 ns of processor time per start, iteration and group, sums of ln(1 + s^2) and of the loss included; one thread each,
 interleaved repeats after compilation. NumPy works in place on blocks of starts that stay in the cache, in the same
-squares of the weights, with the same one logarithm in eight steps. And the whole job of 10,000 starts and 100,000
+squares of the weights, with the same one logarithm in sixteen steps. And the whole job of 10,000 starts and 100,000
 iterations of three groups in all threads.
 """
 
