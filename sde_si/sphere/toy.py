@@ -84,13 +84,14 @@ def advance_pairs(a, b, strength, alphas, steps, sums):
             count = min(16, steps - done)
             p0[:], q0[:], loss0[:] = p, q, loss
             _steps(p, q, k, alphas, count, product, total, before, loss)
-            size = 0.0
+            size, growth = 0.0, 0.0
             for g in range(groups):
                 for j in range(width):
-                    size += product[g, j]
+                    growth += product[g, j]
             for j in range(width):
                 size += total[j] + loss[j]
-            if size < np.inf:
+            # squares of 1/S enter: far below the largest number, or they would underflow unseen
+            if size < 1e100 and growth < np.inf:
                 _settle(p, q, product, total, logs)
             else:
                 p[:], q[:], loss[:], product[:], total[:] = p0, q0, loss0, 1.0, 1.0
