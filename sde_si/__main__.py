@@ -10,6 +10,7 @@ from importlib import import_module
 COMMANDS = {
     "simulate": ("sde_si.simulate.cli", "main", "simulate an optimizer and its SDE beside the exact predictions"),
     "verify": ("sde_si.verify.cli", "main", "measure every claim of the theory and give its verdict"),
+    "sphere": ("sde_si.sphere.cli", "main", "train on the sphere at fixed effective learning rates: three regimes"),
     "sweep": ("sde_si.sweep.cli", "main", "many runs on local processes, dask or SLURM; status and collection"),
     "show": ("sde_si.show", "main_show", "table and figure of saved records"),
     "diff": ("sde_si.show", "main_diff", "which configuration keys of two records differ"),

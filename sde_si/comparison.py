@@ -110,7 +110,7 @@ def number(value: float | None, factor: float = 1.0, error: float | None = None)
     if value is None:
         return "-"
     value *= factor
-    if not error:
+    if not error or not math.isfinite(error):
         return f"{value:.6g}"
     error *= factor
     digits = 1 - math.floor(math.log10(error))

@@ -14,7 +14,7 @@ from sde_si.block import Block
 from sde_si.machine import usable_cores
 from sde_si.methods.base import HYPER
 from sde_si.pointers import SIGNATURES, address
-from sde_si.run import Run
+from sde_si.run import CONSTRAINTS, Run
 from sde_si.streams import block_size, parts
 
 Array = np.ndarray
@@ -65,6 +65,7 @@ class Engine:
         self.parts = parts(self.arrays.dim) if wide else [slice(None)]
         self.columns = self.arrays.groups + (self.arrays.groups > 1)
         self.watched = True
+        self.constraint = CONSTRAINTS.index(run.constraint)
         self.rows = functools.lru_cache(maxsize=64)(self._rows)
 
     @property
@@ -75,7 +76,8 @@ class Engine:
     def plan(self) -> Array:
         """The kernel's integers."""
         run, ordered = self.run, self.run.reshuffled and self.kind == loop.MINIBATCH
-        return np.array([run.substeps, self.kind, self.fine, self.arrays.N, ordered, self.watched], dtype=np.int64)
+        integers = [run.substeps, self.kind, self.fine, self.arrays.N, ordered, self.watched, self.constraint]
+        return np.array(integers, dtype=np.int64)
 
     def _rows(self, epoch: int) -> Array:
         """The kernel's records of one epoch (from 0)."""
@@ -91,6 +93,7 @@ class Engine:
         table["step"] = timetable.start[epoch] + np.arange(lr.size)
         table["noise_variance"] = self.arrays.noise_variance
         table["noise1"] = table["noise2"] = 1.0
+        table["radius"] = run.start_norm
         for name, column in run.scheme.coefficients(lr, table["wd"], momentum, h).items():
             table[name] = column
         return table

@@ -24,6 +24,7 @@ from sde_si.pointers import (
 )
 
 INCREMENTS, MINIBATCH, DIFFERENCE = 0, 1, 2
+FREE, TOTAL, GROUPS = 0, 1, 2
 _SERIES_LIMIT = 2.5e-3
 _as_generator = as_generator
 _as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(
@@ -41,6 +42,28 @@ def squared_norms(x, offsets, out):
             for j in range(np.uint64(offsets[g]), np.uint64(offsets[g + 1])):
                 total += x[p, j] * x[p, j]
             out[p, g] = total
+
+
+@numba.njit(**OPTIONS)
+def constrain(x, kind, radius, offsets):
+    """Rescale each path to length `radius`: all groups by one factor, or each to an equal share of the square.
+
+    The projection of projected gradient descent (Kodryan et al.; theory.md 3.3, 5.1).
+    """
+    groups = offsets.size - 1
+    # one total to be rescaled, or one for each group
+    parts = groups if kind == GROUPS else 1
+    length = radius * radius / parts
+    for p in range(x.shape[0]):
+        for c in range(parts):
+            low = np.uint64(offsets[c])
+            high = np.uint64(offsets[c + 1] if parts > 1 else offsets[groups])
+            total = 0.0
+            for j in range(low, high):
+                total += x[p, j] * x[p, j]
+            scale = np.sqrt(length / total)
+            for j in range(low, high):
+                x[p, j] *= scale
 
 
 @numba.njit(**OPTIONS)
@@ -157,14 +180,14 @@ def kernel(
         The method's memory, advanced in place.
     table : (step,) records of `HYPER`
         One row an optimizer step.
-    plan : (6,)
+    plan : (7,)
         Substeps; kind of draw; increments summed into one; samples N; whether `order` holds the epoch's order;
-        whether every step is watched, or only the norm, every 64 steps.
+        whether every step is watched, or only the norm, every 64 steps; the constraint after each substep.
     gradients : (draw,)
         Whether each draw contains the mean gradient.
     functions : (7,)
         Addresses in the order of `SIGNATURES`; 0 where there is none. Without a noise of the loss's own it is
-        isotropic in the tangent space of each group.
+        isotropic in the tangent space of each group; without a filler there is none.
     generators : (2, 5)
         Addresses of the generators for increments and for minibatches (`sde_si.pointers.generator_addresses`).
     params, offsets
@@ -183,11 +206,13 @@ def kernel(
         Step at which a path ceased to be finite (-1: never), and why (1 overflow, 2 NaN, 3 zero norm).
     """
     substeps, kind, fine, samples, ordered, watched = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5]
+    constraint = plan[6]
     step, gradient, noise = _as_step(functions[0]), _as_gradient(functions[1]), _as_noise(functions[2])
     minibatch, fill, shape = _as_minibatch(functions[3]), _as_fill(functions[4]), _as_shape(functions[5])
     rng, sampler = _as_generator(generators[0]), _as_generator(generators[1])
     where, elsewhere = _as_where(functions[6]), functions[6] != 0
     has_gradient, has_noise, has_shape = functions[1] != 0, functions[2] != 0, functions[5] != 0
+    has_fill = functions[4] != 0
     paths, d = x.shape
     draws, columns = gradients.size, sums.shape[2]
     value = np.empty(paths)
@@ -224,7 +249,7 @@ def kernel(
                 drift = has_gradient and gradients[i]
                 if drift:
                     gradient(point, params, target, value)
-                elif has_noise or kind == DIFFERENCE:
+                elif has_noise or kind == DIFFERENCE or not has_fill:
                     for p in range(paths):
                         for j in range(d):
                             target[p, j] = 0.0
@@ -236,6 +261,8 @@ def kernel(
                         for p in range(paths):
                             for j in range(d):
                                 target[p, j] += scale * g[draws, p, j]
+                    continue
+                if not has_fill:
                     continue
                 # Isotropic noise without a drift is drawn where the step reads it: one pass over memory less.
                 direct = not has_noise and not drift and xi.shape[1] == paths
@@ -255,6 +282,8 @@ def kernel(
                         for j in range(d):
                             target[p, j] = room[p, j] + (target[p, j] if drift else 0.0)
             step(current, state, hyper, offsets, g, spare)
+            if constraint != FREE:
+                constrain(spare, constraint, hyper.radius, offsets)
             if watched:
                 # Summed per substep: the displacement's balance with the norm tells equilibrium.
                 moments_of(current, spare, offsets, moments)

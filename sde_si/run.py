@@ -22,6 +22,7 @@ from sde_si.problem import Problem
 from sde_si.schedules import Timetable
 
 FORMAT = 1
+CONSTRAINTS = ("free", "total", "groups")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,9 @@ class Run:
     start_norm: float
     lags: tuple[int, ...] = ()
     noise_from: int = 0
+    # What is held at `start_norm` after every substep: nothing, the length of all weights, or an equal share of its
+    # square for each group (theory.md 3.3, 5.1). `sde_si.sphere` sets it.
+    constraint: str = "free"
 
     @property
     def scheme(self) -> Scheme:
@@ -100,6 +104,7 @@ class Run:
             "init_norm": self.start_norm,
             "lags": list(self.lags),
             "noise_from": self.noise_from,
+            **({} if self.constraint == "free" else {"constraint": self.constraint}),
         }
 
     @property

@@ -70,6 +70,10 @@ def _draw(generators, function, fine, x, xi, bounds, table, out):
     `bounds` (part, 4): low and high weight, first and last segment (counted from the first of `table`).
     """
     fill = _as_fill(function)
+    if function == 0:
+        xi[:] = 0.0
+        out[:] = 0.0
+        return
     for q in range(bounds.shape[0]):
         low, high = bounds[q, 0], bounds[q, 1]
         rng = _as_generator(generators[q])
@@ -224,7 +228,10 @@ class WideWork:
             begin = block.x.copy() if substeps > 1 else block.x
             moments = np.empty(0)
             for _ in range(substeps):
+                held = block.x.copy() if block.engine.constraint else block.x
                 moments = self._substep(hyper)
+                if block.engine.constraint:
+                    moments = self._project(held, moments[2, 0], float(hyper["radius"]))
                 self.sums[1] += moments[1]
                 self.sums[2] += self.norm
                 self.norm = moments[2]
@@ -232,6 +239,16 @@ class WideWork:
                 moments = self._by_group(self._parallel(lambda _, s, o, b=begin: _compare(b, block.x, s, o), 3))
             loop.add_squared_angles(before, moments, self.sums[0])
             self._check(int(hyper["step"]))
+
+    def _project(self, held: Array, norm: Array, radius: float) -> Array:
+        """Hold the length (see `kernel.constrain`); `norm` (group,) are squared lengths. Moments against `held`."""
+        block, arrays = self.block, self.block.engine.arrays
+        groups = arrays.groups
+        each = block.engine.constraint == loop.GROUPS
+        scale = np.sqrt(radius**2 / groups / norm[:groups]) if each else np.full(groups, radius / np.sqrt(norm[-1]))
+        for g in range(groups):
+            block.x[:, arrays.offsets[g] : arrays.offsets[g + 1]] *= scale[g]
+        return self._by_group(self._parallel(lambda _, s, o: _compare(held, block.x, s, o), 3))
 
     def _check(self, step: int) -> None:
         fault = self.block.fault

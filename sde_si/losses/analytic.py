@@ -1,4 +1,4 @@
-"""Losses with noise of known law: no signal, a von Mises-Fisher field, Kodryan's pairs."""
+"""Losses with noise of known law: no signal, a von Mises-Fisher field, one square, Kodryan's pairs."""
 
 from __future__ import annotations
 
@@ -50,6 +50,30 @@ VMF = Loss(
     gradient=vmf_gradient,
     parameters={"noise_scale": NOISE_SCALE, "signal": Parameter(1.0, "length of the mean field m", least=0.0)},
     arrays=_vmf_arrays,
+)
+
+
+@jitted
+def bingham_gradient(x, params, out, value):
+    """L = a y_1^2 with a = params[0][0, 1]."""
+    a = params[0][0, 1]
+    for p in range(x.shape[0]):
+        norm = 0.0
+        for j in range(x.shape[1]):
+            norm += x[p, j] * x[p, j]
+        square = x[p, 0] * x[p, 0] / norm
+        value[p] = a * square
+        for j in range(x.shape[1]):
+            out[p, j] = -2 * a * square * x[p, j] / norm
+        out[p, 0] += 2 * a * x[p, 0] / norm
+
+
+BINGHAM = Loss(
+    name="bingham",
+    summary="a y_1^2 and isotropic noise: two wells at the poles (a < 0) or one at the equator, stationary law Bingham",
+    source="theory.md 8.2, 8.3",
+    gradient=bingham_gradient,
+    parameters={"noise_scale": NOISE_SCALE, "curvature": Parameter(-1.0, "a of a y_1^2, of either sign")},
 )
 
 

@@ -11,11 +11,12 @@ from sde_si.jit import Jitted
 
 Array = np.ndarray
 
-# One record an optimizer step: what a step function may ask of the hyperparameters. c0..c5 are the method's own.
+# One record an optimizer step: what a step function may ask of the hyperparameters. c0..c5 are the method's own;
+# radius is the length that a constraint holds.
 HYPER = np.dtype(
     [(name, "f8") for name in (
         "lr", "wd", "momentum", "beta2", "eps", "batch", "h", "step", "epoch_step", "epoch_steps", "noise_variance",
-        "noise1", "noise2", "c0", "c1", "c2", "c3", "c4", "c5",
+        "noise1", "noise2", "c0", "c1", "c2", "c3", "c4", "c5", "radius",
     )],
     align=True,
 )  # fmt: skip

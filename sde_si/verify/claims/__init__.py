@@ -18,6 +18,8 @@ from sde_si.verify.claims import (
     schedules,
     sde,
     simulator,
+    sphere,
+    sphere_laws,
     steps,
     transients,
 )
@@ -41,6 +43,8 @@ FILES = (
     adaptive,
     invariance,
     sde,
+    sphere,
+    sphere_laws,
 )
 CLAIMS: dict[str, Claim] = {claim.id: claim for file in FILES for claim in file.CLAIMS}
 
