@@ -136,8 +136,8 @@ def figure(record: xr.Dataset, title: str) -> Any:
     with mpl.rc_context(fname=str(STYLE)):
         drawn = Figure(figsize=(5.5, 4), layout="constrained")
         axis = drawn.subplots()
-        axis.errorbar([p.steps for p in points], [p.measured for p in points], [np.nan_to_num(p.stderr) for p in points],
-                      fmt="o", color="k", label="measured", zorder=3)  # fmt: skip
+        x, y = [p.steps for p in points], [p.measured for p in points]
+        axis.errorbar(x, y, [np.nan_to_num(p.stderr) for p in points], fmt="o", color="k", label="measured", zorder=3)
         for name, curve in laws(record, int(steps[-1])).items():
             axis.plot(steps, curve[1:], label=name, ls="-" if name == _CONFINED else "--")
         axis.axvline(int(record["steps_per_epoch"].values[-1]), color="0.8", lw=0.8, zorder=0)
