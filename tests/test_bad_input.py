@@ -52,6 +52,9 @@ COMBINATIONS = [
     ["--noise", "rademacher", "--loss", "pca", "--method", "em"],
     ["--noise", "gaussian", "--loss", "pca", "--method", "em", "--N", "100000"],
     ["--signal", "1"],
+    ["--curvature", "1"],
+    ["--loss", "bingham", "--curvature", "nan"],
+    ["--loss", "bingham", "--curvature", "x"],
     ["--alphas", "1,2"],
     ["--alphas", "0,1", "--loss", "groups"],
     ["--alphas", "-1", "--loss", "groups"],
@@ -140,7 +143,7 @@ def test_refused(args, folder, capfd, monkeypatch):
 
 def test_every_flag_is_in_the_table():
     harmless = {"out", "theory", "fresh", "no_figure", "json", "quiet", "save_states", "dry_run", "list", "version",
-                "check_step", "config", "target", "target_noise", "spectrum", "signal", "alphas", "data"}  # fmt: skip
+                "check_step", "config", "target", "target_noise", "spectrum", "signal", "curvature", "alphas", "data"}  # fmt: skip
     listed = {flag.removeprefix("--").replace("-", "_") for flag in NUMBERS}
     assert (RUN_FLAGS | LOSS_FLAGS | OUTPUT_FLAGS).keys() <= listed | harmless
     used = set(itertools.chain(*COMBINATIONS))
@@ -148,6 +151,7 @@ def test_every_flag_is_in_the_table():
         "--target",
         "--spectrum",
         "--signal",
+        "--curvature",
         "--alphas",
         "--data",
         "--check-step",
