@@ -143,7 +143,8 @@ def test_refused(args, folder, capfd, monkeypatch):
 
 def test_every_flag_is_in_the_table():
     harmless = {"out", "theory", "fresh", "no_figure", "json", "quiet", "save_states", "dry_run", "list", "version",
-                "check_step", "config", "target", "target_noise", "spectrum", "signal", "curvature", "alphas", "data"}  # fmt: skip
+                "check_step", "config", "target", "target_noise", "spectrum", "signal", "curvature",
+                "alphas", "data"}  # fmt: skip
     listed = {flag.removeprefix("--").replace("-", "_") for flag in NUMBERS}
     assert (RUN_FLAGS | LOSS_FLAGS | OUTPUT_FLAGS).keys() <= listed | harmless
     used = set(itertools.chain(*COMBINATIONS))
