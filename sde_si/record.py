@@ -126,7 +126,9 @@ def make(
 
 
 def diverged(record: xr.Dataset) -> list[dict[str, Any]]:
-    """Paths that ceased to be finite: where, when and how."""
+    """Paths that ceased to be finite: where, when and how; none in a record that does not say."""
+    if "diverged_step" not in record:
+        return []
     steps, reasons = record["diverged_step"].values, record["diverged_reason"].values
     return [
         {"path": int(p), "step": int(steps[p]), "quantity": REASONS[int(reasons[p])]}

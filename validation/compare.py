@@ -7,7 +7,6 @@ leave something out, and the rotation curve, 1 - cos against the lag.
 from __future__ import annotations
 
 import io
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +16,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from sde_si.errors import DONE, require
+from sde_si.errors import CLAIM_FAILED, DONE, require
+from sde_si.record import configuration
 from sde_si.terminal import guarded
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Array = np.ndarray
+UNSTABLE = 0.95  # of the edge 2 (1 + mu), from which on the law has no stationary variance (18.1)
 _NOISE_ONLY, _RESHUFFLED, _CONFINED = "noise alone (9.2)", "reshuffled (1.13)", "confined (18.2)"
 
 
@@ -50,10 +51,10 @@ class Rotation:
 
 def identities(record: xr.Dataset) -> list[Check]:
     """What holds for every scale-invariant network, of its whole vector (theory.md 1.3, 1.11)."""
-    made = json.loads(record.attrs["configuration"])
+    made = configuration(record)
     single = made["precision"] != "fp64"
     out = []
-    if made["method"] == "sgd" and made["momentum"] == 0 and made["effective_lr"] is None and made["svag"] == 1:
+    if made["optimizer"] == "sgd" and made["momentum"] == 0 and made["effective_lr"] is None and made["svag"] == 1:
         n, u = record["steps_per_epoch"].values, record["lr"].values * made["wd"]
         start = record["weight_norm_initial"].values[:, None]
         groups = [g for g in record["group"].values if g != "all"] or ["all"]
@@ -86,7 +87,7 @@ def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, A
     """1 - cos over 0, 1, ..., `steps` steps by every law that applies to the record's settings."""
     from sde_si import theory
 
-    made = json.loads(record.attrs["configuration"])
+    made = configuration(record)
     lr, mu, n = float(record["lr"].values[-1]), made["momentum"], int(record["steps_per_epoch"].values[-1])
     u = lr * made["wd"]
     out = {_NOISE_ONLY: 1 - theory.lag_cosines(steps, u, mu)}
@@ -94,9 +95,18 @@ def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, A
         out[_RESHUFFLED] = theory.reshuffled_versines(n, u, mu, steps, start=n // 2 if middle else 0)
     seen = curvature(record)
     if seen is not None:
-        pulls = np.minimum(lr * seen[0], 2 * (1 + mu) * (1 - 1e-6) - u)  # beyond it a mode is unstable (18.1)
-        out[_CONFINED] = theory.confined_versines(steps, u, mu, pulls, seen[1])
+        stable = lr * seen[0] + u < UNSTABLE * 2 * (1 + mu)
+        out[_CONFINED] = theory.confined_versines(steps, u, mu, lr * seen[0][stable], seen[1][stable])
     return out
+
+
+def unstable_share(record: xr.Dataset) -> float | None:
+    """Share of the noise along curvatures that the confinement law leaves out, being at or beyond the edge."""
+    seen, made = curvature(record), configuration(record)
+    if seen is None:
+        return None
+    lr, edge = float(record["lr"].values[-1]), UNSTABLE * 2 * (1 + made["momentum"])
+    return float(seen[1][lr * (seen[0] + made["wd"]) >= edge].sum())
 
 
 def rotations(record: xr.Dataset) -> list[Rotation]:
@@ -164,7 +174,7 @@ def show(file: str, record: xr.Dataset, out: Path) -> dict[str, Any]:
     from sde_si.figures import STYLE
     from sde_si.record import write_bytes
 
-    made, window = json.loads(record.attrs["configuration"]), window_of(record)
+    made, window = configuration(record), window_of(record)
     checks, turned = identities(record), rotations(record)
     names = list(dict.fromkeys(law for one in turned for law in one.laws))
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
@@ -190,6 +200,10 @@ def show(file: str, record: xr.Dataset, out: Path) -> dict[str, Any]:
     for check in checks:
         verdict = "holds" if check.left <= check.allowed else "DOES NOT HOLD"
         console.print(f"theory {check.source}: {check.name}: {check.left:.2g}, allowed {check.allowed:.0e}: {verdict}",
+                      highlight=False, soft_wrap=True)  # fmt: skip
+    dropped = unstable_share(record)
+    if dropped is not None:
+        console.print(f"{_CONFINED} leaves out {dropped:.1%} of the noise: curvature at the edge of stability",
                       highlight=False, soft_wrap=True)  # fmt: skip
     console.print(f"figure: {picture}", highlight=False, soft_wrap=True)
     return {"record": file, "good": all(check.left <= check.allowed for check in checks)}
@@ -217,7 +231,7 @@ def compare(
         require(source == "train", "records", "records of python -m validation.train", f"{file} ({source})")
     folder = Path(out) if out else Path(records[0]).parent
     results = [show(file, record, folder) for file, record in loaded.items()]
-    return DONE if all(result["good"] for result in results) else 1
+    return DONE if all(result["good"] for result in results) else CLAIM_FAILED
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -18,6 +18,7 @@ DEFAULT_DIM = 256
 # What a run is made of: a loss's parameter of such a name would be lost in its configuration.
 RUN_KEYS = {field.name for field in dataclasses.fields(HyperParameters)} | {
     "loss", "dim", "method", "substeps", "noise", "sampling", "paths", "seed", "init_norm", "lags", "noise_from",
+    "constraint",
 }  # fmt: skip
 
 

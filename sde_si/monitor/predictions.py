@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from sde_si.theory.adaptive import adam_relaxation
 from sde_si.theory.discrete import angle_of, relaxation_steps
 
 Array = np.ndarray
@@ -209,14 +210,17 @@ def adam_equilibrium(rule: Rule, count: int, norm: float, root_sum: float) -> tu
 def relaxation(rule: Rule, *, adam_pull: float = math.nan) -> tuple[float, float]:
     """Steps in which a small deviation of |w|^p falls by e, and p; (inf, 1) without weight decay.
 
-    SGD 1/(4u) (momentum: theory.md 9.4), p = 4; decoupled SGD 1/(4u), p = 4; AdamW and Lion 1/(2u), p = 2
-    (theory.md 6.7: the size of their update does not depend on |w|); Adam 1/(3 pull), p = 3.
+    SGD 1/(4u) (momentum: theory.md 9.4), p = 4; decoupled SGD 1/(4u), p = 4; Lion 1/(2u), p = 2 (theory.md 6.7: the
+    size of its update does not depend on |w|); AdamW and Adam with the memory of their second moment
+    (`sde_si.theory.adam_relaxation`), p = 2 and 3.
     """
     if rule.form == "adam":
-        return (1 / (3 * adam_pull), 3.0) if adam_pull > 0 else (math.inf, 1.0)
+        return (1 / adam_relaxation(adam_pull, rule.beta2, decoupled=False), 3.0) if adam_pull > 0 else (math.inf, 1.0)
     if not rule.usable:
         return math.inf, 1.0
     u = rule.intrinsic_lr
-    if rule.form in ("adamw", "lion"):
+    if rule.form == "adamw":
+        return 1 / adam_relaxation(u, rule.beta2, decoupled=True), 2.0
+    if rule.form == "lion":
         return 1 / (2 * u), 2.0
     return (1 / (4 * u) if rule.form == "sgdw" else relaxation_steps(u, rule.momentum)), 4.0

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 DEGREES = 180 / math.pi
 
 
+def predicted_of(row: Row) -> dict[str, Any]:
+    """What a record keeps of a row: its prediction (`sde_si.theory.Prediction`)."""
+    return {"value": row.predicted, **{name: getattr(row, name) for name in ("paper", "source", "assumes", "note")}}
+
+
 def rows(reading: Reading) -> list[Row]:
     """A group's comparison rows; predictions are equilibrium values, measured values are of now."""
     form, source = FORMS.get(reading.rule.form, (f"no law for {reading.rule.form}", ""))
@@ -206,18 +211,21 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
         "angle_epoch_paper": lr * math.nan,
     }
     total = found[-1]
-    predictions = {row.quantity: row.to_json() for row in rows(total)}
+    predictions = {row.quantity: predicted_of(row) for row in rows(total)}
     from dataclasses import asdict
 
     rule: Rule = total.rule
     attributes = {
         "source": "monitor",
         "configuration": {"method": form, "loss": "network", "N": None, "B": None, **asdict(rule)},
+        "method": form,
         "tuning_factor": total.tuning_factor,
+        "last_change": int(np.max(np.flatnonzero(np.diff(lr)), initial=-1)) + 1,
+        "expected_displacement_ratio": math.nan,  # readings judge equilibrium by their own windows
         "group_names": [group.name for group in history.groups],
         "group_levels": [group.level for group in history.groups],
         "predictions": predictions,
-        "predictions_by_group": {r.name: {row.quantity: row.to_json() for row in rows(r)} for r in found},
+        "predictions_by_group": {r.name: {row.quantity: predicted_of(row) for row in rows(r)} for r in found},
         "provenance": provenance(),
     }
     out = make(data, groups=groups, lags=lags, attributes=attributes)

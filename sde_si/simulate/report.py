@@ -51,9 +51,9 @@ def _measurement_notes(record: xr.Dataset) -> list[str]:
         if math.isnan(estimators.relaxation(record, window).value):
             why = "no clean approach from a small deviation (try --init-norm 0.8eq or 0.3eq)"
             out.append(f"time to equilibrium not measured: {why}")
-    if made["noise"] == "minibatch":
+    if made.get("noise") == "minibatch":
         out.append("noise: true minibatches")
-    if made["noise"] == "difference":
+    if made.get("noise") == "difference":
         out.append("noise: difference of two minibatches, exact covariance")
     return out
 

@@ -67,6 +67,7 @@ class Setting:
     def __post_init__(self) -> None:
         require(self.constraint in HELD, "constraint", f"one of {', '.join(HELD)}", repr(self.constraint), "total")
         method = find_method(self.method)
+        object.__setattr__(self, "method", method.name)
         require(method.name in ("sgd", "em"), "method", "sgd or em on the sphere", method.name, "sgd")
         for name, least, advice in (("starts", 1, "16"), ("iterations", 100, "20000"), ("seed", 0, "0"), ("B", 1, "1")):
             check_count(name, getattr(self, name), least, advice)

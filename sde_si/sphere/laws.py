@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from sde_si.sphere.course import Setting
@@ -96,8 +94,3 @@ def exceeds(setting: Setting, individual: np.ndarray) -> np.ndarray | None:
     if setting.problem.loss.name != "groups":
         return None
     return np.asarray((individual * np.array(setting.problem.parameters["alphas"]) > 1).any(axis=-1))
-
-
-def saturation(effective_lr: float, total: float) -> float:
-    """Share of the random level that the toy's mean loss has reached: 1 - eta_c/eta, smooth (theory.md 5.4)."""
-    return max(0.0, 1 - 1 / (effective_lr * total)) if math.isfinite(effective_lr) else 1.0

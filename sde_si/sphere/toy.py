@@ -81,7 +81,7 @@ def advance_pairs(a, b, strength, alphas, steps, sums):
                 p[g, j], q[g, j], k[g, j] = a[g, low + j], b[g, low + j], strength[g, low + j]
         done = 0
         while done < steps:
-            count = min(16, steps - done)
+            count = min(LOGARITHM, steps - done)
             p0[:], q0[:], loss0[:] = p, q, loss
             _steps(p, q, k, alphas, count, product, total, before, loss)
             size, growth = 0.0, 0.0

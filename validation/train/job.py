@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+import sde_si
 from sde_si.errors import require
 from sde_si.hyperparameters import HyperParameters, check_count, check_number
 from sde_si.run import sha256
@@ -203,7 +204,11 @@ class Job:
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _NOT_NUMBERS}
         hp = dataclasses.asdict(own.pop("hyperparameters"))
         hp["beta2"], hp["eps"] = self.extras
-        return {"method": own["optimizer"], **hp, **{k: list(v) if isinstance(v, tuple) else v for k, v in own.items()}}
+        return {
+            "method": OPTIMIZERS[self.optimizer].method,
+            **hp,
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in own.items()},
+        }
 
     def digest(self, images: Images, **changes: Any) -> str:
         """Hex digest of configuration, data, sources and format; `changes` replace entries of the configuration."""
@@ -225,7 +230,8 @@ def pick_device(name: str) -> str:
 
 _HERE = Path(__file__).parent
 _SOURCES = [
-    *(_HERE / f"{name}.py" for name in ("flat", "loop", "meter", "optimizers", "stack")),
+    *(_HERE / f"{name}.py" for name in ("curvature", "flat", "loop", "meter", "optimizers", "stack")),
+    *(Path(sde_si.__file__).parent / f"{n}.py" for n in ("streams", "schedules/functions", "schedules/timetable")),
     *sorted((_HERE.parent / "networks").glob("*.py")),
     _HERE.parent / "data" / "batches.py",
 ]

@@ -31,6 +31,8 @@ class Optimizer:
     Attributes
     ----------
     summary, source : str
+    method : str
+        The simulator's name of the same map (`sde_si.METHODS`): records are laid over each other by it.
     update : callable
         ``update(x, state, gradient, setting)`` changes x and the memory in place.
     slots : int
@@ -46,6 +48,7 @@ class Optimizer:
 
     summary: str
     source: str
+    method: str
     update: Callable[[Tensor, list[Tensor], Tensor, Setting], None]
     slots: int = 1
     linear: Linear | None = None
@@ -112,21 +115,23 @@ def _linear_decoupled(lr: float, wd: float, momentum: float) -> tuple[np.ndarray
 
 _ADAM = {"beta2": 0.999, "eps": 1e-8}
 OPTIMIZERS = {
-    "sgd": Optimizer("SGD as torch writes it", "theory.md 0.8 (P)", _sgd, linear=_linear_buffer),
+    "sgd": Optimizer("SGD as torch writes it", "theory.md 0.8 (P)", "sgd-torch", _sgd, linear=_linear_buffer),
     "sgd-displacement": Optimizer(
-        "SGD with the paper's displacement velocity", "Yun et al. eq. 3; theory.md 0.8 (S)", _displacement,
+        "SGD with the paper's displacement velocity", "Yun et al. eq. 3; theory.md 0.8 (S)", "sgd", _displacement,
         linear=_linear_velocity,
     ),
     "sgdw": Optimizer(
-        "SGD with decoupled decay", "theory.md 0.8 (D), 9.5", _sgdw, linear=_linear_decoupled, decoupled=True
+        "SGD with decoupled decay", "theory.md 0.8 (D), 9.5", "sgdw", _sgdw, linear=_linear_decoupled, decoupled=True
     ),
     "adam": Optimizer(
-        "Adam with L2 decay; beta1 is the momentum", "Kingma and Ba 2015", _adam, slots=2, extras=_ADAM
+        "Adam with L2 decay; beta1 is the momentum", "Kingma and Ba 2015", "adam", _adam, slots=2, extras=_ADAM
     ),
     "adamw": Optimizer(
-        "Adam with decoupled decay", "Loshchilov and Hutter 2019", _adamw, slots=2, decoupled=True, extras=_ADAM
+        "Adam with decoupled decay", "Loshchilov and Hutter 2019", "adamw", _adamw,
+        slots=2, decoupled=True, extras=_ADAM,
     ),
     "lion": Optimizer(
-        "Lion; beta1 is the momentum", "Chen et al. 2023; theory.md 6.7", _lion, decoupled=True, extras={"beta2": 0.99}
+        "Lion; beta1 is the momentum", "Chen et al. 2023; theory.md 6.7", "lion", _lion,
+        decoupled=True, extras={"beta2": 0.99},
     ),
 }  # fmt: skip

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sde_si.comparison import finite
+from sde_si.hyperparameters import HyperParameters
 from sde_si.provenance import provenance
 from sde_si.quantities import QUANTITIES
 from sde_si.record import make
@@ -17,8 +19,6 @@ from sde_si.theory import (
     Prediction,
     decoupled_lag_cosines,
     first_order,
-    kosson_adamw,
-    kosson_lion,
     lag_cosines,
     paper_course,
     relaxation_steps,
@@ -27,6 +27,7 @@ from sde_si.theory import (
     sgdw_moments,
 )
 from sde_si.theory.discrete import angle_of
+from sde_si.theory.nonlinear import LAWS
 from validation.train.job import Job
 from validation.train.optimizers import OPTIMIZERS
 
@@ -34,50 +35,59 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Array = np.ndarray
-_SIMPLE = ("sgd", "sgd-displacement", "sgdw")
-# Kosson et al.'s rotation a step, which depends on the hyperparameters alone (theory.md 6.7)
-_KOSSON = {
-    "adamw": lambda job, hp: kosson_adamw(hp.lr, hp.wd, hp.momentum, 1).rotation,
-    "lion": lambda job, hp: kosson_lion(hp.lr, hp.wd, hp.momentum, job.extras[0], 1).rotation,
-}
 ASSUMES = "norm equilibrium; noise with replacement, neither drift nor confinement (theory.md 1.9, 18)"
 
 
 def predictions(job: Job) -> dict[str, Prediction]:
-    """What the noise alone would do at equilibrium, after the last change of the schedule (theory.md 9.2, 9.5)."""
-    timetable = Timetable(job.hyperparameters)
+    """What the noise alone would do at equilibrium, after the last change of the schedule (theory.md 6.7, 9.2, 9.5)."""
+    timetable, entry = Timetable(job.hyperparameters), OPTIMIZERS[job.optimizer]
     if timetable.last_change >= job.hyperparameters.epochs and job.hyperparameters.schedule != "constant":
         return dict.fromkeys(QUANTITIES, Prediction(note="the schedule never settles: no equilibrium"))
-    hp = timetable.settled
-    u, mu, n, decoupled = hp.intrinsic_lr, hp.momentum, hp.steps_per_epoch, OPTIMIZERS[job.optimizer].decoupled
-    paper = first_order(hp, decoupled=decoupled) if job.optimizer in _SIMPLE else dict.fromkeys(QUANTITIES)
-    if job.optimizer in _KOSSON:
-        paper["angle_step"] = _KOSSON[job.optimizer](job, hp)
+    hp, law = _settled(job), LAWS.get(job.optimizer)
+    u, mu, n = hp.intrinsic_lr, hp.momentum, hp.steps_per_epoch
     if u == 0:
         return dict.fromkeys(QUANTITIES, Prediction(note="without weight decay there is no equilibrium"))
+    if law is None:
+        paper = first_order(hp, decoupled=entry.decoupled)
+        cosines = (decoupled_lag_cosines if entry.decoupled else lag_cosines)(n, u, mu)
+        source = "theory.md 9.5" if entry.decoupled else "theory.md 9.2"
+    else:
+        # Kosson et al.'s rotation; their norm is of one group of known size and noise
+        paper = dict.fromkeys(QUANTITIES) | {"angle_step": finite(law.table(hp, 1, math.nan).rotation)}
+        cosines, source = law.exact(hp, n).cosines if law.exact else None, law.source
     note = "the network's own signal and noise decide it (python -m validation.compare)"
-    out = {name: Prediction(paper=value, note=note) for name, value in paper.items()}
-    if job.optimizer not in _SIMPLE or job.svag > 1:
-        note = "no closed form for this optimizer's weights"
+    if cosines is None or job.svag > 1:
+        note = law.note if law else "no closed form with a mean gradient (theory.md 4.3)"
         return {name: Prediction(paper=value, note=note) for name, value in paper.items()}
-    cosines = (decoupled_lag_cosines if decoupled else lag_cosines)(n, u, mu)
-    source = "theory.md 9.5" if decoupled else "theory.md 9.2"
+    out = {name: Prediction(paper=value, note=note) for name, value in paper.items()}
     exact = {
         "angle_step": (rms_angle(1 - float(cosines[1])), "stationary norm; any scale-invariant loss"),
         "angle_epoch": (angle_of(1 - float(cosines[-1])), ASSUMES),
         "cos_epoch": (float(cosines[-1]), ASSUMES),
     }
-    if not decoupled:
+    if law is None and not entry.decoupled:
         exact["time_to_equilibrium"] = (relaxation_steps(u, mu) / n, "small deviations, noise dominates")
     for name, (value, assumes) in exact.items():
         out[name] = Prediction(value=value, paper=paper[name], source=source, assumes=assumes)
     return out
 
 
+def _settled(job: Job) -> HyperParameters:
+    """After the last change of the schedule, with the optimizer's own hyperparameters filled in."""
+    beta2, eps = job.extras
+    return Timetable(job.hyperparameters).settled.replace(beta2=beta2, eps=eps)
+
+
+def _relaxation_rate(job: Job, factor: float) -> float:
+    """Share of a small deviation of |x|^2 that an epoch takes away; nan if unknown."""
+    hp, law = _settled(job), LAWS.get(job.optimizer)
+    return hp.steps_per_epoch * law.decay(hp, 1, math.nan) if law and hp.intrinsic_lr else 4 * factor
+
+
 def _balance(job: Job) -> float:
     """E|x' - x|^2/E|x|^2 of a step at a stationary norm, from <x, g> = 0 alone; nan where unknown."""
     hp = Timetable(job.hyperparameters).settled
-    if hp.intrinsic_lr == 0 or job.optimizer not in _SIMPLE or job.svag > 1:
+    if hp.intrinsic_lr == 0 or job.optimizer in LAWS or job.svag > 1:
         return math.nan
     moments = (sgdw_moments if OPTIMIZERS[job.optimizer].decoupled else sgd_moments)(
         hp.lr, hp.wd, hp.momentum, noise_trace=1.0
@@ -140,11 +150,12 @@ def record(job: Job, results: Mapping[str, Array], names: list[str], digest: str
         lags=job.lags,
         attributes={
             "source": "train",
-            "method": job.optimizer,
+            "method": OPTIMIZERS[job.optimizer].method,
             "configuration": job.configuration(),
             "digest": digest,
             "last_change": timetable.last_change,
             "tuning_factor": factor,
+            "relaxation_rate": _relaxation_rate(job, factor),
             "expected_displacement_ratio": balance,
             "predictions": {name: dataclasses.asdict(row) for name, row in predictions(job).items()},
             "provenance": provenance(**made),
