@@ -18,11 +18,6 @@ LIMIT = 1e-4  # of a whole run of the quick set
 ROUNDING = 1e-9  # relative standard errors below it are rounding, not statistics
 # errors by leaving out one fold of paths in turn (`sde_si.estimators.relaxation`, claims on trajectory invariance)
 FOLDS = {"linear-rate": 32, "li-2025-early": 24, "li-2025-late": 24, "li-2025-crossover": 24}
-    "linear-rate": 32,
-    "li-2025-early": 24,
-    "li-2025-late": 24,
-    "li-2025-crossover": 24,
-}  # errors by leaving out one fold of paths in turn (`sde_si.estimators.relaxation`)
 
 
 def paths(claim: Claim) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -219,6 +220,7 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
         "source": "monitor",
         "configuration": {"method": form, "loss": "network", "N": None, "B": None, **asdict(rule)},
         "method": form,
+        "digest": hashlib.sha256(b"".join(np.ascontiguousarray(v).tobytes() for v in data.values())).hexdigest(),
         "tuning_factor": total.tuning_factor,
         "last_change": int(np.max(np.flatnonzero(np.diff(lr)), initial=-1)) + 1,
         "expected_displacement_ratio": math.nan,  # readings judge equilibrium by their own windows
