@@ -96,7 +96,7 @@ def rows(record: xr.Dataset, bias: Mapping[str, estimators.Estimate] | None = No
         found = estimators.equilibrium(record, window, name)
         shift = (bias or {}).get(name)
         more = {} if shift is None else {"bias": finite(shift.value), "bias_stderr": finite(shift.stderr)}
-        out.append(Row.of(name, known[name], found.value, found.stderr, **more))
+        out.append(Row.of(name, known.get(name, Prediction()), found.value, found.stderr, **more))
     return out
 
 
