@@ -427,12 +427,14 @@ def page(results: Mapping[str, Any]) -> str:
     """The figures as a page of the documentation."""
     lines = ["# What a sweep survives", "", "Made by `python -m validation.reliability`.", "",
              (__doc__ or "").partition("\n\n")[2].strip(), "",
-             "Every check held.", "",
+             "Every check of the experiments in the table held.", "",
              "| what was done | figures |", "|---|---|"]  # fmt: skip
     for name, (what, _) in EXPERIMENTS.items():
         if name in results:
             figures = [f"{k}: {v:.3g}" for k, v in results[name]["figures"].items()]
             lines.append(f"| {what} | {'; '.join(figures)} |")
+    pending = [f"`{name}` ({what})" for name, (what, _) in EXPERIMENTS.items() if name not in results]
+    lines += ["", f"Not run yet: {'; '.join(pending)}."] if pending else []
     made = next(iter(results.values()))["provenance"]
     commits = ", ".join(sorted({one["provenance"]["commit"] for one in results.values()}))
     shared = f"{made['cores']} cores shared with other work, so that minutes are no benchmark"
