@@ -15,8 +15,8 @@ from validation import compare  # noqa: E402
 from validation.train.cli import main as train  # noqa: E402
 
 WORDS = ["--network", "si-mlp", "--width", "8", "--blocks", "2", "--data", "digits", "--N", "320", "--B", "32",
-         "--quiet", "--norm-eps", "0", "--precision", "fp64", "--no-figure", "--sampling", "replacement", "--noise-batches", "0",
-         "--evaluate-every", "50"]  # fmt: skip
+         "--quiet", "--norm-eps", "0", "--precision", "fp64", "--no-figure", "--sampling", "replacement",
+         "--noise-batches", "0", "--evaluate-every", "50"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""``python -m validation.benchmarks.monitor [cpu|cuda]``: what AngularMonitor costs, at its default interval.
+"""``python -m validation.benchmarks monitor [cpu|cuda]``: what AngularMonitor costs, at its default interval.
 
 Small network: time within the monitor's hooks per recorded step, five repeats. ResNet-18 on 32x32 images, B = 128: time
 within the hooks over the time of everything else. On a CPU, processor time of one thread; on CUDA, wall time with the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,11 +133,11 @@ def large_network(device: str) -> dict[str, Any]:
             "weights": sum(g.count for g in monitor.groups), "memory": monitor.memory()}  # fmt: skip
 
 
-def main() -> int:
+def main(args: Sequence[str] = ()) -> int:
     """Run both and write the record."""
-    device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
+    device = args[0] if args else "cpu"
     if device not in ("cpu", "cuda"):
-        print("usage: python -m validation.benchmarks.monitor [cpu|cuda]", file=sys.stderr)
+        print("usage: python -m validation.benchmarks monitor [cpu|cuda]", file=sys.stderr)
         return 2
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -149,7 +149,3 @@ def main() -> int:
         print(f"{name}: {found[name]:.4g}, goal {goal:g}: {'reached' if found[name] <= goal else 'MISSED'}")
     print(json.dumps(found, indent=1))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""``python -m validation.benchmarks.sphere``: the toy's time loop beside a NumPy version written with care.
+"""``python -m validation.benchmarks sphere``: the toy's time loop beside a NumPy version written with care.
 
 ns of processor time per start, iteration and group, sums of ln(1 + s^2) and of the loss included; one thread each,
 interleaved repeats after compilation. NumPy works in place on blocks of starts that stay in the cache, in the same
@@ -9,9 +9,8 @@ iterations of three groups in all threads.
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +110,9 @@ def measure() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def main() -> int:
+def main(args: Sequence[str] = ()) -> int:
     """Measure, write the record, print it."""
     found = {"provenance": provenance(cores=usable_cores()), **measure()}
     RECORD.write_text(json.dumps(found, indent=1) + "\n")
     print(RECORD.read_text())
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +162,9 @@ def page(result: Mapping[str, Any], made: Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"{cores} cores; {versions}; {made['written']}, commit {made['commit']}.", ""])
 
 
-def main(runs: int = 1000) -> int:
-    """Measure, and write the record and the page."""
+def main(args: Sequence[str] = ()) -> int:
+    """Measure so many runs (1000), and write the record and the page."""
+    runs = int(args[0]) if args else 1000
     from importlib import metadata
 
     from sde_si.machine import usable_cores

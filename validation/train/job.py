@@ -95,7 +95,7 @@ class Job:
     lags: tuple[int, ...] = ()
     noise_batches: int = 4
     curvature: int = 0
-    evaluate_every: int = 1
+    evaluate_every: int = 5
     seed: int = 0
     seeds: int = 1
     precision: str = "fp32"
