@@ -75,4 +75,5 @@ def probability(claim: Claim, seeds: Sequence[dict[str, Any]], samples: int, *, 
         expected = (right - predicted) / stderr
         return outside(EXPLAINED * abs(expected), off) + 1 - outside(max(CERTAIN, band), expected + off)
     # Too wide an error, or too large a deviation.
-    return float(stats.chi2.sf(dof * (band / 3) ** 2, dof)) + outside(max(band, ERRORS), off)
+    margin = claim.margin(predicted, stderr) / stderr
+    return float(stats.chi2.sf(dof * (band / 3) ** 2, dof)) + outside(margin, off)

@@ -19,6 +19,8 @@ VERDICTS = (EXACT, HOLDS, APPROXIMATE, FAILS)
 UNDECIDED, REFUTED = "undecided", "refuted"
 ERRORS = 5.0  # standard errors that a right statement may be off
 CERTAIN = 10.0  # standard errors by which a statement must be off to be called wrong
+STATISTICAL = "Monte Carlo"  # parts of a tolerance whose name begins so allow for chance, the others for theory
+LIKELY = 7.0  # standard errors, as measured, that the statistical part may stand for at most
 EXPLAINED = 0.2  # share of the predicted deviation by which the measured one may differ from it
 
 
@@ -133,12 +135,27 @@ class Claim:
         """The whole tolerance, relative."""
         return sum(self.tolerance.values())
 
+    @property
+    def systematic(self) -> float:
+        """The parts of the tolerance that name what the theory leaves out, relative."""
+        return sum(part for name, part in self.tolerance.items() if not name.startswith(STATISTICAL))
+
+    def margin(self, reference: float, stderr: float) -> float:
+        """How far a measured number may be from `reference`.
+
+        The systematic parts of the tolerance, and for chance `ERRORS` standard errors, or its statistical part if that
+        is more, but never more than `LIKELY` standard errors: a precise measurement may not hide behind a plan.
+        """
+        size = abs(reference) or 1.0
+        planned = (self.allowed - self.systematic) * size
+        return self.systematic * size + max(ERRORS * stderr, min(planned, LIKELY * stderr))
+
     def _band(self, reference: float) -> float:
         return self.allowed * (abs(reference) or 1.0)
 
     def _fits(self, one: Measurement, value: float) -> bool:
         """Whether the measured number agrees with `value`."""
-        return abs(one.measured - value) <= max(self._band(value), ERRORS * one.stderr)
+        return abs(one.measured - value) <= self.margin(value, one.stderr)
 
     def verdict(self, one: Measurement) -> str:
         """The verdict on one measurement."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sde_si.comparison import finite, number, percent
-from sde_si.verify.claim import Claim, Measurement, Result
+from sde_si.comparison import finite, number
+from sde_si.verify.claim import APPROXIMATE, FAILS, Claim, Result
 
 
 def repeat(claim: Claim, *, seed: int = 0, full: bool = False) -> str:
@@ -50,40 +50,41 @@ def to_json(result: Result, *, seed: int = 0, full: bool = False, figure: Path |
     ]
 
 
-def _error(one: Measurement) -> str:
-    return percent(one.relative_error) if one.predicted else "-"
-
-
 def print_table(
     results: Sequence[Result], *, controls: bool, seed: int = 0, full: bool = False, below: Sequence[str] = ()
 ) -> None:
     """The table on stdout, and below it what did not come out as expected, and other lines."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
+
+    from sde_si.verify.sheet import error
 
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for name in ("claim", "system"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", min_width=24 if controls else 34)
     for name in ("predicted", "measured ± s.e.", "error", "z", "verdict", "expected", "s"):
         table.add_column(name, justify="right", overflow="fold")
     if controls:
-        table.add_column("wrong variant", overflow="fold")
+        table.add_column("wrong variant", overflow="fold", min_width=24)
     for result in results:
         claim, first = result.claim, True
         for one in result.measurements:
-            cells = [claim.id if first else "", one.system, number(one.predicted),
-                     number(one.measured, error=one.stderr), _error(one),
+            named = f"{claim.id}\n[dim]{escape(claim.statement)}[/dim]" if first else ""
+            cells = [named, escape(one.system), number(one.predicted),
+                     number(one.measured, error=one.stderr), error(claim, one),
                      f"{one.z:+.1f}" if math.isfinite(one.z) else "-", claim.verdict(one), claim.expected,
                      f"{result.seconds:.1f}" if first else ""]  # fmt: skip
             if controls:
-                cells.append(("rejected: " if claim.rejects_wrong(one) else "NOT REJECTED: ") + claim.wrong)
+                cells.append(escape(("rejected: " if claim.rejects_wrong(one) else "NOT REJECTED: ") + claim.wrong))
             table.add_row(*cells)
             first = False
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
     lines = [f"{r.claim.id}: fails as theory says: {r.claim.broken}; instead: {r.claim.corrected}"
-             for r in results if r.verdict == "fails"]  # fmt: skip
+             for r in results if r.verdict == FAILS]  # fmt: skip
+    lines += [f"{r.claim.id}: approximate within: {r.claim.broken}" for r in results if r.verdict == APPROXIMATE]
     lines += [f"{r.claim.id}: {r.verdict}, expected {r.claim.expected} ({repeat(r.claim, seed=seed, full=full)})"
               for r in results if not r.as_expected]  # fmt: skip
     good, total = sum(r.as_expected for r in results), len(results)

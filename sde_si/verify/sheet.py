@@ -10,8 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sde_si.comparison import number, percent
+from sde_si.losses import LOSSES
+from sde_si.methods import METHODS
+from sde_si.run import Run
 from sde_si.verify import claims as folder
-from sde_si.verify.claim import APPROXIMATE, CERTAIN, ERRORS, EXACT, EXPLAINED, FAILS, Claim, Measurement, Result
+from sde_si.verify.claim import (
+    APPROXIMATE,
+    CERTAIN,
+    ERRORS,
+    EXACT,
+    EXPLAINED,
+    FAILS,
+    LIKELY,
+    Claim,
+    Measurement,
+    Result,
+)
 from sde_si.verify.claims import CLAIMS
 
 PERCENT = 1e-5  # tolerances from here on are shown in per cent
@@ -88,8 +102,13 @@ def rule(claim: Claim) -> str:
         )
     if claim.expected == EXACT:
         return f"exact if measured and predicted differ by at most {band}"
+    chance = claim.allowed - claim.systematic
+    errors = f"{ERRORS:.0f} s.e."
+    if chance:
+        errors += f" (or {relative(chance)}, up to {LIKELY:.0f} s.e.)"
+    beyond = f"{relative(claim.systematic)} and " if claim.systematic else ""
     return (
-        f"{claim.expected} if measured and predicted differ by at most {band} or {ERRORS:.0f} s.e., "
+        f"{claim.expected} if measured and predicted differ by at most {beyond}{errors}, "
         f"with a standard error below {relative(claim.allowed / 3)}"
     )
 
@@ -108,12 +127,35 @@ def facts(claim: Claim) -> list[Fact]:
     ]
     if claim.broken:
         said.append(Fact("Holds within" if claim.expected == APPROXIMATE else "What broke", claim.broken))
+    said += [Fact(f"Simulates {name}", command(one), CODE) for name, one in _runs(claim).items()]
     if claim.corrected:
         said.append(Fact("What holds instead", claim.corrected, LINK))
     corrects = [one.id for one in CLAIMS.values() if one.corrected == claim.id]
     if corrects:
         said.append(Fact("Corrects", " ".join(corrects), LINK))
     return said
+
+
+def _runs(claim: Claim) -> Mapping[str, Run]:
+    return claim.runs(1.0, 0) if claim.runs else {}
+
+
+def command(run: Run) -> str:
+    """The command of the main job that repeats a simulation of a claim."""
+    own = LOSSES.get(run.problem.loss.name) is not run.problem.loss or METHODS.get(run.method.name) is not run.method
+    words = []
+    for key, value in run.configuration().items():
+        if value in (None, [], "", 0) and key not in ("wd", "momentum", "seed"):
+            continue
+        text = (
+            ",".join(f"{v:g}" for v in value)
+            if isinstance(value, list)
+            else f"{value:.10g}"
+            if isinstance(value, float)
+            else value
+        )
+        words.append(f"--{key.replace('_', '-')} {text}")
+    return f"sde-si simulate {' '.join(words)}" + ("  # with a loss or method of the claim's own" if own else "")
 
 
 def cells(result: Result) -> list[dict[str, str]]:
