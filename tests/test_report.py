@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+from sde_si.options import parse
+from sde_si.simulate.cli import resolve_all
+from sde_si.simulate.options import Options
 from sde_si.verify import CLAIMS, Curve, Measurement, Result, cli, figures, html, report, sheet
 from sde_si.verify.claims import common
+from sde_si.verify.sheet import command
 
 NONE = {"area", "base", "br", "col", "hr", "img", "link", "meta", "wbr"}
 X = np.arange(1.0, 9.0)
@@ -150,3 +155,12 @@ def test_subjects_hold_every_claim_once():
     held = [claim.id for subject in sheet.subjects() for claim in subject.claims]
     assert sorted(held) == sorted(CLAIMS)
     assert all(common.__name__.rpartition(".")[2] != subject.name for subject in sheet.subjects())
+
+
+@pytest.mark.parametrize("claim", [c for c in CLAIMS.values() if c.runs], ids=lambda claim: claim.id)
+def test_the_commands_of_a_page_repeat_its_simulations(claim):
+    for run in claim.runs(1.0, 0).values():
+        words = shlex.split(command(run))
+        if words[0] == "sde-si":
+            [repeated] = resolve_all(parse(Options, "sde-si simulate", words[2:]))
+            assert repeated.configuration() == run.configuration()

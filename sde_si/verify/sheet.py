@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sde_si.comparison import number, percent
 from sde_si.losses import LOSSES
 from sde_si.methods import METHODS
+from sde_si.noises import NOISES
 from sde_si.run import Run
 from sde_si.verify import claims as folder
 from sde_si.verify.claim import (
@@ -140,22 +141,22 @@ def _runs(claim: Claim) -> Mapping[str, Run]:
     return claim.runs(1.0, 0) if claim.runs else {}
 
 
+def _word(value: object) -> str:
+    return ",".join(map(_word, value)) if isinstance(value, list) else str(value)
+
+
 def command(run: Run) -> str:
     """The command of the main job that repeats a simulation of a claim."""
     own = LOSSES.get(run.problem.loss.name) is not run.problem.loss or METHODS.get(run.method.name) is not run.method
-    words = []
-    for key, value in run.configuration().items():
-        if value in (None, [], "", 0) and key not in ("wd", "momentum", "seed"):
-            continue
-        text = (
-            ",".join(f"{v:g}" for v in value)
-            if isinstance(value, list)
-            else f"{value:.10g}"
-            if isinstance(value, float)
-            else value
-        )
-        words.append(f"--{key.replace('_', '-')} {text}")
-    return f"sde-si simulate {' '.join(words)}" + ("  # with a loss or method of the claim's own" if own else "")
+    left_out = {"substeps"} if not run.method.sde else set()
+    left_out |= {"noise"} if run.noise not in NOISES else set()
+    given = {k: v for k, v in run.configuration().items() if v not in (None, [], "") and k not in left_out}
+    if not run.noise_from:
+        del given["noise_from"]
+    words = " ".join(f"--{key.replace('_', '-')} {_word(value)}" for key, value in given.items())
+    if run.constraint != "free":
+        return f"on the sphere, from Python: {words}"
+    return f"with a loss or method of the claim's own: {words}" if own else f"sde-si simulate {words}"
 
 
 def cells(result: Result) -> list[dict[str, str]]:
