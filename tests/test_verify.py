@@ -51,6 +51,13 @@ def test_holds_needs_precision_and_agreement():
     assert _holds(float("nan"), 0.001) == UNDECIDED
 
 
+def test_a_precise_measurement_may_not_hide_behind_a_planned_error():
+    """Of the statistical part of a tolerance no more counts than seven measured standard errors."""
+    claim = dataclasses.replace(HOLDS, tolerance={"Monte Carlo, 3 s.e.": 0.03, "theory": 0.001})
+    verdicts = [claim.verdict(Measurement(system="", predicted=1.0, measured=m, stderr=0.001)) for m in (1.0075, 1.009)]
+    assert verdicts == ["holds", REFUTED]
+
+
 @pytest.mark.parametrize(
     ("measured", "verdict"),
     [(0.8, "fails"), (0.77, "fails"), (0.7, REFUTED), (0.999, REFUTED), (1.2, REFUTED)],
