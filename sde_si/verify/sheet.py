@@ -156,7 +156,7 @@ def command(run: Run) -> str:
     words = " ".join(f"--{key.replace('_', '-')} {_word(value)}" for key, value in given.items())
     if run.constraint != "free":
         return f"on the sphere, from Python: {words}"
-    return f"with a loss or method of the claim's own: {words}" if own else f"sde-si simulate {words}"
+    return f"with a loss or method that the claim defines: {words}" if own else f"sde-si simulate {words}"
 
 
 def cells(result: Result) -> list[dict[str, str]]:
