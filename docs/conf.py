@@ -1,6 +1,7 @@
 """Sphinx configuration: ``make docs`` executes the pages and writes build/docs."""
 
 import importlib.metadata
+import re
 from pathlib import Path
 
 from latex2mathml.converter import convert
@@ -28,7 +29,8 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 600
 nb_output_stderr = "remove"
 # Links from README.md into the repository are no pages of this site.
-suppress_warnings = ["myst.xref_missing", "myst.header"]
+# Two rooms have a `Sweep`: a bare name in a signature cannot tell which.
+suppress_warnings = ["myst.xref_missing", "myst.header", "ref.python"]
 
 
 def mathml(latex, display):
@@ -57,7 +59,9 @@ def block(visitor, node):
 
 def norms(app, what, name, obj, options, lines):
     """In docstrings |x| is a norm, not a substitution."""
-    lines[:] = [line if "``" in line else line.replace("|", "\\|") for line in lines]
+    for i, line in enumerate(lines):
+        parts = re.split("(``.*?``)", line)  # literal text keeps its bars
+        lines[i] = "".join(part if part.startswith("``") else part.replace("|", "\\|") for part in parts)
 
 
 def setup(app):
