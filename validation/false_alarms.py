@@ -13,17 +13,31 @@ from typing import Any
 
 from sde_si.verify import Claim
 from sde_si.verify.claim import CERTAIN, ERRORS, EXPLAINED, FAILS
+from sde_si.verify.claims.common import describe
 
 LIMIT = 1e-4  # of a whole run of the quick set
 ROUNDING = 1e-9  # relative standard errors below it are rounding, not statistics
-# errors by leaving out one fold of paths in turn (`sde_si.estimators.relaxation`, claims on trajectory invariance)
-FOLDS = {"linear-rate": 32, "li-2025-early": 24, "li-2025-late": 24, "li-2025-crossover": 24}
+# Independent samples behind a claim's standard errors, where they are not the paths of its smallest run: folds of paths
+# left out in turn (`sde_si.estimators.relaxation`, claims on trajectory invariance); runs beside it without noise.
+SAMPLES = {"linear-rate": 32, "li-2025-early": 24, "li-2025-late": 24, "li-2025-crossover": 24,
+           "direction-prefactors": 256}  # fmt: skip
 
 
-def paths(claim: Claim) -> int:
-    """The smallest number of independent samples behind one of a claim's standard errors."""
+def paths(claim: Claim) -> dict[str, int]:
+    """Independent samples behind a claim's standard errors, by the beginning of a system's name; "" for the others."""
     assert claim.runs is not None
-    return min(*(run.paths for run in claim.runs(1.0, 0).values()), FOLDS.get(claim.id, 1 << 30))
+    if claim.id in SAMPLES:
+        return {"": SAMPLES[claim.id]}
+    runs = claim.runs(1.0, 0).values()
+    named: dict[str, int] = {}
+    for run in runs:
+        named[describe(run)] = min(run.paths, named.get(describe(run), run.paths))
+    return named | {"": min(run.paths for run in runs)}
+
+
+def samples_of(known: dict[str, int], system: str) -> int:
+    """Those of one measurement: of the longest name with which its system begins."""
+    return known[max((name for name in known if system.startswith(name)), key=len)]
 
 
 def reference(one: dict[str, Any]) -> float:
