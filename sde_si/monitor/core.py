@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import torch
 from torch.optim import Optimizer
 
 from sde_si.errors import require
 from sde_si.hyperparameters import check_count
 from sde_si.monitor import notices
+from sde_si.monitor.checkpoint import to_arrays, to_tensors
 from sde_si.monitor.groups import choose
 from sde_si.monitor.notices import Clipping
 from sde_si.monitor.optimizers import names, unwrapped
@@ -119,7 +119,7 @@ class AngularMonitor:
         self._clipping = Clipping() if watch_clipping else None
         self._windows = Windows(
             optimizer, self.groups, tensors, steps_per_epoch=steps_per_epoch, every=every, lags=lags,
-            flush_every=flush_every, clipping=self._clipping, on_full=self.flush,
+            flush_every=flush_every, clipping=self._clipping, on_full=self.flush, quiet=quiet,
         )  # fmt: skip
         self.history, self.probe = self._windows.history, self._windows.probe
         say(self.memory(), quiet)
@@ -185,7 +185,8 @@ class AngularMonitor:
         """What a reader must know before believing the table."""
         self._windows.collect()
         found = readings(self.history)
-        return notices.collect(self.optimizer, self.groups, self.audit, found, self._clipping, self.total_steps)
+        said = notices.collect(self.optimizer, self.groups, self.audit, found, self._clipping, self.total_steps)
+        return [*said, *(notices.Notice("failure", text) for text in self._windows.failures)]
 
     def memory(self) -> str:
         """How much it keeps and where."""
@@ -212,7 +213,7 @@ class AngularMonitor:
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint: what was measured and where the count stands; no copies of weights."""
-        return _to_tensors(self._windows.state())
+        return to_tensors(self._windows.state())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint; windows that were open when it was written are dropped.
@@ -222,27 +223,7 @@ class AngularMonitor:
         BadInput
             If the state is of other groups.
         """
-        state = _to_arrays(state)
+        state = to_arrays(state)
         here = [group.name for group in self.groups]
         require(state["history"]["groups"] == here, "state", f"groups {here}", state["history"]["groups"])
         self._windows.restore(state)
-
-
-def _to_tensors(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(value))
-    if isinstance(value, dict):
-        return {key: _to_tensors(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_to_tensors(inner) for inner in value)
-    return value
-
-
-def _to_arrays(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.cpu().numpy()
-    if isinstance(value, dict):
-        return {key: _to_arrays(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_to_arrays(inner) for inner in value)
-    return value

@@ -124,11 +124,10 @@ def collect(
         )
     frozen = [g.name for g in groups if rules[g.param_group].lr == 0]
     if frozen:
-        out.append(
-            Notice(
-                "frozen", f"learning rate 0 in {_some(frozen)}: does not move, has no equilibrium", 0.0, math.inf, 0.0
-            )
-        )
+        out.append(Notice("frozen", f"learning rate 0 in {_some(frozen)}: does not move, has no equilibrium"))
+    rest = [r.name for r in readings if r.frozen and r.name not in frozen]
+    if rest:
+        out.append(Notice("frozen", f"{_some(rest)}: frozen, has not moved in the last records; it has no prediction"))
     bare = [g.name for g in groups if rules[g.param_group].wd == 0 and g.name not in frozen]
     if bare and form in FORMS:
         out.append(Notice("norm", f"no weight decay on {_some(bare)}: the norm grows and the angle falls for ever"))

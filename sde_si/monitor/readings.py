@@ -70,6 +70,7 @@ class Reading:
     norm_drift: float
     signal: float
     lags: dict[int, LagReading] = field(default_factory=dict)
+    frozen: bool = False  # none of the last records saw it move
 
 
 def readings(history: History) -> list[Reading]:
@@ -89,7 +90,8 @@ def _reading(history: History, g: int) -> Reading:
     found = _step(history, rows, g, relaxation)
     norm = float(end_norm(row.values[g]))
     drift, error = norm_drift(rows, g, relaxation)
-    settled, why = _settled(rule, rows, relaxation, (drift, error), found)
+    frozen = stats.still(rows, g)
+    settled, why = _settled(rule, rows, relaxation, (drift, error), found, frozen)
     target = predictions.equilibrium_norm(rule, group.count, adam_norm=adam_norm)
     if rule.form in NORM_POWER:
         target = norm * math.sqrt(found["ratio"])
@@ -99,7 +101,7 @@ def _reading(history: History, g: int) -> Reading:
         name=group.name, level=group.level, count=group.count, rule=rule, step=row.step,
         weight_norm=norm, effective_lr=rule.lr / norm**2 if norm else math.nan, **found,
         relaxation_steps=relaxation, steps_left=_steps_left(rule, found["ratio"], relaxation, power),
-        equilibrated=settled, why=why, tuning_factor=factor,
+        equilibrated=settled, why=why, frozen=frozen, tuning_factor=factor,
         norm_predicted=target, norm_drift=drift,
         signal=stats.signal_share(rule, np.stack([r.values[g] for r in stats.recent(rows, relaxation)])),
         lags=_lags(history, g, rows),
@@ -153,7 +155,10 @@ def norm_drift(rows: list[Row], g: int, relaxation: float) -> tuple[float, float
     if batches < stats.FEWEST:
         return math.nan, math.nan
     parts = np.array_split(np.arange(len(recent)), batches)
-    logs = np.log([row.values[g, 0] for row in recent])
+    squares = np.array([row.values[g, 0] for row in recent])
+    if not squares.all():
+        return math.nan, math.nan
+    logs = np.log(squares)
     y = np.array([logs[part].mean() for part in parts])
     x = np.array([np.mean([recent[i].step for i in part]) for part in parts]) / relaxation
     x = x - x.mean()
@@ -163,8 +168,10 @@ def norm_drift(rows: list[Row], g: int, relaxation: float) -> tuple[float, float
 
 
 def _settled(
-    rule: Rule, rows: list[Row], relaxation: float, drift: tuple[float, float], found: dict[str, float]
+    rule: Rule, rows: list[Row], relaxation: float, drift: tuple[float, float], found: dict[str, float], frozen: bool
 ) -> tuple[bool | None, str]:
+    if frozen:
+        return None, f"frozen: it has not moved in the last {len(rows)} records"
     if rule.form not in predictions.FORMS:
         return None, f"no law is known for {rule.form}"
     if rule.wd == 0:

@@ -75,7 +75,7 @@ def batch_error(parts: Array, total: float) -> Estimate:
 
 def ratio(squares: Array, predicted: Array) -> tuple[float, float, int]:
     """Root of the ratio of means, its standard error, number of batches."""
-    value = math.sqrt(squares.mean() / predicted.mean()) if predicted.mean() > 0 else math.nan
+    value = math.sqrt(squares.mean() / predicted.mean()) if predicted.mean() > 0 and squares.any() else math.nan
     batches = min(BATCHES, squares.size)
     if batches < FEWEST or not math.isfinite(value):
         return value, math.nan, batches
@@ -94,7 +94,24 @@ def current_rows(history: History, lag: int, g: int) -> list[Row]:
         if rows[i].snapshot != rows[-1].snapshot and not same(history.rule(rows[i], g), now):
             break
         first = i
-    return rows[first:]
+    return _moving(rows[first:], g)
+
+
+def still(rows: list[Row], g: int) -> bool:
+    """Whether a group is frozen: none of the last records saw it move."""
+    return not any(row.values[g, 2] > 0 for row in rows[-FEWEST:])
+
+
+def _moving(rows: list[Row], g: int) -> list[Row]:
+    """Rows since a group was frozen, or since it moves again; a lone step without a gradient is neither."""
+    rest = 0
+    for i in range(len(rows) - 1, -1, -1):
+        rest = 0 if rows[i].values[g, 2] > 0 else rest + 1
+        if rest == FEWEST and not still(rows, g):
+            return rows[i + FEWEST :]
+        if rest == 0 and still(rows, g):
+            return rows[i + 1 :]
+    return rows
 
 
 def recent(rows: list[Row], relaxation: float) -> list[Row]:
@@ -107,7 +124,7 @@ def recent(rows: list[Row], relaxation: float) -> list[Row]:
 
 def spread(squares: Array) -> float:
     """Standard error of the root mean square of at least `FEWEST` values."""
-    if squares.size < FEWEST:
+    if squares.size < FEWEST or not squares.mean() > 0:
         return math.nan
     return mean_and_error(squares).stderr / (2 * math.sqrt(squares.mean()))
 
