@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -35,6 +36,14 @@ def train(model, optimizer, steps, seed=0, mean=0.0, each=None):
         optimizer.step()
         if each:
             each(k)
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def kinds(monitor):
@@ -78,3 +87,25 @@ def test_a_monitor_never_raises_within_a_step():
     assert monitor.step == 300
     assert "failure" in kinds(monitor)
     assert "the sink is gone" in str(monitor.summary())
+
+
+def test_a_short_run_is_read_without_its_transient(one_thread):
+    """Far from equilibrium the angle is that of the last relaxation time, not of the start; else there is none."""
+    model = Noise(500)
+    with torch.no_grad():
+        model.weights[0].mul_(3.0)  # far too short: the angle starts many times too large
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=2e-3)
+    trail = [model.weights[0].detach().double().clone()]
+    monitor = AngularMonitor(model, optimizer, groups=["weights.0"], quiet=True)
+    train(model, optimizer, 60, each=lambda _: trail.append(model.weights[0].detach().double().clone()))
+    [early] = monitor.readings()
+    assert math.isnan(early.ratio)
+    assert "records" in early.why
+    train(model, optimizer, 240, seed=1, each=lambda _: trail.append(model.weights[0].detach().double().clone()))
+    [reading] = monitor.readings()
+    units = torch.stack([w / w.norm() for w in trail])
+    angles = 2 * np.arcsin((units[1:] - units[:-1]).norm(dim=1).numpy() / 2)
+    last = math.sqrt(np.mean(angles[185:] ** 2))
+    assert reading.angle_step == pytest.approx(last, rel=0.05)
+    assert abs(math.sqrt(np.mean(angles**2)) / last - 1) > 0.2  # what all rows together would have said
+    assert reading.low < reading.ratio < reading.high

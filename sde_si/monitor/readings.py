@@ -87,7 +87,7 @@ def _reading(history: History, g: int) -> Reading:
     group = history.groups[g]
     adam_norm, pull = stats.adam_pull(history, row, g)
     relaxation, power = predictions.relaxation(rule, adam_pull=pull)
-    found = _step(history, rows, g, relaxation)
+    found, recent = _step(history, rows, g, relaxation), stats.recent(rows, relaxation)
     norm = float(end_norm(row.values[g]))
     drift, error = norm_drift(rows, g, relaxation)
     frozen = stats.still(rows, g)
@@ -103,8 +103,8 @@ def _reading(history: History, g: int) -> Reading:
         relaxation_steps=relaxation, steps_left=_steps_left(rule, found["ratio"], relaxation, power),
         equilibrated=settled, why=why, frozen=frozen, tuning_factor=factor,
         norm_predicted=target, norm_drift=drift,
-        signal=stats.signal_share(rule, np.stack([r.values[g] for r in stats.recent(rows, relaxation)])),
-        lags=_lags(history, g, rows),
+        signal=stats.signal_share(rule, np.stack([r.values[g] for r in recent])),
+        lags=_lags(history, g, rows, relaxation),
     )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def _total(history: History, each: list[Reading]) -> Reading:
     states = [r.equilibrated for r in each]
     settled = None if None in states and False not in states else all(states)
     count = sum(state is True for state in states)
-    recent = np.stack([r.values[g] for r in stats.recent(rows, relaxation)])
+    recent = stats.recent(rows, relaxation)
     return Reading(
         name="all", level="", count=sum(r.count for r in each), rule=rule, step=row.step,
         weight_norm=norm, effective_lr=rule.lr / norm**2 if norm and one_rule else math.nan, **found,
@@ -127,7 +127,8 @@ def _total(history: History, each: list[Reading]) -> Reading:
         equilibrated=settled, why=f"{count} of {len(each)} groups are equilibrated",
         tuning_factor=each[0].tuning_factor if one_rule else math.nan,
         norm_predicted=math.sqrt(sum(r.norm_predicted**2 for r in each)), norm_drift=norm_drift(rows, g, relaxation)[0],
-        signal=stats.signal_share(rule, recent) if one_rule else math.nan, lags=_lags(history, g, rows),
+        signal=stats.signal_share(rule, np.stack([r.values[g] for r in recent])) if one_rule else math.nan,
+        lags=_lags(history, g, rows, relaxation),
     )  # fmt: skip
 
 
@@ -150,7 +151,7 @@ def norm_drift(rows: list[Row], g: int, relaxation: float) -> tuple[float, float
     """Change of ln |x|^2 per relaxation time, by a straight line through batch means, and its standard error."""
     if not math.isfinite(relaxation):  # no decay: per phase
         relaxation = max(rows[-1].step - rows[0].step, 1)
-    recent = rows[-max(sum(row.step >= rows[-1].step - relaxation for row in rows), stats.LEAST) :]
+    recent = stats.since(rows, relaxation, relaxation)
     batches = min(stats.BATCHES, len(recent))
     if batches < stats.FEWEST:
         return math.nan, math.nan
@@ -180,8 +181,9 @@ def _settled(
         return None, "no equilibrium under these hyperparameters"
     seen = rows[-1].step - rows[0].step
     change, error = drift
-    if not math.isfinite(change):
-        return None, f"{len(rows)} records, {stats.FEWEST} are needed"
+    if not math.isfinite(change) or not math.isfinite(found["ratio"]):
+        kept = len(stats.recent(rows, relaxation))
+        return None, f"{kept} records after the start of the phase, {stats.FEWEST} are needed"
     if abs(change) > SETTLED + 3 * error:
         return False, f"the norm drifts: ln |w|^2 by {change:+.2g} per relaxation time"
     if seen < relaxation:
@@ -207,6 +209,6 @@ def _steps_per_epoch(history: History) -> float:
     return float(done[-1]) if done else math.nan
 
 
-def _lags(history: History, g: int, rows: list[Row]) -> dict[int, LagReading]:
+def _lags(history: History, g: int, rows: list[Row], relaxation: float) -> dict[int, LagReading]:
     order = sorted(history.rows.keys() - {1}, key=lambda lag: (lag == EPOCH, lag))
-    return {lag: stats.lag_reading(history, lag, g, rows) for lag in order}
+    return {lag: stats.lag_reading(history, lag, g, rows, relaxation) for lag in order}

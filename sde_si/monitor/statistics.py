@@ -17,7 +17,8 @@ SAME = 0.05  # hyperparameters within this of the present ones count as the same
 FEWEST = 8  # rows below which no interval is given
 BATCHES = 16  # of consecutive rows: neighbours share the norm, batches hardly
 LONG = 14  # relaxation times: the later half of such a phase begins when a transient has fallen to e^-7
-LEAST = 32  # rows of a reading, if there are as many
+LEAST = 32  # rows of a reading, if there are as many after the transient
+TRANSIENT = 4  # relaxation times after which the angle is within 1 % of where it goes
 LONGEST_SPLIT = 10_000  # steps over which a window's cosine is split by theory.md 1.11
 
 
@@ -75,10 +76,10 @@ def batch_error(parts: Array, total: float) -> Estimate:
 
 def ratio(squares: Array, predicted: Array) -> tuple[float, float, int]:
     """Root of the ratio of means, its standard error, number of batches."""
-    value = math.sqrt(squares.mean() / predicted.mean()) if predicted.mean() > 0 and squares.any() else math.nan
     batches = min(BATCHES, squares.size)
-    if batches < FEWEST or not math.isfinite(value):
-        return value, math.nan, batches
+    if batches < FEWEST or not predicted.mean() > 0 or not squares.any():
+        return math.nan, math.nan, batches
+    value = math.sqrt(squares.mean() / predicted.mean())
     parts = [s.mean() / p.mean() for s, p in
              zip(np.array_split(squares, batches), np.array_split(predicted, batches), strict=True)]  # fmt: skip
     return value, float(np.std(parts, ddof=1) / math.sqrt(batches) / (2 * value)), batches
@@ -115,11 +116,16 @@ def _moving(rows: list[Row], g: int) -> list[Row]:
 
 
 def recent(rows: list[Row], relaxation: float) -> list[Row]:
-    """The later half of a long phase, the last relaxation time of a short one; at least 32 rows."""
+    """The later half of a long phase; of a short one the last relaxation time, never more than the later half."""
     length = rows[-1].step - rows[0].step
-    back = length / 2 if length > LONG * relaxation else min(relaxation, length / 2)
+    return since(rows, length / 2 if length > LONG * relaxation else min(relaxation, length / 2), relaxation)
+
+
+def since(rows: list[Row], back: float, relaxation: float) -> list[Row]:
+    """Rows of the last `back` steps; if these are few, up to 32, but none from the transient of the phase."""
     kept = sum(row.step >= rows[-1].step - back for row in rows)
-    return rows[-max(kept, LEAST) :]
+    settled = sum(row.step >= rows[0].step + TRANSIENT * relaxation for row in rows)
+    return rows[-max(kept, min(LEAST, settled)) :]
 
 
 def spread(squares: Array) -> float:
@@ -162,10 +168,18 @@ def _confinement(rule: Rule, lag: int, row: Array, velocity: float) -> float:
     return float((xx + xd - explained) / math.sqrt(xx) / end_norm(row))
 
 
-def lag_reading(history: History, lag: int, g: int, steps1: list[Row]) -> LagReading:
-    """Angle over a lag in the later half of the present phase; `steps1` are the one-step rows of that phase."""
-    since = (steps1[0].step + steps1[-1].step) / 2
-    rows = [row for row in current_rows(history, lag, g) if row.step >= since]
+def lag_reading(history: History, lag: int, g: int, steps1: list[Row], relaxation: float) -> LagReading:
+    """Angle over a lag in the later half of the present phase; `steps1` are the one-step rows of that phase.
+
+    Of the windows that begin there, those count that begin after the transient or end where the one-step rows begin.
+
+    """
+    half = (steps1[0].step + steps1[-1].step) / 2
+    rows = current_rows(history, lag, g)
+    length = history.epochs[rows[-1].epoch].steps if lag == EPOCH and rows else lag
+    settled = steps1[0].step + TRANSIENT * relaxation
+    first = max(half, min(settled, recent(steps1, relaxation)[0].step - length))
+    rows = [row for row in rows if row.step >= first]
     if not rows:
         return LagReading()
     values = np.stack([row.values[g] for row in rows])
@@ -174,7 +188,7 @@ def lag_reading(history: History, lag: int, g: int, steps1: list[Row]) -> LagRea
     found = angle_from(mean)
     parts = np.array([part.mean() for part in np.array_split(versines, min(BATCHES, len(rows)))])
     error = batch_error(parts, mean).stderr / math.sin(found) if 0 < found < math.pi else math.nan
-    steps = history.epochs[rows[-1].epoch].steps if lag == EPOCH else lag
+    steps = length
     predicted = (
         float(np.mean([predicted_versines(history, row, steps)[g] for row in steps1[-BATCHES:]])) if steps else math.nan
     )
