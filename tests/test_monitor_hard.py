@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -109,3 +110,74 @@ def test_a_short_run_is_read_without_its_transient(one_thread):
     assert reading.angle_step == pytest.approx(last, rel=0.05)
     assert abs(math.sqrt(np.mean(angles**2)) / last - 1) > 0.2  # what all rows together would have said
     assert reading.low < reading.ratio < reading.high
+
+
+def test_a_schedule_that_changes_every_step(one_thread):
+    """To the end of a cosine the angles are measured, against the weights, and predictions are called quasi-static."""
+    model = Noise(800)
+    with torch.no_grad():
+        model.weights[0].mul_(8.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=4e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3000)
+    trail = []
+
+    def each(_):
+        schedule.step()
+        trail.append(model.weights[0].detach().double().clone())
+
+    monitor = AngularMonitor(model, optimizer, 50, groups=["weights.0"], quiet=True)
+    for steps in (1500, 1200, 300):
+        train(model, optimizer, steps, seed=steps, each=each)
+        [reading] = monitor.readings()
+        units = torch.stack([w / w.norm() for w in trail])
+        angles = 2 * np.arcsin((units[1:] - units[:-1]).norm(dim=1).numpy() / 2)
+        own = [math.sqrt(np.mean(angles[-back:] ** 2)) for back in (70, 320)]
+        assert 0.9 * min(own) < reading.angle_step < 1.1 * max(own)
+        assert reading.low < reading.ratio < reading.high
+        assert all(found.windows and found.angle > 0 and found.predicted > 0 for found in reading.lags.values())
+    assert "quasi-static" in reading.why
+    assert reading.equilibrated is None
+    assert "quasi-static" in " ".join(str(monitor.summary()).split())
+    # a drop is no schedule
+    for group in optimizer.param_groups:
+        group["lr"] = 0.05
+    train(model, optimizer, 200)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.04
+    train(model, optimizer, 30)
+    assert "quasi-static" not in monitor.readings()[0].why
+
+
+@pytest.mark.parametrize("steps", [150, 500, 640])
+def test_log_and_sinks_have_the_tail(steps, tmp_path):
+    """What was measured since the last flush is written at the end, once, and with a checkpoint."""
+    model = Noise(30)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)
+    got = []
+    options = {"groups": ["weights.0"], "log": tmp_path / "log", "sinks": [lambda _, step: got.append(step)]}
+    with AngularMonitor(model, optimizer, **options, quiet=True) as monitor:
+        train(model, optimizer, steps - 20)
+        monitor.state_dict()
+        assert got[-1] == steps - 20
+        train(model, optimizer, 20)
+    monitor.remove()
+    logged = [json.loads(line)["step"] for line in (tmp_path / "log").read_text().splitlines()]
+    assert logged == got == sorted(set(got))
+    assert logged[-1] == steps
+
+
+def test_the_tail_is_written_when_the_loop_fails(tmp_path):
+    model = Noise(30)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)
+    options = {"groups": ["weights.0"], "log": tmp_path / "log", "quiet": True}
+    monitor = AngularMonitor(model, optimizer, **options)
+
+    def loop():
+        with monitor:
+            train(model, optimizer, 50)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        loop()
+    assert json.loads((tmp_path / "log").read_text())["step"] == monitor.step == 50
+    assert not optimizer._optimizer_step_pre_hooks

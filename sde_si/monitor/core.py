@@ -115,7 +115,7 @@ class AngularMonitor:
         found = names(model, optimizer)
         self.groups, tensors, self.audit = choose(model, found, batch, loss, groups)
         self.optimizer, self.total_steps = optimizer, total_steps
-        self._writer = Writer(log, sinks)
+        self._writer, self._written = Writer(log, sinks), -1
         self._clipping = Clipping() if watch_clipping else None
         self._windows = Windows(
             optimizer, self.groups, tensors, steps_per_epoch=steps_per_epoch, every=every, lags=lags,
@@ -138,7 +138,8 @@ class AngularMonitor:
     def flush(self) -> None:
         """Bring what was measured to the host, and write log and sinks."""
         self._windows.collect()
-        if self._writer and self.history.rows.get(1):
+        if self._writer and self.history.rows.get(1) and self._written != self.step:
+            self._written = self.step
             self._writer.write(self.step, self._windows.epoch_number, readings(self.history))
 
     # -- what it found ------------------------------------------------------------------------------------------
@@ -202,8 +203,9 @@ class AngularMonitor:
     # -- life ---------------------------------------------------------------------------------------------------
 
     def remove(self) -> None:
-        """Take the hooks off and free the copies; what was measured stays."""
+        """Take the hooks off, free the copies and write the tail to log and sinks; what was measured stays."""
         self._windows.remove()
+        self.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -212,7 +214,8 @@ class AngularMonitor:
         self.remove()
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint: what was measured and where the count stands; no copies of weights."""
+        """For a checkpoint: what was measured and where the count stands; no copies of weights. Flushes."""
+        self.flush()
         return to_tensors(self._windows.state())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

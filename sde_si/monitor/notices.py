@@ -122,7 +122,8 @@ def collect(
         out.append(
             Notice("untested", f"{len(groups)} weights are taken for scale-invariant untested: give batch= to test")
         )
-    frozen = [g.name for g in groups if rules[g.param_group].lr == 0]
+    moved = {r.name for r in readings if r.rule.lr > 0 and not r.frozen}  # a schedule may have just come to its end
+    frozen = [g.name for g in groups if rules[g.param_group].lr == 0 and g.name not in moved]
     if frozen:
         out.append(Notice("frozen", f"learning rate 0 in {_some(frozen)}: does not move, has no equilibrium"))
     rest = [r.name for r in readings if r.frozen and r.name not in frozen]

@@ -14,6 +14,7 @@ from sde_si.monitor.predictions import Rule
 from sde_si.monitor.statistics import LagReading
 
 Array = np.ndarray
+SCHEDULE = "schedule of the learning rate: predictions are quasi-static"
 SETTLED = 0.02  # change of ln |x|^2 per relaxation time at equilibrium (theory.md 17)
 BALANCE = 0.05  # of the squared one-step angle (theory.md 4.7, 17)
 WITHIN = 0.04  # of the squared angle: what `steps_left` leads to
@@ -82,16 +83,19 @@ def readings(history: History) -> list[Reading]:
 
 
 def _reading(history: History, g: int) -> Reading:
-    rows = stats.current_rows(history, 1, g)
+    rows, scheduled = stats.phase(history, g)
     row, rule = rows[-1], history.rule(rows[-1], g)
     group = history.groups[g]
     adam_norm, pull = stats.adam_pull(history, row, g)
     relaxation, power = predictions.relaxation(rule, adam_pull=pull)
-    found, recent = _step(history, rows, g, relaxation), stats.recent(rows, relaxation)
+    recent = stats.recent(rows, relaxation, scheduled=scheduled)
+    found = _step(history, recent, g)
     norm = float(end_norm(row.values[g]))
     drift, error = norm_drift(rows, g, relaxation)
     frozen = stats.still(rows, g)
-    settled, why = _settled(rule, rows, relaxation, (drift, error), found, frozen)
+    settled, why = _settled(rule, rows, relaxation, (drift, error), found, recent)
+    if scheduled and rule.usable and not frozen:
+        settled, why = None, SCHEDULE
     target = predictions.equilibrium_norm(rule, group.count, adam_norm=adam_norm)
     if rule.form in NORM_POWER:
         target = norm * math.sqrt(found["ratio"])
@@ -104,22 +108,22 @@ def _reading(history: History, g: int) -> Reading:
         equilibrated=settled, why=why, frozen=frozen, tuning_factor=factor,
         norm_predicted=target, norm_drift=drift,
         signal=stats.signal_share(rule, np.stack([r.values[g] for r in recent])),
-        lags=_lags(history, g, rows, relaxation),
+        lags=_lags(history, g, rows, relaxation, scheduled),
     )  # fmt: skip
 
 
 def _total(history: History, each: list[Reading]) -> Reading:
     g = len(each)
-    rows = stats.current_rows(history, 1, g)
+    rows, scheduled = stats.phase(history, g)
     row, rule = rows[-1], history.rule(rows[-1], g)
     relaxation = max(r.relaxation_steps for r in each)
     one_rule = all(stats.same(r.rule, rule) for r in each)
-    found = _step(history, rows, g, relaxation)
+    recent = stats.recent(rows, relaxation, scheduled=scheduled)
+    found = _step(history, recent, g)
     norm = float(end_norm(row.values[g]))
     states = [r.equilibrated for r in each]
     settled = None if None in states and False not in states else all(states)
     count = sum(state is True for state in states)
-    recent = stats.recent(rows, relaxation)
     return Reading(
         name="all", level="", count=sum(r.count for r in each), rule=rule, step=row.step,
         weight_norm=norm, effective_lr=rule.lr / norm**2 if norm and one_rule else math.nan, **found,
@@ -128,13 +132,12 @@ def _total(history: History, each: list[Reading]) -> Reading:
         tuning_factor=each[0].tuning_factor if one_rule else math.nan,
         norm_predicted=math.sqrt(sum(r.norm_predicted**2 for r in each)), norm_drift=norm_drift(rows, g, relaxation)[0],
         signal=stats.signal_share(rule, np.stack([r.values[g] for r in recent])) if one_rule else math.nan,
-        lags=_lags(history, g, rows, relaxation),
+        lags=_lags(history, g, rows, relaxation, scheduled),
     )  # fmt: skip
 
 
-def _step(history: History, rows: list[Row], g: int, relaxation: float) -> dict[str, float]:
+def _step(history: History, recent: list[Row], g: int) -> dict[str, float]:
     """One-step angle, its prediction, their ratio with a 95 % interval."""
-    recent = stats.recent(rows, relaxation)
     squares = angle(np.stack([row.values[g] for row in recent])) ** 2
     predicted = np.array([stats.angle_from(float(stats.predicted_versines(history, row, 1)[g])) for row in recent]) ** 2
     value, error, batches = stats.ratio(squares, predicted)
@@ -169,9 +172,14 @@ def norm_drift(rows: list[Row], g: int, relaxation: float) -> tuple[float, float
 
 
 def _settled(
-    rule: Rule, rows: list[Row], relaxation: float, drift: tuple[float, float], found: dict[str, float], frozen: bool
+    rule: Rule,
+    rows: list[Row],
+    relaxation: float,
+    drift: tuple[float, float],
+    found: dict[str, float],
+    recent: list[Row],
 ) -> tuple[bool | None, str]:
-    if frozen:
+    if found["angle_step"] == 0:
         return None, f"frozen: it has not moved in the last {len(rows)} records"
     if rule.form not in predictions.FORMS:
         return None, f"no law is known for {rule.form}"
@@ -182,8 +190,7 @@ def _settled(
     seen = rows[-1].step - rows[0].step
     change, error = drift
     if not math.isfinite(change) or not math.isfinite(found["ratio"]):
-        kept = len(stats.recent(rows, relaxation))
-        return None, f"{kept} records after the start of the phase, {stats.FEWEST} are needed"
+        return None, f"{len(recent)} records after the start of the phase, {stats.FEWEST} are needed"
     if abs(change) > SETTLED + 3 * error:
         return False, f"the norm drifts: ln |w|^2 by {change:+.2g} per relaxation time"
     if seen < relaxation:
@@ -209,6 +216,6 @@ def _steps_per_epoch(history: History) -> float:
     return float(done[-1]) if done else math.nan
 
 
-def _lags(history: History, g: int, rows: list[Row], relaxation: float) -> dict[int, LagReading]:
+def _lags(history: History, g: int, rows: list[Row], relaxation: float, scheduled: bool) -> dict[int, LagReading]:
     order = sorted(history.rows.keys() - {1}, key=lambda lag: (lag == EPOCH, lag))
-    return {lag: stats.lag_reading(history, lag, g, rows, relaxation) for lag in order}
+    return {lag: stats.lag_reading(history, lag, g, rows, relaxation, scheduled=scheduled) for lag in order}
