@@ -181,3 +181,43 @@ def test_the_tail_is_written_when_the_loop_fails(tmp_path):
         loop()
     assert json.loads((tmp_path / "log").read_text())["step"] == monitor.step == 50
     assert not optimizer._optimizer_step_pre_hooks
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW"])
+@pytest.mark.parametrize("correlation", [0.0, -0.5])
+def test_a_law_that_is_not_met_is_no_unqualified_yes(kind, correlation, one_thread):
+    """Gradients that turn against the step before leave a stationary norm and an angle off the law: no yes, a note."""
+    torch.manual_seed(0)
+    model = Noise(1500)
+    with torch.no_grad():
+        model.weights[0].mul_(6.0)
+    wd = {"Adam": 0.05, "AdamW": 0.2}[kind]
+    optimizer = getattr(torch.optim, kind)(model.parameters(), lr=1e-2, betas=(0.8, 0.99), weight_decay=wd)
+    options = {"groups": ["weights.0"], "every": 2, "lags": (), "watch_clipping": False, "quiet": True}
+    generator = torch.Generator().manual_seed(1)
+    before = torch.zeros(1500)
+    w = model.weights[0]
+    monitor = None
+    for k in range(6000):
+        if k == 2500:
+            monitor = AngularMonitor(model, optimizer, **options)
+        fresh = torch.randn(1500, generator=generator)
+        m = fresh - before if correlation else fresh
+        before = fresh
+        unit = w.detach() / w.detach().norm()
+        w.grad = (m - unit * (m @ unit)) / w.detach().norm()
+        optimizer.step()
+    assert monitor is not None
+    [reading] = monitor.readings()
+    # <v, e> (1 - mu)/|e|^2 with neighbours' correlation -1/2 and no other: -(1 - mu)/2
+    mu = reading.rule.momentum
+    assert reading.signal == pytest.approx(correlation * (1 - mu), abs=0.02)
+    if correlation and kind == "AdamW":
+        return  # gradients orthogonal to the weights and a stationary norm fix this one's step
+    if correlation:
+        assert reading.ratio < 0.9
+        assert reading.equilibrated is not True
+        assert "law" in kinds(monitor)
+    else:
+        assert reading.equilibrated is True, reading.why
+        assert "law" not in kinds(monitor)

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from sde_si.monitor.history import Group
 from sde_si.monitor.predictions import FORMS
-from sde_si.monitor.readings import Reading
+from sde_si.monitor.readings import ADAPTIVE, OFF, Reading
 
 if TYPE_CHECKING:
     from sde_si.audit import Audit
@@ -32,7 +32,8 @@ class Notice:
     Attributes
     ----------
     kind : str
-        ``setting``, ``clipping``, ``frozen``, ``eps``, ``budget``, ``norm``, ``untested``.
+        ``setting``, ``clipping``, ``frozen``, ``eps``, ``budget``, ``norm``, ``untested``, ``law``,
+        ``failure``.
     text : str
     number, expected, tolerance : float
         What was found, what would be fine, and how far from it is still fine; nan where there is no number.
@@ -160,6 +161,15 @@ def _course(readings: Sequence[Reading], total_steps: int | None) -> list[Notice
             need = SPENT * max(r.relaxation_steps for r in late)
             text = f"no equilibrium within the run for {_some([r.name for r in late])}: steps needed"
             out.append(Notice("budget", text, need, total_steps, 0.0))
+    off = [r for r in each if r.rule.form in ADAPTIVE and abs(r.ratio**2 - 1) > OFF and not r.low < 1 < r.high]
+    if off:
+        worst = max(off, key=lambda r: abs(math.log(r.ratio)))
+        share = "not known" if math.isnan(worst.signal) else f"{worst.signal:.2g}"
+        text = (
+            f"{_some([r.name for r in off])}: not as the law of {worst.rule.form}, which assumes equilibrium and "
+            f"zero-mean gradients (signal share {share}) of steady size: squared angle over the law's"
+        )
+        out.append(Notice("law", text, worst.ratio**2, 1.0, OFF))
     away = [
         r
         for r in each

@@ -18,6 +18,8 @@ SCHEDULE = "schedule of the learning rate: predictions are quasi-static"
 SETTLED = 0.02  # change of ln |x|^2 per relaxation time at equilibrium (theory.md 17)
 BALANCE = 0.05  # of the squared one-step angle (theory.md 4.7, 17)
 WITHIN = 0.04  # of the squared angle: what `steps_left` leads to
+ADAPTIVE = ("adam", "adamw", "lion")  # a stationary norm fixes their angle only if the noise has mean zero
+OFF = 0.2  # distance of the squared angle from the law of these that is called off it
 NORM_POWER = {"sgd": 4, "nesterov": 4, "sgdw": 4}  # squared angle ~ |w|^-power; 2 for the rest
 # 97.5 % points of Student's law with 7 to 15 degrees of freedom
 STUDENT = (2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
@@ -200,6 +202,8 @@ def _settled(
     square, spread = found["ratio"] ** 2, (found["high"] - found["ratio"]) * found["ratio"]
     if rule.form in ("sgd", "nesterov") and abs(square - 1) > max(BALANCE, 5 * spread):
         return False, f"squared angle and norm are out of balance: {square:.3g} of the stationary ratio"
+    if rule.form in ADAPTIVE and abs(square - 1) > max(OFF, 5 * spread):
+        return None, f"the norm is stationary, but the squared angle is {square:.2g} of the law's"
     return True, "the norm is stationary"
 
 

@@ -176,7 +176,11 @@ def signal_share(rule: Rule, values: Array) -> float:
     turns against the motion, as at the edge of stability.
     """
     u, mu = rule.intrinsic_lr, rule.momentum
-    if rule.form not in ("sgd", "sgdw", "adamw") or not np.isfinite(values[:, 3:]).any():
+    if (
+        rule.form == "adam"
+    ):  # its decay goes through the division: it is part of e, and small beside the noise of the law
+        u = 0.0
+    if rule.form not in ("sgd", "sgdw", "adamw", "adam") or not np.isfinite(values[:, 3:]).any():
         return math.nan
     xx, xd, dd, xv, vv, vd = values[np.isfinite(values[:, 3:]).all(axis=1)].mean(axis=0)
     if rule.decoupled:  # velocities without their decay: p = v + u x, p' = d + u x
