@@ -221,3 +221,32 @@ def test_a_law_that_is_not_met_is_no_unqualified_yes(kind, correlation, one_thre
     else:
         assert reading.equilibrated is True, reading.why
         assert "law" not in kinds(monitor)
+
+
+def test_lags_of_every_group_and_all_that_decay(one_thread):
+    """A group without decay keeps its own line and does not take the law from the others together."""
+    torch.manual_seed(0)
+    model = Noise(800, 800, 40)
+    optimizer = torch.optim.SGD(
+        [{"params": [*model.weights[:2]]}, {"params": [model.weights[2]], "weight_decay": 0.0}],
+        lr=0.1,
+        weight_decay=2e-2,
+    )
+    options = {"groups": [f"weights.{i}" for i in range(3)], "every": 2, "lags": (10, 50), "quiet": True}
+    monitor = AngularMonitor(model, optimizer, 100, **options)
+    train(model, optimizer, 3000)
+    one, two, bare, total = monitor.readings()
+    assert total.count == 1600
+    assert total.ratio == pytest.approx(1.0, abs=0.02)
+    assert total.lags[50].predicted == pytest.approx(one.lags[50].predicted, rel=1e-6)
+    assert total.weight_norm == pytest.approx(math.hypot(one.weight_norm, two.weight_norm), rel=1e-6)
+    assert "without 1" in total.why
+    text = str(monitor.summary())
+    table = text[text.index("angles over lags") :]
+    for reading in (one, two, bare, total):
+        line = next(line for line in table.splitlines() if line.strip().startswith(reading.name))
+        assert f"{math.degrees(reading.lags[50].angle):.2f}"[:3] in line
+    # the record holds all together, whose law is not known
+    record = monitor.record()
+    assert json.loads(record.attrs["predictions_by_group"])["all"]["angle_step"]["value"] is None
+    assert json.loads(record.attrs["predictions_by_group"])["weights.0"]["angle_step"]["value"] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 
@@ -77,11 +78,19 @@ class Reading:
 
 
 def readings(history: History) -> list[Reading]:
-    """One reading per group and, with more than one group, last of all together; empty before the first record."""
+    """One reading per group and, with more, last of all that decay and move together; empty before the first record."""
     if not history.rows.get(1):
         return []
     each = [_reading(history, g) for g in range(len(history.groups))]
-    return each if len(each) == 1 else [*each, _total(history, each)]
+    if len(each) == 1:
+        return each
+    # a group without decay, or frozen, has no law: together with it there would be none for the others
+    kept = tuple(g for g, r in enumerate(each) if r.rule.wd > 0 and not r.frozen)
+    if not kept or len(kept) == len(each):
+        return [*each, _total(history, each)]
+    total = _total(history.only(kept), [each[g] for g in kept])
+    left = len(each) - len(kept)
+    return [*each, dataclasses.replace(total, why=f"{total.why}; without {left} that have no decay or are frozen")]
 
 
 def _reading(history: History, g: int) -> Reading:
