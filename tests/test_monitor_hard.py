@@ -10,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from sde_si.errors import BadInput  # noqa: E402
 from sde_si.monitor import AngularMonitor  # noqa: E402
 
 
@@ -250,3 +251,30 @@ def test_lags_of_every_group_and_all_that_decay(one_thread):
     record = monitor.record()
     assert json.loads(record.attrs["predictions_by_group"])["all"]["angle_step"]["value"] is None
     assert json.loads(record.attrs["predictions_by_group"])["weights.0"]["angle_step"]["value"] > 0
+
+
+def test_refusals():
+    model = Noise(5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for bad, message in (((optimizer, model), "Module"), ((model, model), "a torch optimizer")):
+        with pytest.raises(BadInput, match=message):
+            AngularMonitor(*bad, quiet=True)
+    for groups in ([], {}):
+        with pytest.raises(BadInput, match="at least one group"):
+            AngularMonitor(model, optimizer, groups=groups, quiet=True)
+    monitor = AngularMonitor(model, optimizer, groups=["weights.0"], quiet=True)
+    with pytest.raises(BadInput, match="state_dict"):
+        monitor.load_state_dict({})
+
+
+def test_notes_say_what_they_can():
+    model = Noise(5, 6)
+    optimizer = torch.optim.SGD([model.weights[0]], lr=0.0, weight_decay=0.1)
+    monitor = AngularMonitor(model, optimizer, groups=["weights.0"], quiet=True)
+    [notice] = monitor.notices()
+    assert "learning rate 0" in str(notice)
+    assert "inf" not in str(notice)
+    optimizer.add_param_group({"params": [model.weights[1]]})
+    assert "1 parameters were added" in str(monitor.notices()[-1])
+    train(model, optimizer, 30)
+    assert not monitor._windows.failures

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from sde_si.monitor.report import Summary
 
+ORDER = "AngularMonitor(model, optimizer)"
+
 
 class AngularMonitor:
     """Watch how fast the scale-invariant weights of a network turn, beside what theory predicts.
@@ -111,7 +113,9 @@ class AngularMonitor:
                 check_count(name, value, advice="391")
         for lag in lags:
             check_count("lags", lag, advice="(10, 100)")
+        require(isinstance(model, torch.nn.Module), "model", "a torch.nn.Module", type(model).__name__, ORDER)
         optimizer = unwrapped(optimizer)
+        require(isinstance(optimizer, Optimizer), "optimizer", "a torch optimizer", type(optimizer).__name__, ORDER)
         found = names(model, optimizer)
         self.groups, tensors, self.audit = choose(model, found, batch, loss, groups)
         self.optimizer, self.total_steps = optimizer, total_steps
@@ -187,6 +191,9 @@ class AngularMonitor:
         self._windows.collect()
         found = readings(self.history)
         said = notices.collect(self.optimizer, self.groups, self.audit, found, self._clipping, self.total_steps)
+        if new := self._windows.added():
+            text = f"{new} parameters were added to the optimizer after the monitor and are not watched"
+            said.append(notices.Notice("setting", text))
         return [*said, *(notices.Notice("failure", text) for text in self._windows.failures)]
 
     def memory(self) -> str:
@@ -224,9 +231,11 @@ class AngularMonitor:
         Raises
         ------
         BadInput
-            If the state is of other groups.
+            If the state is of other groups or no state of a monitor.
         """
         state = to_arrays(state)
+        lacks = [key for key in ("step", "epoch", "history") if key not in state]
+        require(not lacks, "state", "what state_dict gave", f"one without {', '.join(lacks)}", "monitor.state_dict()")
         here = [group.name for group in self.groups]
         require(state["history"]["groups"] == here, "state", f"groups {here}", state["history"]["groups"])
         self._windows.restore(state)

@@ -139,7 +139,7 @@ def _total(history: History, each: list[Reading]) -> Reading:
         name="all", level="", count=sum(r.count for r in each), rule=rule, step=row.step,
         weight_norm=norm, effective_lr=rule.lr / norm**2 if norm and one_rule else math.nan, **found,
         relaxation_steps=relaxation, steps_left=max(r.steps_left for r in each),
-        equilibrated=settled, why=f"{count} of {len(each)} groups are equilibrated",
+        frozen=all(r.frozen for r in each), equilibrated=settled, why=f"{count} of {len(each)} groups are equilibrated",
         tuning_factor=each[0].tuning_factor if one_rule else math.nan,
         norm_predicted=math.sqrt(sum(r.norm_predicted**2 for r in each)), norm_drift=norm_drift(rows, g, relaxation)[0],
         signal=stats.signal_share(rule, np.stack([r.values[g] for r in recent])) if one_rule else math.nan,
@@ -207,7 +207,8 @@ def _settled(
     if seen < relaxation:
         return None, f"seen {seen} steps of the {relaxation:.3g} in which the norm relaxes"
     if abs(change) > SETTLED + error or error > SETTLED:
-        return None, f"the norm's drift is not known well enough: {change:+.2g} +- {error:.1g} per relaxation time"
+        why = f"within 3 s.e. of the {SETTLED} allowed" if error <= SETTLED else "not known well enough"
+        return None, f"the norm's drift is {why}: {change:+.2g} +- {error:.1g} per relaxation time"
     square, spread = found["ratio"] ** 2, (found["high"] - found["ratio"]) * found["ratio"]
     if rule.form in ("sgd", "nesterov") and abs(square - 1) > max(BALANCE, 5 * spread):
         return False, f"squared angle and norm are out of balance: {square:.3g} of the stationary ratio"

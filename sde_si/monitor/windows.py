@@ -196,6 +196,11 @@ class Windows:
         if rule is not None:
             epoch.lr, epoch.momentum = rule.lr, rule.momentum
 
+    def added(self) -> int:
+        """Parameters that the optimizer has been given since the start."""
+        known = {id(p) for p in self._stepped}
+        return sum(id(p) not in known for group in self.optimizer.param_groups for p in group["params"])
+
     def collect(self) -> None:
         """Bring what is waiting on the device to the host."""
         history = self.history
