@@ -243,7 +243,7 @@ def test_lags_of_every_group_and_all_that_decay(one_thread):
     assert total.weight_norm == pytest.approx(math.hypot(one.weight_norm, two.weight_norm), rel=1e-6)
     assert "without 1" in total.why
     text = str(monitor.summary())
-    table = text[text.index("angles over lags") :]
+    table = text[text.index("angles over lags [deg]") :]
     for reading in (one, two, bare, total):
         line = next(line for line in table.splitlines() if line.strip().startswith(reading.name))
         assert f"{math.degrees(reading.lags[50].angle):.2f}"[:3] in line

@@ -41,7 +41,7 @@ def table(readings: Sequence[Reading]) -> Table:
     from rich.table import Table
 
     head, *lines = cells(readings)
-    title = "angles over lags [deg], predicted in brackets"
+    title = escape("angles over lags [deg], predicted in brackets")
     out = Table(title=title, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for i, name in enumerate(head):
         out.add_column(name, justify="right" if i else "left", overflow="fold")

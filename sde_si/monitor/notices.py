@@ -97,7 +97,12 @@ def _settings(optimizer: Optimizer, readings_form: str) -> list[Notice]:
         if group.get("amsgrad"):
             out.append(Notice("setting", "AMSGrad: no law covers it; predictions are those of plain Adam"))
         if group.get("maximize"):
-            out.append(Notice("setting", "maximize: the predictions hold, the loss is climbed"))
+            out.append(
+                Notice(
+                    "setting",
+                    "maximize: where gradients grow without end as the loss is climbed, there is no equilibrium",
+                )
+            )
     return list(dict.fromkeys(out))
 
 
