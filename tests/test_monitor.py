@@ -544,7 +544,8 @@ def test_summary(watched):
     assert all(isinstance(row, Row) for rows in summary.rows().values() for row in rows)
     json.dumps(summary.to_json(), allow_nan=False)
     html = summary._repr_html_()
-    assert html.count("<tr>") == 4
+    assert html.count("<tr>") == 8  # angles of a step, angles over lags
+    assert "angles over lags" in text
     assert "[second]" in html
     model = Noise(5)
     fresh = AngularMonitor(model, torch.optim.SGD(model.parameters(), lr=0.1), groups=["weights.0"], quiet=True)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import torch
 from torch.optim import Optimizer
 
 from sde_si.errors import require
 from sde_si.hyperparameters import check_count
 from sde_si.monitor import notices
+from sde_si.monitor.checkpoint import to_arrays, to_tensors
 from sde_si.monitor.groups import choose
 from sde_si.monitor.notices import Clipping
 from sde_si.monitor.optimizers import names, unwrapped
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sde_si.monitor.report import Summary
+
+ORDER = "AngularMonitor(model, optimizer)"
 
 
 class AngularMonitor:
@@ -111,15 +113,17 @@ class AngularMonitor:
                 check_count(name, value, advice="391")
         for lag in lags:
             check_count("lags", lag, advice="(10, 100)")
+        require(isinstance(model, torch.nn.Module), "model", "a torch.nn.Module", type(model).__name__, ORDER)
         optimizer = unwrapped(optimizer)
+        require(isinstance(optimizer, Optimizer), "optimizer", "a torch optimizer", type(optimizer).__name__, ORDER)
         found = names(model, optimizer)
         self.groups, tensors, self.audit = choose(model, found, batch, loss, groups)
         self.optimizer, self.total_steps = optimizer, total_steps
-        self._writer = Writer(log, sinks)
+        self._writer, self._written = Writer(log, sinks), -1
         self._clipping = Clipping() if watch_clipping else None
         self._windows = Windows(
             optimizer, self.groups, tensors, steps_per_epoch=steps_per_epoch, every=every, lags=lags,
-            flush_every=flush_every, clipping=self._clipping, on_full=self.flush,
+            flush_every=flush_every, clipping=self._clipping, on_full=self.flush, quiet=quiet,
         )  # fmt: skip
         self.history, self.probe = self._windows.history, self._windows.probe
         say(self.memory(), quiet)
@@ -138,7 +142,8 @@ class AngularMonitor:
     def flush(self) -> None:
         """Bring what was measured to the host, and write log and sinks."""
         self._windows.collect()
-        if self._writer and self.history.rows.get(1):
+        if self._writer and self.history.rows.get(1) and self._written != self.step:
+            self._written = self.step
             self._writer.write(self.step, self._windows.epoch_number, readings(self.history))
 
     # -- what it found ------------------------------------------------------------------------------------------
@@ -185,7 +190,11 @@ class AngularMonitor:
         """What a reader must know before believing the table."""
         self._windows.collect()
         found = readings(self.history)
-        return notices.collect(self.optimizer, self.groups, self.audit, found, self._clipping, self.total_steps)
+        said = notices.collect(self.optimizer, self.groups, self.audit, found, self._clipping, self.total_steps)
+        if new := self._windows.added():
+            text = f"{new} parameters were added to the optimizer after the monitor and are not watched"
+            said.append(notices.Notice("setting", text))
+        return [*said, *(notices.Notice("failure", text) for text in self._windows.failures)]
 
     def memory(self) -> str:
         """How much it keeps and where."""
@@ -201,8 +210,9 @@ class AngularMonitor:
     # -- life ---------------------------------------------------------------------------------------------------
 
     def remove(self) -> None:
-        """Take the hooks off and free the copies; what was measured stays."""
+        """Take the hooks off, free the copies and write the tail to log and sinks; what was measured stays."""
         self._windows.remove()
+        self.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -211,8 +221,9 @@ class AngularMonitor:
         self.remove()
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint: what was measured and where the count stands; no copies of weights."""
-        return _to_tensors(self._windows.state())
+        """For a checkpoint: what was measured and where the count stands; no copies of weights. Flushes."""
+        self.flush()
+        return to_tensors(self._windows.state())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint; windows that were open when it was written are dropped.
@@ -220,29 +231,11 @@ class AngularMonitor:
         Raises
         ------
         BadInput
-            If the state is of other groups.
+            If the state is of other groups or no state of a monitor.
         """
-        state = _to_arrays(state)
+        state = to_arrays(state)
+        lacks = [key for key in ("step", "epoch", "history") if key not in state]
+        require(not lacks, "state", "what state_dict gave", f"one without {', '.join(lacks)}", "monitor.state_dict()")
         here = [group.name for group in self.groups]
         require(state["history"]["groups"] == here, "state", f"groups {here}", state["history"]["groups"])
         self._windows.restore(state)
-
-
-def _to_tensors(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(value))
-    if isinstance(value, dict):
-        return {key: _to_tensors(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_to_tensors(inner) for inner in value)
-    return value
-
-
-def _to_arrays(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.cpu().numpy()
-    if isinstance(value, dict):
-        return {key: _to_arrays(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_to_arrays(inner) for inner in value)
-    return value

@@ -42,6 +42,7 @@ def choose(
     audit, wanted = None, {}
     if groups is not None:
         named = groups if isinstance(groups, Mapping) else {name: [name] for name in groups}
+        require(bool(named), "groups", "at least one group", "none", "leave it out, or give batch=")
         wanted = {name: ([clean(n) for n in members], "given") for name, members in named.items()}
         for members, _ in wanted.values():
             for name in members:

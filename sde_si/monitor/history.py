@@ -51,6 +51,15 @@ class Row:
     values: Array  # (group, probe.COLUMNS)
     extra: Array  # (group,)
     predicted: dict[int, Array] = field(default_factory=dict)  # per lag, worked out when asked for
+    parts: dict[tuple[int, ...], Row] = field(default_factory=dict)  # `only`, worked out when asked for
+
+    def only(self, which: tuple[int, ...]) -> Row:
+        """Same window of some groups and, last, of these together."""
+        if which not in self.parts:
+            values, extra = self.values[list(which)], self.extra[list(which)]
+            both = np.vstack([values, values.sum(axis=0)]), np.append(extra, extra.sum())
+            self.parts[which] = Row(self.step, self.epoch, self.snapshot, *both)
+        return self.parts[which]
 
 
 def angle(values: Array) -> Array:
@@ -101,6 +110,13 @@ class History:
         """What the optimizer did with a group when a row was measured; for all together, with the first group."""
         which = self.groups[group].param_group if group < len(self.groups) else self.groups[0].param_group
         return self.snapshots[row.snapshot][which]
+
+    def only(self, which: tuple[int, ...]) -> History:
+        """Rows of some groups and, last, of these together; epochs are those of all."""
+        out = History([self.groups[i] for i in which])
+        out.rows = {lag: [row.only(which) for row in rows] for lag, rows in self.rows.items()}
+        out.epochs, out.snapshots = self.epochs, self.snapshots
+        return out
 
     def by_group(self, tensors: Array) -> Array:
         """Sums over the members of each group, which follow each other, and, last, over all of them."""

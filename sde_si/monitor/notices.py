@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from sde_si.monitor.history import Group
 from sde_si.monitor.predictions import FORMS
-from sde_si.monitor.readings import Reading
+from sde_si.monitor.readings import ADAPTIVE, OFF, Reading
 
 if TYPE_CHECKING:
     from sde_si.audit import Audit
@@ -32,7 +32,8 @@ class Notice:
     Attributes
     ----------
     kind : str
-        ``setting``, ``clipping``, ``frozen``, ``eps``, ``budget``, ``norm``, ``untested``.
+        ``setting``, ``clipping``, ``frozen``, ``eps``, ``budget``, ``norm``, ``untested``, ``law``,
+        ``failure``.
     text : str
     number, expected, tolerance : float
         What was found, what would be fine, and how far from it is still fine; nan where there is no number.
@@ -96,7 +97,12 @@ def _settings(optimizer: Optimizer, readings_form: str) -> list[Notice]:
         if group.get("amsgrad"):
             out.append(Notice("setting", "AMSGrad: no law covers it; predictions are those of plain Adam"))
         if group.get("maximize"):
-            out.append(Notice("setting", "maximize: the predictions hold, the loss is climbed"))
+            out.append(
+                Notice(
+                    "setting",
+                    "maximize: where gradients grow without end as the loss is climbed, there is no equilibrium",
+                )
+            )
     return list(dict.fromkeys(out))
 
 
@@ -122,13 +128,13 @@ def collect(
         out.append(
             Notice("untested", f"{len(groups)} weights are taken for scale-invariant untested: give batch= to test")
         )
-    frozen = [g.name for g in groups if rules[g.param_group].lr == 0]
+    moved = {r.name for r in readings if r.rule.lr > 0 and not r.frozen}  # a schedule may have just come to its end
+    frozen = [g.name for g in groups if rules[g.param_group].lr == 0 and g.name not in moved]
     if frozen:
-        out.append(
-            Notice(
-                "frozen", f"learning rate 0 in {_some(frozen)}: does not move, has no equilibrium", 0.0, math.inf, 0.0
-            )
-        )
+        out.append(Notice("frozen", f"learning rate 0 in {_some(frozen)}: does not move, has no equilibrium"))
+    rest = [r.name for r in readings if r.frozen and r.name not in frozen]
+    if rest:
+        out.append(Notice("frozen", f"{_some(rest)}: frozen, has not moved in the last records; it has no prediction"))
     bare = [g.name for g in groups if rules[g.param_group].wd == 0 and g.name not in frozen]
     if bare and form in FORMS:
         out.append(Notice("norm", f"no weight decay on {_some(bare)}: the norm grows and the angle falls for ever"))
@@ -160,6 +166,15 @@ def _course(readings: Sequence[Reading], total_steps: int | None) -> list[Notice
             need = SPENT * max(r.relaxation_steps for r in late)
             text = f"no equilibrium within the run for {_some([r.name for r in late])}: steps needed"
             out.append(Notice("budget", text, need, total_steps, 0.0))
+    off = [r for r in each if r.rule.form in ADAPTIVE and abs(r.ratio**2 - 1) > OFF and not r.low < 1 < r.high]
+    if off:
+        worst = max(off, key=lambda r: abs(math.log(r.ratio)))
+        share = "not known" if math.isnan(worst.signal) else f"{worst.signal:.2g}"
+        text = (
+            f"{_some([r.name for r in off])}: not as the law of {worst.rule.form}, which assumes equilibrium and "
+            f"zero-mean gradients (signal share {share}) of steady size: squared angle over the law's"
+        )
+        out.append(Notice("law", text, worst.ratio**2, 1.0, OFF))
     away = [
         r
         for r in each

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 
@@ -14,9 +15,12 @@ from sde_si.monitor.predictions import Rule
 from sde_si.monitor.statistics import LagReading
 
 Array = np.ndarray
+SCHEDULE = "schedule of the learning rate: predictions are quasi-static"
 SETTLED = 0.02  # change of ln |x|^2 per relaxation time at equilibrium (theory.md 17)
 BALANCE = 0.05  # of the squared one-step angle (theory.md 4.7, 17)
 WITHIN = 0.04  # of the squared angle: what `steps_left` leads to
+ADAPTIVE = ("adam", "adamw", "lion")  # a stationary norm fixes their angle only if the noise has mean zero
+OFF = 0.2  # distance of the squared angle from the law of these that is called off it
 NORM_POWER = {"sgd": 4, "nesterov": 4, "sgdw": 4}  # squared angle ~ |w|^-power; 2 for the rest
 # 97.5 % points of Student's law with 7 to 15 degrees of freedom
 STUDENT = (2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
@@ -70,26 +74,39 @@ class Reading:
     norm_drift: float
     signal: float
     lags: dict[int, LagReading] = field(default_factory=dict)
+    frozen: bool = False  # none of the last records saw it move
 
 
 def readings(history: History) -> list[Reading]:
-    """One reading per group and, with more than one group, last of all together; empty before the first record."""
+    """One reading per group and, with more, last of all that decay and move together; empty before the first record."""
     if not history.rows.get(1):
         return []
     each = [_reading(history, g) for g in range(len(history.groups))]
-    return each if len(each) == 1 else [*each, _total(history, each)]
+    if len(each) == 1:
+        return each
+    # a group without decay, or frozen, has no law: together with it there would be none for the others
+    kept = tuple(g for g, r in enumerate(each) if r.rule.wd > 0 and not r.frozen)
+    if not kept or len(kept) == len(each):
+        return [*each, _total(history, each)]
+    total = _total(history.only(kept), [each[g] for g in kept])
+    left = len(each) - len(kept)
+    return [*each, dataclasses.replace(total, why=f"{total.why}; without {left} that have no decay or are frozen")]
 
 
 def _reading(history: History, g: int) -> Reading:
-    rows = stats.current_rows(history, 1, g)
+    rows, scheduled = stats.phase(history, g)
     row, rule = rows[-1], history.rule(rows[-1], g)
     group = history.groups[g]
     adam_norm, pull = stats.adam_pull(history, row, g)
     relaxation, power = predictions.relaxation(rule, adam_pull=pull)
-    found = _step(history, rows, g, relaxation)
+    recent = stats.recent(rows, relaxation, scheduled=scheduled)
+    found = _step(history, recent, g)
     norm = float(end_norm(row.values[g]))
     drift, error = norm_drift(rows, g, relaxation)
-    settled, why = _settled(rule, rows, relaxation, (drift, error), found)
+    frozen = stats.still(rows, g)
+    settled, why = _settled(rule, rows, relaxation, (drift, error), found, recent)
+    if scheduled and rule.usable and not frozen:
+        settled, why = None, SCHEDULE
     target = predictions.equilibrium_norm(rule, group.count, adam_norm=adam_norm)
     if rule.form in NORM_POWER:
         target = norm * math.sqrt(found["ratio"])
@@ -99,39 +116,39 @@ def _reading(history: History, g: int) -> Reading:
         name=group.name, level=group.level, count=group.count, rule=rule, step=row.step,
         weight_norm=norm, effective_lr=rule.lr / norm**2 if norm else math.nan, **found,
         relaxation_steps=relaxation, steps_left=_steps_left(rule, found["ratio"], relaxation, power),
-        equilibrated=settled, why=why, tuning_factor=factor,
+        equilibrated=settled, why=why, frozen=frozen, tuning_factor=factor,
         norm_predicted=target, norm_drift=drift,
-        signal=stats.signal_share(rule, np.stack([r.values[g] for r in stats.recent(rows, relaxation)])),
-        lags=_lags(history, g, rows),
+        signal=stats.signal_share(rule, np.stack([r.values[g] for r in recent])),
+        lags=_lags(history, g, rows, relaxation, scheduled),
     )  # fmt: skip
 
 
 def _total(history: History, each: list[Reading]) -> Reading:
     g = len(each)
-    rows = stats.current_rows(history, 1, g)
+    rows, scheduled = stats.phase(history, g)
     row, rule = rows[-1], history.rule(rows[-1], g)
     relaxation = max(r.relaxation_steps for r in each)
     one_rule = all(stats.same(r.rule, rule) for r in each)
-    found = _step(history, rows, g, relaxation)
+    recent = stats.recent(rows, relaxation, scheduled=scheduled)
+    found = _step(history, recent, g)
     norm = float(end_norm(row.values[g]))
     states = [r.equilibrated for r in each]
     settled = None if None in states and False not in states else all(states)
     count = sum(state is True for state in states)
-    recent = np.stack([r.values[g] for r in stats.recent(rows, relaxation)])
     return Reading(
         name="all", level="", count=sum(r.count for r in each), rule=rule, step=row.step,
         weight_norm=norm, effective_lr=rule.lr / norm**2 if norm and one_rule else math.nan, **found,
         relaxation_steps=relaxation, steps_left=max(r.steps_left for r in each),
-        equilibrated=settled, why=f"{count} of {len(each)} groups are equilibrated",
+        frozen=all(r.frozen for r in each), equilibrated=settled, why=f"{count} of {len(each)} groups are equilibrated",
         tuning_factor=each[0].tuning_factor if one_rule else math.nan,
         norm_predicted=math.sqrt(sum(r.norm_predicted**2 for r in each)), norm_drift=norm_drift(rows, g, relaxation)[0],
-        signal=stats.signal_share(rule, recent) if one_rule else math.nan, lags=_lags(history, g, rows),
+        signal=stats.signal_share(rule, np.stack([r.values[g] for r in recent])) if one_rule else math.nan,
+        lags=_lags(history, g, rows, relaxation, scheduled),
     )  # fmt: skip
 
 
-def _step(history: History, rows: list[Row], g: int, relaxation: float) -> dict[str, float]:
+def _step(history: History, recent: list[Row], g: int) -> dict[str, float]:
     """One-step angle, its prediction, their ratio with a 95 % interval."""
-    recent = stats.recent(rows, relaxation)
     squares = angle(np.stack([row.values[g] for row in recent])) ** 2
     predicted = np.array([stats.angle_from(float(stats.predicted_versines(history, row, 1)[g])) for row in recent]) ** 2
     value, error, batches = stats.ratio(squares, predicted)
@@ -148,12 +165,15 @@ def norm_drift(rows: list[Row], g: int, relaxation: float) -> tuple[float, float
     """Change of ln |x|^2 per relaxation time, by a straight line through batch means, and its standard error."""
     if not math.isfinite(relaxation):  # no decay: per phase
         relaxation = max(rows[-1].step - rows[0].step, 1)
-    recent = rows[-max(sum(row.step >= rows[-1].step - relaxation for row in rows), stats.LEAST) :]
+    recent = stats.since(rows, relaxation, relaxation)
     batches = min(stats.BATCHES, len(recent))
     if batches < stats.FEWEST:
         return math.nan, math.nan
     parts = np.array_split(np.arange(len(recent)), batches)
-    logs = np.log([row.values[g, 0] for row in recent])
+    squares = np.array([row.values[g, 0] for row in recent])
+    if not squares.all():
+        return math.nan, math.nan
+    logs = np.log(squares)
     y = np.array([logs[part].mean() for part in parts])
     x = np.array([np.mean([recent[i].step for i in part]) for part in parts]) / relaxation
     x = x - x.mean()
@@ -163,8 +183,15 @@ def norm_drift(rows: list[Row], g: int, relaxation: float) -> tuple[float, float
 
 
 def _settled(
-    rule: Rule, rows: list[Row], relaxation: float, drift: tuple[float, float], found: dict[str, float]
+    rule: Rule,
+    rows: list[Row],
+    relaxation: float,
+    drift: tuple[float, float],
+    found: dict[str, float],
+    recent: list[Row],
 ) -> tuple[bool | None, str]:
+    if found["angle_step"] == 0:
+        return None, f"frozen: it has not moved in the last {len(rows)} records"
     if rule.form not in predictions.FORMS:
         return None, f"no law is known for {rule.form}"
     if rule.wd == 0:
@@ -173,17 +200,20 @@ def _settled(
         return None, "no equilibrium under these hyperparameters"
     seen = rows[-1].step - rows[0].step
     change, error = drift
-    if not math.isfinite(change):
-        return None, f"{len(rows)} records, {stats.FEWEST} are needed"
+    if not math.isfinite(change) or not math.isfinite(found["ratio"]):
+        return None, f"{len(recent)} records after the start of the phase, {stats.FEWEST} are needed"
     if abs(change) > SETTLED + 3 * error:
         return False, f"the norm drifts: ln |w|^2 by {change:+.2g} per relaxation time"
     if seen < relaxation:
         return None, f"seen {seen} steps of the {relaxation:.3g} in which the norm relaxes"
     if abs(change) > SETTLED + error or error > SETTLED:
-        return None, f"the norm's drift is not known well enough: {change:+.2g} +- {error:.1g} per relaxation time"
+        why = f"within 3 s.e. of the {SETTLED} allowed" if error <= SETTLED else "not known well enough"
+        return None, f"the norm's drift is {why}: {change:+.2g} +- {error:.1g} per relaxation time"
     square, spread = found["ratio"] ** 2, (found["high"] - found["ratio"]) * found["ratio"]
     if rule.form in ("sgd", "nesterov") and abs(square - 1) > max(BALANCE, 5 * spread):
         return False, f"squared angle and norm are out of balance: {square:.3g} of the stationary ratio"
+    if rule.form in ADAPTIVE and abs(square - 1) > max(OFF, 5 * spread):
+        return None, f"the norm is stationary, but the squared angle is {square:.2g} of the law's"
     return True, "the norm is stationary"
 
 
@@ -200,6 +230,6 @@ def _steps_per_epoch(history: History) -> float:
     return float(done[-1]) if done else math.nan
 
 
-def _lags(history: History, g: int, rows: list[Row]) -> dict[int, LagReading]:
+def _lags(history: History, g: int, rows: list[Row], relaxation: float, scheduled: bool) -> dict[int, LagReading]:
     order = sorted(history.rows.keys() - {1}, key=lambda lag: (lag == EPOCH, lag))
-    return {lag: stats.lag_reading(history, lag, g, rows) for lag in order}
+    return {lag: stats.lag_reading(history, lag, g, rows, relaxation, scheduled=scheduled) for lag in order}

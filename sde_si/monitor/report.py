@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sde_si import comparison
 from sde_si.comparison import Row, finite
+from sde_si.monitor import lag_table
 from sde_si.monitor.history import EPOCH, History, angle, end_norm
 from sde_si.monitor.notices import Notice
 from sde_si.monitor.predictions import FORMS
@@ -121,6 +122,8 @@ class Summary:
             return
         yield self.table()
         last = self.readings[-1]
+        if len(self.readings) > 1 and any(reading.lags for reading in self.readings):
+            yield lag_table.table(self.readings)
         yield comparison.table({escape(last.name): rows(last)})
         for notice in self.notices:
             yield escape(f"note: {notice}")
@@ -139,8 +142,9 @@ class Summary:
 
         head = "".join(f"<th>{escape(name)}</th>" for name in ("group", *HEADER, "equilibrium"))
         body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>" for cells in self._cells())
+        lags = lag_table.html(self.readings) if len(self.readings) > 1 else ""
         notes = "".join(f"<p>note: {escape(str(notice))}</p>" for notice in self.notices)
-        return f"<table><caption>angles after {self.step} steps</caption><tr>{head}</tr>{body}</table>{notes}"
+        return f"<table><caption>angles after {self.step} steps</caption><tr>{head}</tr>{body}</table>{lags}{notes}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, angles in radians."""
@@ -212,8 +216,9 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
         "angle_epoch_paper": lr * math.nan,
     }
     total = found[-1]
-    predictions = {row.quantity: predicted_of(row) for row in rows(total)}
-    from dataclasses import asdict
+    of = {reading.name: rows(reading) for reading in found}
+    if total.count < sum(group.count for group in history.groups):  # the record's "all" is of all, these are not
+        of[total.name] = [replace(row, predicted=None) for row in of[total.name]]
 
     rule: Rule = total.rule
     attributes = {
@@ -226,8 +231,10 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
         "expected_displacement_ratio": math.nan,  # readings judge equilibrium by their own windows
         "group_names": [group.name for group in history.groups],
         "group_levels": [group.level for group in history.groups],
-        "predictions": predictions,
-        "predictions_by_group": {r.name: {row.quantity: predicted_of(row) for row in rows(r)} for r in found},
+        "predictions": {row.quantity: predicted_of(row) for row in of[total.name]},
+        "predictions_by_group": {
+            name: {row.quantity: predicted_of(row) for row in rows_} for name, rows_ in of.items()
+        },
         "provenance": provenance(),
     }
     out = make(data, groups=groups, lags=lags, attributes=attributes)

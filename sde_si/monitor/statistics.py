@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +19,10 @@ SAME = 0.05  # hyperparameters within this of the present ones count as the same
 FEWEST = 8  # rows below which no interval is given
 BATCHES = 16  # of consecutive rows: neighbours share the norm, batches hardly
 LONG = 14  # relaxation times: the later half of such a phase begins when a transient has fallen to e^-7
-LEAST = 32  # rows of a reading, if there are as many
+CHANGES = 3  # of the learning rate within 16 rows: a schedule, no drop
+DROP = 5  # a change by this factor from one row to the next ends any phase
+LEAST = 32  # rows of a reading, if there are as many after the transient
+TRANSIENT = 4  # relaxation times after which the angle is within 1 % of where it goes
 LONGEST_SPLIT = 10_000  # steps over which a window's cosine is split by theory.md 1.11
 
 
@@ -75,10 +80,10 @@ def batch_error(parts: Array, total: float) -> Estimate:
 
 def ratio(squares: Array, predicted: Array) -> tuple[float, float, int]:
     """Root of the ratio of means, its standard error, number of batches."""
-    value = math.sqrt(squares.mean() / predicted.mean()) if predicted.mean() > 0 else math.nan
     batches = min(BATCHES, squares.size)
-    if batches < FEWEST or not math.isfinite(value):
-        return value, math.nan, batches
+    if batches < FEWEST or not predicted.mean() > 0 or not squares.any():
+        return math.nan, math.nan, batches
+    value = math.sqrt(squares.mean() / predicted.mean())
     parts = [s.mean() / p.mean() for s, p in
              zip(np.array_split(squares, batches), np.array_split(predicted, batches), strict=True)]  # fmt: skip
     return value, float(np.std(parts, ddof=1) / math.sqrt(batches) / (2 * value)), batches
@@ -94,20 +99,71 @@ def current_rows(history: History, lag: int, g: int) -> list[Row]:
         if rows[i].snapshot != rows[-1].snapshot and not same(history.rule(rows[i], g), now):
             break
         first = i
-    return rows[first:]
+    return _moving(rows[first:], g)
 
 
-def recent(rows: list[Row], relaxation: float) -> list[Row]:
-    """The later half of a long phase, the last relaxation time of a short one; at least 32 rows."""
+def phase(history: History, g: int) -> tuple[list[Row], bool]:
+    """One-step rows of the present phase, and whether the learning rate is on a schedule that leaves no such phase.
+
+    On a schedule the rows go back as far as the learning rate is within a factor of 2 of the present one, or to the
+    fewest rows of an interval; angles do not need a constant learning rate, and laws are averaged over the same rows.
+    """
+    rows = current_rows(history, 1, g)
+    last = history.rows[1][-LEAST:]
+    rules = [history.rule(row, g) for row in last]
+    changes = sum(a.lr != b.lr for a, b in pairwise(rules[-2 * FEWEST :]))
+    held = all(rule.lr == rules[-1].lr for rule in rules[-FEWEST - 1 :])
+    if len(rows) >= 2 * FEWEST or changes < CHANGES or held:
+        return rows, False
+    now, first = rules[-1], len(rules) - 1
+    for i in range(len(rules) - 2, -1, -1):
+        near = now.lr / 2 <= rules[i].lr <= 2 * now.lr or len(rules) - i <= FEWEST
+        drop = max(rules[i].lr, rules[i + 1].lr) > DROP * min(rules[i].lr, rules[i + 1].lr)
+        if not near or drop or dataclasses.replace(rules[i], lr=now.lr) != now:
+            break
+        first = i
+    wider = _moving(last[first:], g)
+    return (wider, True) if len(wider) > len(rows) else (rows, False)
+
+
+def still(rows: list[Row], g: int) -> bool:
+    """Whether a group is frozen: none of the last records saw it move."""
+    return not any(row.values[g, 2] > 0 for row in rows[-FEWEST:])
+
+
+def _moving(rows: list[Row], g: int) -> list[Row]:
+    """Rows since a group was frozen, or since it moves again; a lone step without a gradient is neither."""
+    rest = 0
+    for i in range(len(rows) - 1, -1, -1):
+        rest = 0 if rows[i].values[g, 2] > 0 else rest + 1
+        if rest == FEWEST and not still(rows, g):
+            return rows[i + FEWEST :]
+        if rest == 0 and still(rows, g):
+            return rows[i + 1 :]
+    return rows
+
+
+def recent(rows: list[Row], relaxation: float, *, scheduled: bool = False) -> list[Row]:
+    """The later half of a long phase; of a short one the last relaxation time, never more than the later half.
+
+    On a schedule (`phase`) all of them: they are few, and no law is constant long enough to have a transient.
+    """
+    if scheduled:
+        return rows
     length = rows[-1].step - rows[0].step
-    back = length / 2 if length > LONG * relaxation else min(relaxation, length / 2)
+    return since(rows, length / 2 if length > LONG * relaxation else min(relaxation, length / 2), relaxation)
+
+
+def since(rows: list[Row], back: float, relaxation: float) -> list[Row]:
+    """Rows of the last `back` steps; if these are few, up to 32, but none from the transient of the phase."""
     kept = sum(row.step >= rows[-1].step - back for row in rows)
-    return rows[-max(kept, LEAST) :]
+    settled = sum(row.step >= rows[0].step + TRANSIENT * relaxation for row in rows)
+    return rows[-max(kept, min(LEAST, settled)) :]
 
 
 def spread(squares: Array) -> float:
     """Standard error of the root mean square of at least `FEWEST` values."""
-    if squares.size < FEWEST:
+    if squares.size < FEWEST or not squares.mean() > 0:
         return math.nan
     return mean_and_error(squares).stderr / (2 * math.sqrt(squares.mean()))
 
@@ -120,7 +176,11 @@ def signal_share(rule: Rule, values: Array) -> float:
     turns against the motion, as at the edge of stability.
     """
     u, mu = rule.intrinsic_lr, rule.momentum
-    if rule.form not in ("sgd", "sgdw", "adamw") or not np.isfinite(values[:, 3:]).any():
+    if (
+        rule.form == "adam"
+    ):  # its decay goes through the division: it is part of e, and small beside the noise of the law
+        u = 0.0
+    if rule.form not in ("sgd", "sgdw", "adamw", "adam") or not np.isfinite(values[:, 3:]).any():
         return math.nan
     xx, xd, dd, xv, vv, vd = values[np.isfinite(values[:, 3:]).all(axis=1)].mean(axis=0)
     if rule.decoupled:  # velocities without their decay: p = v + u x, p' = d + u x
@@ -145,10 +205,22 @@ def _confinement(rule: Rule, lag: int, row: Array, velocity: float) -> float:
     return float((xx + xd - explained) / math.sqrt(xx) / end_norm(row))
 
 
-def lag_reading(history: History, lag: int, g: int, steps1: list[Row]) -> LagReading:
-    """Angle over a lag in the later half of the present phase; `steps1` are the one-step rows of that phase."""
-    since = (steps1[0].step + steps1[-1].step) / 2
-    rows = [row for row in current_rows(history, lag, g) if row.step >= since]
+def lag_reading(
+    history: History, lag: int, g: int, steps1: list[Row], relaxation: float, *, scheduled: bool = False
+) -> LagReading:
+    """Angle over a lag in the later half of the present phase; `steps1` are the one-step rows of that phase.
+
+    Of the windows that begin there, those count that begin after the transient or end where the one-step rows begin.
+
+    """
+    half = (steps1[0].step + steps1[-1].step) / 2
+    rows = history.rows.get(lag, []) if scheduled else current_rows(history, lag, g)
+    length = history.epochs[rows[-1].epoch].steps if lag == EPOCH and rows else lag
+    settled = steps1[0].step + TRANSIENT * relaxation
+    first = max(half, min(settled, recent(steps1, relaxation)[0].step - length))
+    if scheduled:
+        first = steps1[0].step - 2 * length  # windows begin no more often than every lag
+    rows = [row for row in rows if row.step >= first]
     if not rows:
         return LagReading()
     values = np.stack([row.values[g] for row in rows])
@@ -157,10 +229,10 @@ def lag_reading(history: History, lag: int, g: int, steps1: list[Row]) -> LagRea
     found = angle_from(mean)
     parts = np.array([part.mean() for part in np.array_split(versines, min(BATCHES, len(rows)))])
     error = batch_error(parts, mean).stderr / math.sin(found) if 0 < found < math.pi else math.nan
-    steps = history.epochs[rows[-1].epoch].steps if lag == EPOCH else lag
-    predicted = (
-        float(np.mean([predicted_versines(history, row, steps)[g] for row in steps1[-BATCHES:]])) if steps else math.nan
-    )
+    steps = length
+    covered = [row for row in history.rows[1] if row.step >= rows[0].step] if scheduled else steps1[-BATCHES:]
+    laws = [predicted_versines(history, row, steps)[g] for row in covered] if steps else []
+    predicted = float(np.mean(laws)) if laws else math.nan
     pull = math.nan
     rule = history.rule(rows[-1], g)
     starts = {row.step: row for row in history.rows.get(1, [])}

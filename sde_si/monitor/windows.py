@@ -17,7 +17,9 @@ from sde_si.monitor.notices import Clipping
 from sde_si.monitor.optimizers import form_of, rule_of, second_moment
 from sde_si.monitor.predictions import Rule
 from sde_si.monitor.probe import Pending, Probe
+from sde_si.terminal import say
 
+MOST_FAILURES = 5
 LOOK = 4  # every so many recorded steps the gradients' total norm is looked at
 
 
@@ -48,6 +50,8 @@ class Windows:
     clipping : Clipping or None
     on_full : callable
         Called when `flush_every` windows are waiting on the device.
+    quiet : bool
+        Errors within a step are kept in `failures`, and not said on stderr.
     """
 
     def __init__(
@@ -62,12 +66,14 @@ class Windows:
         flush_every: int,
         clipping: Clipping | None,
         on_full: Callable[[], None],
+        quiet: bool = False,
     ) -> None:
         self.optimizer, self.form, self.groups = optimizer, form_of(optimizer), groups
         self.steps_per_epoch, self.every, self.flush_every = steps_per_epoch, every, flush_every
         self.lags = sorted({int(lag) for lag in lags} - {1})
         self.history, self.probe = History(groups), Probe(tensors)
-        self.clipping, self.on_full = clipping, on_full
+        self.clipping, self.on_full, self.quiet = clipping, on_full, quiet
+        self.failures: list[str] = []
         self.step = 0
         self.epoch_number, self._epoch_first, self._epoch_copied = 1, 0, False
         self._starts: dict[int, tuple[int, int, tuple[Rule, ...], dict[int, torch.Tensor]]] = {}
@@ -91,6 +97,19 @@ class Windows:
                 return  # a step that calls its base class's step is one step
             self._open.clear()  # the step before ended in an exception
         self._open.append(caller)
+        try:
+            self._open_windows()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Take note of an error within a step, once; the step goes on."""
+        text = f"within a step: {type(error).__name__}: {error}"
+        if text not in self.failures and len(self.failures) < MOST_FAILURES:
+            self.failures.append(text)
+            say(f"AngularMonitor, {text}; the training goes on", self.quiet)
+
+    def _open_windows(self) -> None:
         k, probe = self.step, self.probe
         if self._initial is None and self.history.initial is None:
             self._initial = probe.norms()
@@ -124,8 +143,15 @@ class Windows:
             self._open.pop()
         if self._open:
             return
-        k, probe = self.step, self.probe
+        k = self.step
         self.step += 1
+        try:
+            self._close_windows(k)
+        except Exception as error:
+            self._fail(error)
+
+    def _close_windows(self, k: int) -> None:
+        probe = self.probe
         if self._recording == k:
             values = probe.measure("now", "before" if self._before == k - 1 else None)
             extra = self._second_moments() if self.form == "adam" else []
@@ -169,6 +195,11 @@ class Windows:
         epoch.steps = steps
         if rule is not None:
             epoch.lr, epoch.momentum = rule.lr, rule.momentum
+
+    def added(self) -> int:
+        """Parameters that the optimizer has been given since the start."""
+        known = {id(p) for p in self._stepped}
+        return sum(id(p) not in known for group in self.optimizer.param_groups for p in group["params"])
 
     def collect(self) -> None:
         """Bring what is waiting on the device to the host."""
