@@ -13,6 +13,7 @@ from sde_si.simulate.session import Session
 from sde_si.sphere import Setting, bisect, courses, line, sweep
 from sde_si.sphere.cli import main, read_rates
 from sde_si.sphere.lyapunov import lyapunov
+from sde_si.sphere.threshold import falls
 from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.verify import CLAIMS, Result
 
@@ -190,6 +191,22 @@ def test_a_regression_has_all_three_regimes():
     found = sweep(problem, (0.02, 0.1, 3.0), noise="minibatch", N=512, B=4, starts=8, iterations=6000)
     assert [point.regime.name for point in found.points] == ["convergence", "chaotic equilibrium", "divergence"]
     assert found.bracket is None
+
+
+@pytest.mark.parametrize(("name", "dim", "rates"), [("pca", 16, (0.107, 0.247)), ("vmf", 16, (0.462, 1.6)),
+                                                    ("pca", 6, (0.05, 0.2))])  # fmt: skip
+def test_a_run_that_collapsed_before_its_first_sample_has_converged(name, dim, rates):
+    found = sweep(Problem(name, dim=dim), rates, threshold=False, starts=8, iterations=20_000, noise="none")
+    for point in found.points:
+        assert point.gradient_norm < 1e-13
+        assert (point.regime.name, point.regime.confidence) == ("convergence", 1.0)
+
+
+@pytest.mark.parametrize("guess", [0.02, 0.1, 0.3])
+def test_a_collapse_before_the_first_sample_does_not_mislead_the_bisection(guess):
+    """A threshold far above: samples come 201 iterations apart at the end, the collapse takes a dozen."""
+    setting = Setting(problem=Problem("pca", dim=6), starts=8)
+    assert (falls(setting, guess, 100_000) > 5).all()
 
 
 def test_where_chaos_sets_in():

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sde_si import regimes
+from sde_si.sphere import laws
 from sde_si.sphere.course import Progress, Setting, courses
 from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.streams import START, generator
@@ -73,7 +74,7 @@ def falls(setting: Setting, effective_lr: float, iterations: int, progress: Prog
         [course] = courses(dataclasses.replace(setting, iterations=iterations), [effective_lr], progress)
         norm = course.gradient_norm
         exponents, _ = regimes.exponents(norm[:, course.late], course.iterations[course.late])
-        gone = norm[:, -1] <= regimes.COLLAPSED * norm.max(axis=1)  # what is left is rounding
+        gone = regimes.collapsed(course.loss, norm, laws.random_loss(setting))
         return 2 * np.where(gone, math.inf, exponents)
     pairs = _pairs(setting, np.full(setting.starts, effective_lr))
     half = iterations // 2
