@@ -13,7 +13,8 @@ from sde_si.simulate.session import Session
 from sde_si.sphere import Setting, bisect, courses, line, sweep
 from sde_si.sphere.cli import main, read_rates
 from sde_si.sphere.lyapunov import lyapunov
-from sde_si.sphere.threshold import falls
+from sde_si.sphere.report import to_json
+from sde_si.sphere.threshold import Bracket, Line, doubt, falls
 from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.verify import CLAIMS, Result
 
@@ -207,6 +208,34 @@ def test_a_collapse_before_the_first_sample_does_not_mislead_the_bisection(guess
     """A threshold far above: samples come 201 iterations apart at the end, the collapse takes a dozen."""
     setting = Setting(problem=Problem("pca", dim=6), starts=8)
     assert (falls(setting, guess, 100_000) > 5).all()
+
+
+def test_a_slow_system_gets_its_threshold_or_none():
+    """One stiff pair and one slow one: what has not begun to fall is not said not to converge."""
+    problem = Problem("groups", alphas=(1000.0, 0.001))
+    found = sweep(problem, (0.01, 0.02), starts=4, iterations=1000, exponents=False)
+    assert found.bracket is not None
+    assert found.bracket.value * 1000.001 == pytest.approx(1, rel=1e-3)
+    assert found.threshold_measured is None
+    assert found.threshold_why
+    assert json.loads(json.dumps(to_json(found), allow_nan=False))["threshold_line"]["zero"] is None
+
+
+def test_two_measurements_that_differ_are_none():
+    zeros = Line(0.25, 1e-6, -0.5, np.ones(1), np.ones(1), np.ones(1))
+    assert not doubt(Bracket(0.2499, 0.2501, 1), zeros)
+    assert "bisection" in doubt(Bracket(0.2503, 0.2504, 1), zeros)
+
+
+def test_the_curvature_of_the_mean_loss_is_in_the_error_of_the_line():
+    """Six systems: none of them more than three of its own standard errors off, nor all of them far within."""
+    off = []
+    for alphas in ((1.0, 2.0, 4.0), (1.0, 3.0), (2.0, 2.0, 5.0)):
+        for seed in (0, 1):
+            found = line(Setting(problem=Problem("groups", alphas=alphas), seed=seed, starts=8), 1 / sum(alphas))
+            off.append((found.value - 1 / sum(alphas)) / found.stderr)
+    assert max(map(abs, off)) < 3
+    assert max(map(abs, off)) > 0.01
 
 
 def test_where_chaos_sets_in():

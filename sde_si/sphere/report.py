@@ -42,8 +42,13 @@ def to_json(found: Sweep, figure: Path | None = None) -> dict[str, Any]:
         "threshold_measured": finite(found.threshold_measured),
         "threshold_stderr": finite(found.threshold_stderr),
         "threshold_source": found.threshold_source or None,
+        "threshold_why": found.threshold_why or None,
         "threshold_bisection": [bracket.converges, bracket.fails] if bracket else None,
-        "threshold_line": {"zero": line.value, "stderr": line.stderr, "slope": line.slope} if line else None,
+        "threshold_line": {
+            k: finite(v) for k, v in (("zero", line.value), ("stderr", line.stderr), ("slope", line.slope))
+        }
+        if line
+        else None,
         "sweep": [_point(point) for point in found.points],
         "figure": str(figure) if figure else None,
     }
@@ -104,12 +109,15 @@ def lines(found: Sweep) -> list[str]:
             f"threshold by bisection: {bracket.value:.6g} +- {bracket.half_width:.1g} "
             f"(converges at {bracket.converges:.7g}, not at {bracket.fails:.7g}; {bracket.runs} runs)"
         )
-    if line:
+    if line and math.isfinite(line.stderr):
         shift = "" if found.threshold_predicted is None else _shift(line.value, line.stderr, found.threshold_predicted)
         out.append(
             f"threshold by the zero of the mean loss against 1/effective LR: {line.value:.10g} +- {line.stderr:.1g}"
             f"{shift}"
         )
+    if found.threshold_why:
+        said = "threshold:" if found.threshold_measured is not None else "threshold: not measured, because"
+        out.append(f"{said} {found.threshold_why}")
     alphas = found.setting.problem.parameters.get("alphas")
     if alphas:
         individual = ", ".join(f"{1 / a:.4g}" for a in alphas)
