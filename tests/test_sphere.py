@@ -238,6 +238,27 @@ def test_the_curvature_of_the_mean_loss_is_in_the_error_of_the_line():
     assert max(map(abs, off)) > 0.01
 
 
+def test_predictions_that_are_approximate_say_so(capsys):
+    args = ["--effective-lr", "0.1,0.2,0.4,1", "--iterations", "4000", "--no-threshold", "--no-figure", "--quiet"]
+    assert main([*args, "--json"]) == 0
+    below, joint, *above = json.loads(capsys.readouterr().out)["sweep"]
+    assert below["loss_predicted_note"] is None
+    assert "exact where" in joint["loss_predicted_note"]
+    for row in above:
+        assert row["loss_predicted_note"].startswith("approximate")
+        assert abs(row["loss_mean"] - row["loss_predicted"]) > 5 * row["loss_stderr"]  # as it is said to be
+    assert main(args) == 0
+    assert "~3 " in capsys.readouterr().out
+    assert main([*args, "--json", "--alphas", "1"]) == 0
+    assert not any(row["loss_predicted_note"] for row in json.loads(capsys.readouterr().out)["sweep"])
+
+
+def test_one_pair_is_periodic_however_weakly_its_orbit_attracts():
+    found = lyapunov(np.ones(1), 100.0, starts=4, approach=20_000, iterations=5000)
+    assert -1e-3 < found.exponents[0] < 0
+    assert set(found.kinds) == {"periodic"}
+
+
 def test_where_chaos_sets_in():
     """Three pairs: neutral modes at the joint orbit, chaos above (theory.md 5.4); two zeros for each neutral pair."""
     alphas = np.array([1.0, 2.0, 4.0])

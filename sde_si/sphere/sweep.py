@@ -34,6 +34,8 @@ class Point:
     loss_final, loss_mean, loss_stderr : float
         Mean over starts at the end; mean over starts and the last half of the time, with the error between starts.
     loss_predicted : float or None
+    loss_predicted_note : str
+        In what sense the prediction is approximate; empty where it is exact.
     gradient_norm, angle : float
         Root mean squares over starts and the last half: effective gradient norm, angle of a step in radians.
     individual_lr : tuple of three ndarrays, shape (group,)
@@ -53,6 +55,7 @@ class Point:
     loss_mean: float
     loss_stderr: float
     loss_predicted: float | None
+    loss_predicted_note: str
     gradient_norm: float
     angle: float
     individual_lr: tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -198,6 +201,7 @@ def _point(setting: Setting, course: Course, exponents: bool) -> Point:
         loss_mean=mean.value,
         loss_stderr=mean.stderr,
         loss_predicted=laws.mean_loss(setting, course.effective_lr),
+        loss_predicted_note=laws.approximation(setting, course.effective_lr),
         gradient_norm=float(np.sqrt(course.signal[:, late, -1].mean())),
         angle=float(np.sqrt(np.mean(course.angle[:, late] ** 2))),
         individual_lr=(shown.min(axis=0), 1 / (1 / shown).mean(axis=0), shown.max(axis=0)),
