@@ -92,7 +92,7 @@ def _run(options: Any) -> int:
     sweep, configured = read(options.file, options.out)
     limits = {name: getattr(options, name) if getattr(options, name) is not None else configured[name] for name in _RUN}
     if options.dry_run:
-        return _dry_run(options, sweep, limits["executor"] or "local")
+        return _dry_run(options, sweep, limits)
     summary = sweep.run(
         executor=limits["executor"] or "local",
         timeout=limits["timeout"],
@@ -131,13 +131,16 @@ def _print_summary(summary: Summary, sweep: Sweep) -> None:
         print(f"stopped: {summary.stopped}; the same command goes on")
 
 
-def _dry_run(options: Any, sweep: Sweep, executor: Any) -> int:
+def _dry_run(options: Any, sweep: Sweep, limits: dict[str, Any]) -> int:
     from sde_si.simulate.store import announce_compilation
-    from sde_si.sweep.api import STATUSES, state
-    from sde_si.sweep.executors import workers_of
+    from sde_si.sweep.api import STATUSES, check_limits, state
+    from sde_si.sweep.executors import starter, workers_of
     from sde_si.sweep.folder import Folder
 
-    folder = Folder(Path(sweep.out))
+    folder, executor = Folder(Path(sweep.out)), limits["executor"] or "local"
+    # what the sweep itself would refuse
+    check_limits(limits["timeout"], limits["max_minutes"], limits["retries"] or 0)
+    starter(executor, folder.path, limits["timeout"])
     running, workers = folder.running_elsewhere(), workers_of(executor)
     counts, seconds, known = dict.fromkeys(STATUSES, 0), 0.0, sweep.kind == "simulate"
     if known:
