@@ -334,6 +334,7 @@ def test_noise_comes_from_its_flags(capsys):
         (["--threads", "0"], "threads"),
         (["--seed", "-1"], "seed"),
         (["--loss", "pca", "--signal", "2"], "signal"),
+        (["--loss", "pca", "--spectrum", "4,2,1", "--dim", "2"], "spectrum"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(args, word, capsys):
@@ -343,6 +344,16 @@ def test_bad_input_is_refused_in_one_line(args, word, capsys):
     assert word in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+def test_the_noise_of_a_named_law_is_one_as_the_help_says(capsys):
+    args = ["--loss", "vmf", "--dim", "4", "--effective-lr", "0.05", "--iterations", "200", "--json", "--quiet",
+            "--no-figure", "--noise", "gaussian", "--starts", "2"]  # fmt: skip
+    assert main(args) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"]["noise_scale"] == 1
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "default 0; 1 with --noise" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 def test_rates():

@@ -260,7 +260,7 @@ def test_damaged_and_foreign_files_are_named_and_skipped(functions, tmp_path, ca
     assert statuses(study) == {"done": 1, "unreadable": 3}
     data = study.collect()
     said = capsys.readouterr().err
-    assert all(name in said for name in names[:3])
+    assert all(name in said for name in [*names[:3], "call-notes.nc"])
     assert names[3] not in said
     assert np.array_equal(data["product"], [np.nan, np.nan, np.nan, 8], equal_nan=True)
     summary = study.run(executor="local:1", quiet=True)
@@ -503,6 +503,11 @@ def test_exit_codes(functions, tmp_path, capsys):
     assert "ValueError: no such thing" in text
     assert main(["status", str(file), *out]) == 0
     assert "1 done, 1 failed" in capsys.readouterr().out
+    (tmp_path / "o" / "call-notes.nc").write_text("nothing of ours")
+    assert main(["status", str(file), *out]) == 0
+    assert "no run of this sweep, but in its folder: 1 of *.nc (call-notes.nc)" in capsys.readouterr().out
+    assert main(["status", str(file), *out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["others"] == ["call-notes.nc"]
     for content in ("grod = 1", "[base]\nx = 1979-05-27", "kind = 3", "grid = 3", "not toml"):
         file.write_text(content)
         assert main([str(file)]) == 2, content

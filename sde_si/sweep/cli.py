@@ -170,6 +170,11 @@ def _counted(counts: dict[str, int]) -> str:
     return f"{sum(counts.values())} runs: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n)
 
 
+def _others(names: list[str]) -> str:
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"no run of this sweep, but in its folder: {len(names)} of *.nc ({shown})"
+
+
 def _status(options: Any) -> int:
     from sde_si.sweep.api import STATUSES, state
     from sde_si.sweep.folder import Folder
@@ -177,19 +182,24 @@ def _status(options: Any) -> int:
     sweep, _ = read(options.file, options.out)
     folder = Folder(Path(sweep.out))
     running, counts, reasons = folder.running_elsewhere(), dict.fromkeys(STATUSES, 0), []
+    names = set()
     for job in sweep.jobs():
+        names.add(job.name)
         status = state(folder, job, running)
         counts[status] += 1
         if status == "failed" and (known := folder.failure(job)) is not None:
             reasons.append({"name": job.name, "status": known["status"], "reason": known["reason"]})
         if status == "unreadable":
             reasons.append({"name": job.name, "status": status, "reason": folder.finished(job)})
+    others = folder.strangers(names)
     if options.json:
-        print(json.dumps({"counts": counts, "reasons": reasons}))
+        print(json.dumps({"counts": counts, "reasons": reasons, "others": others}))
         return DONE
     print(_counted(counts))
     for one in reasons:
         print(f"{one['name']}: {one['status']}: {one['reason'].splitlines()[0] if one['reason'] else ''}")
+    if others:
+        print(_others(others))
     return DONE
 
 
