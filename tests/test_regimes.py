@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -162,13 +164,14 @@ def test_what_has_fallen_to_rounding():
 
 def test_input_that_makes_no_sense_is_refused():
     fine = np.ones(100)
-    for series, given, word in (
+    cases: tuple[tuple[Any, dict[str, Any], str], ...] = (
         ((fine, -fine, fine), {}, "gradient_norm"),
         ((fine, fine, -fine), {}, "angle"),
         ((fine, fine, fine), {"random_loss": np.nan}, "random_loss"),
         ((fine, fine, fine), {"lowest_loss": np.inf}, "lowest_loss"),
         ((fine, fine, fine), {"random_loss": 0.0, "lowest_loss": 1.0}, "lowest_loss"),
-    ):
+    )
+    for series, given, word in cases:
         with pytest.raises(BadInput, match=word):
             classify(*series, **given)
 
