@@ -55,7 +55,7 @@ class Line:
     ----------
     value, stderr : float
         Threshold; its error from the spread between starts, what the second half of the time says otherwise than the
-        whole, what the lower half of the points says otherwise (the line is curved), and the points' distance from it.
+        whole, what either half of the points says otherwise (curvature), and the points' distance from it.
     slope : float
         Of the mean loss over 1/effective_lr; -1/2 by theory.md 5.4.
     inverse, loss, loss_stderr : ndarray
@@ -220,14 +220,17 @@ def line(setting: Setting, above: float, iterations: int = 400_000, progress: Pr
     x = inverse - 1 / above
     zeros, slopes = _zeros(x, whole)
     value, late = (float(1 / (1 / above + z.mean())) for z in (zeros, _zeros(x, means[1])[0]))
-    # the mean loss is straight near its zero only: what the upper half of the points does to it is an error, too
-    near = float(1 / (1 / above + _zeros(x[: x.size // 2], whole[: x.size // 2])[0].mean()))
+    # the mean loss is straight near its zero only, and approached slowest there: what leaving out either half of the
+    # points does to the zero is an error, too
+    half = x.size // 2
+    parts = [_zeros(x[part], whole[part])[0].mean() for part in (slice(half), slice(half, None))]
+    curved = max(abs(float(1 / (1 / above + zero)) - value) for zero in parts)
     fitted = slopes.mean() * (x - zeros.mean())
     residual = float(np.sqrt(np.mean((whole.mean(axis=1) - fitted) ** 2))) / (abs(float(slopes.mean())) or math.nan)
     count = setting.starts
     spread = float(zeros.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
     # in 1/eta, hence times eta^2; the distance between halves is twice that between a half and the whole
-    error = math.hypot(spread * value**2, value - late, value - near, residual * value**2)
+    error = math.hypot(spread * value**2, value - late, curved, residual * value**2)
     errors = whole.std(axis=1, ddof=1) / math.sqrt(count) if count > 1 else np.zeros(rates.size)
     return Line(value, error, float(slopes.mean()), inverse, whole.mean(axis=1), errors)
 
