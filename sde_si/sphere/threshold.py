@@ -20,6 +20,8 @@ TOLERANCE = 1e-4
 CLEAR = (0.6, 5.0)  # three quarters of the starts below the first: no convergence; median above the second: convergence
 WAY = 10.0  # rad that the steps must add up to: a slow run that has not begun to fall goes no such way
 AGREE = 5.0  # standard errors, beside half a bracket, by which the two measurements may differ
+# What is left of an approach as 1/t in the mean from T to 2T, over its change from there to the mean's second half.
+REST = math.log(2) / (math.log(2) - 2 * math.log(4 / 3))
 POINTS = 32  # of ln F over the last half of a run
 OFFSETS = np.geomspace(1e-3, 0.05, 12)  # above the threshold, of the straight line's effective LRs
 
@@ -229,8 +231,8 @@ def line(setting: Setting, above: float, iterations: int = 400_000, progress: Pr
     residual = float(np.sqrt(np.mean((whole.mean(axis=1) - fitted) ** 2))) / (abs(float(slopes.mean())) or math.nan)
     count = setting.starts
     spread = float(zeros.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
-    # in 1/eta, hence times eta^2; the distance between halves is twice that between a half and the whole
-    error = math.hypot(spread * value**2, value - late, curved, residual * value**2)
+    # in 1/eta, hence times eta^2
+    error = math.hypot(spread * value**2, REST * (value - late), curved, residual * value**2)
     errors = whole.std(axis=1, ddof=1) / math.sqrt(count) if count > 1 else np.zeros(rates.size)
     return Line(value, error, float(slopes.mean()), inverse, whole.mean(axis=1), errors)
 
