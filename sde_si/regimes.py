@@ -1,19 +1,27 @@
 """Which of the three regimes of Kodryan et al. a run is in: a pure function of its loss, gradient norm and angle.
 
 The definition, in the order in which it is applied to the last three quarters of the series, t being the iteration
-and p the exponent of the straight line through ln(gradient norm) against ln t:
+and p the exponent of the straight line through ln(gradient norm) against ln t; standard errors are between paths or, if
+they are three or fewer, between blocks of time, as large as those of a random walk with the blocks' own steps:
 
 convergence
-    The effective gradient norm falls faster than t^(-1/2), the law at the border itself, where the loss of a
-    quadratic minimum falls as 1/t: p > 1/2 by two standard errors. Or it has fallen by ten orders of magnitude.
+    The gradient norm at the end lies ten orders of magnitude below its largest, or twelve (rounding) below the height
+    of the loss of random directions, where that is given, over the loss of the run: a run whose first sample comes
+    after its collapse has converged, too. Or it falls faster than t^(-1/2), the law at the border itself, where the
+    loss of a quadratic minimum falls as 1/t: p > 1/2 by three standard errors.
 divergence
-    Gradient norm and loss are stationary: p < 1/2 by two standard errors, |p| <= 1/4 within them; second half and
-    first half of the loss differ by no more than three standard errors, or 5 % of its height above the lowest. And the
-    loss is at the level of random directions or above: within three standard errors, or 5 % of the way from there to
-    the lowest loss. And the direction has moved: the angles of the steps, added as those of a random walk, make a
-    radian. A series that is not finite has diverged, too.
+    Gradient norm and loss are stationary: p < 1/2 by three standard errors, |p| <= 1/4 within two; second half and
+    first half of the loss differ by no more than three standard errors, or 5 % of its height above the lowest; and the
+    means of 16 blocks of time scatter as independent ones do (von Neumann's ratio at least 1: a random walk wanders),
+    or by no more than 5 % of that height, and a quarter of the gradient norm. The loss is at the level of random
+    directions, which must be given, or above: less than 5 % of the way from there to the lowest loss, by three standard
+    errors. And the direction has moved: the angles of the steps, added as those of a random walk, make a radian. A
+    series that is not finite in most of the paths has diverged, too.
 chaotic equilibrium
-    Both are stationary, the loss elsewhere.
+    Both are stationary, the loss is below that of random directions by more than those 5 % and three standard errors,
+    the angles of all steps add up to a radian, and the gradient norm is not five orders of magnitude below its largest:
+    that may be the rounding of single precision. Where the loss of random directions is not given, that of the first
+    samples stands for it, with their error: only a loss that has come down from there is told.
 undecided
     Anything else: the run is too short, or too noisy, to tell.
 
@@ -37,7 +45,12 @@ REGIMES = (CONVERGENCE, EQUILIBRIUM, DIVERGENCE, UNDECIDED)
 BORDER = 0.5  # exponent of the gradient norm's fall at the border of convergence
 STATIONARY = 0.25  # largest exponent, either way, of what is called stationary
 COLLAPSED = 1e-10  # of the largest gradient norm: nothing is left to converge
+ROUNDING = 1e-12  # of the height of the loss: a gradient norm that is rounding
+DOUBTFUL = 1e-5  # of the largest gradient norm: perhaps the rounding of single precision
 SHARE = 0.05  # of the way from the random level to the lowest loss
+INDEPENDENT = (
+    1.0  # least von Neumann ratio of what scatters about its mean: 2 for independent blocks, a third for a walk
+)
 ERRORS = 3.0
 FEWEST = 16  # samples
 BLOCKS = 8
@@ -52,8 +65,8 @@ class Regime:
     name : str
         One of `REGIMES`.
     confidence : float
-        Probability that noise of the measured size has not carried the series over a border, times the share of the
-        paths that converge (or do not); 0 if undecided.
+        Probability (Student's t) that noise of the measured size has not carried the series over a border, times the
+        share of the paths that converge (or do not; or are not finite); 0 if undecided.
     exponent, exponent_stderr : float
         Gradient norm ~ t^-exponent over the last three quarters.
     loss, loss_stderr : float
@@ -89,7 +102,8 @@ def classify(
     iterations : ndarray of int, shape (time,), optional
         Iteration of each sample; without it the samples are iterations 1, 2, ...
     random_loss : float, optional
-        Loss of random directions; without it the mean of the first samples, for a run that starts from one.
+        Loss of random directions; without it the mean of the first samples, for a run that starts from one, and no
+        divergence is told.
     lowest_loss : float, optional
         Lowest loss possible; without it the lowest of the series.
 
@@ -100,7 +114,8 @@ def classify(
     Raises
     ------
     BadInput
-        If the shapes do not fit, or the iterations do not increase.
+        If the shapes do not fit, the iterations do not increase, a gradient norm or an angle is negative, or a loss
+        that is given is not finite.
 
     Examples
     --------
@@ -115,48 +130,96 @@ def classify(
     times = np.arange(1, count + 1) if iterations is None else np.asarray(iterations)
     fits = times.shape == (count,) and bool((np.diff(times) > 0).all()) and (count == 0 or times[0] >= 0)
     require(fits, "iterations", f"{count} increasing iterations, none below 0", times.shape)
+    for name, series in (("gradient_norm", gradient_norm), ("angle", angle)):
+        require(not (series < 0).any(), name, "no negative value", series.min())
+    for name, value in (("random_loss", random_loss), ("lowest_loss", lowest_loss)):
+        require(value is None or math.isfinite(value), name, "a finite number, or none", value)
+    if random_loss is not None and lowest_loss is not None:
+        require(lowest_loss <= random_loss, "lowest_loss", f"at most random_loss ({random_loss:g})", lowest_loss)
     nan = math.nan
     if count < FEWEST:
         return Regime(UNDECIDED, 0.0, nan, nan, nan, nan, f"{count} samples, at least {FEWEST} are needed")
-    if not all(np.isfinite(v).all() for v in (loss, gradient_norm, angle)):
-        return Regime(DIVERGENCE, 1.0, nan, nan, nan, nan, "a value is not finite")
-    level = float(loss[:, 0].mean()) if random_loss is None else float(random_loss)
+    lost = ~np.all([np.isfinite(v).all(axis=1) for v in (loss, gradient_norm, angle)], axis=0)
+    if lost.any():
+        share = float(lost.mean())
+        name = DIVERGENCE if share > 0.5 else UNDECIDED
+        why = f"a value is not finite in {lost.sum()} of {lost.size} paths"
+        return Regime(name, share if name == DIVERGENCE else 0.0, nan, nan, nan, nan, why)
     lowest = float(loss.min()) if lowest_loss is None else float(lowest_loss)
-    return _decide(loss, gradient_norm, angle, times, level, lowest)
+    return _decide(loss, gradient_norm, angle, times, random_loss, lowest)
 
 
-def _decide(loss: Array, gradient_norm: Array, angle: Array, times: Array, level: float, lowest: float) -> Regime:
+def collapsed(loss: Array, gradient_norm: Array, random_loss: float | None) -> Array:
+    """Whether nothing but rounding is left of each path's gradient at the end; series are (path, time)."""
+    tail = slice(-max(1, loss.shape[1] // BLOCKS), None)
+    last, largest = gradient_norm[:, tail].max(axis=1), gradient_norm.max(axis=1)
+    gone = (last <= COLLAPSED * largest) & (largest > 0)  # no gradient at all has nothing to fall
+    if random_loss is None:
+        return gone
+    height = random_loss - loss[:, tail].mean(axis=1)
+    return gone | ((last <= ROUNDING * height) & (height > 0))
+
+
+def _decide(
+    loss: Array, gradient_norm: Array, angle: Array, times: Array, random_loss: float | None, lowest: float
+) -> Regime:
     late = times > times[0] + (times[-1] - times[0]) / 4
     each, error = exponents(gradient_norm[:, late], times[late])
     fall = float(each.mean())
     mean, mean_error = _mean(loss[:, late])
     found = (fall, error, mean, mean_error)
-    largest = gradient_norm.max(axis=1)
-    collapsed = (gradient_norm[:, -1] <= COLLAPSED * largest) & (largest > 0)  # no gradient at all has nothing to fall
-    if collapsed.all() or fall - 2 * error > BORDER:
-        share = float((collapsed | (each > BORDER)).mean())
-        sure = 1.0 if collapsed.all() else _normal((fall - BORDER) / error if error else math.inf)
-        why = "ten orders of magnitude" if collapsed.all() else f"as t^-{fall:.3g}"
-        return Regime(CONVERGENCE, sure * share, *found, f"the gradient norm falls {why}")
-    if fall + 2 * error > BORDER or abs(fall) - 2 * error > STATIONARY:
-        why = f"the gradient norm goes as t^{-fall:+.3g} +- {error:.2g}: too short or too noisy a run"
+    freedom = each.size - 1 if each.size > 3 else BLOCKS - 2
+
+    def undecided(why: str) -> Regime:
         return Regime(UNDECIDED, 0.0, *found, why)
-    sure = _normal((BORDER - fall) / error if error else math.inf) * float((~collapsed).mean())
+
+    def sure_of(distance: float, stderr: float) -> float:
+        from scipy.special import stdtr
+
+        return float(stdtr(freedom, distance / stderr)) if stderr else 1.0
+
+    gone = collapsed(loss, gradient_norm, random_loss)
+    if gone.mean() > 0.5 or fall - ERRORS * error > BORDER:
+        share = float((gone | (each > BORDER)).mean())
+        sure = 1.0 if gone.mean() > 0.5 else sure_of(fall - BORDER, error)
+        why = "has fallen to rounding" if gone.mean() > 0.5 else f"falls as t^-{fall:.3g}"
+        return Regime(CONVERGENCE, sure * share, *found, f"the gradient norm {why}")
+    if fall + ERRORS * error > BORDER or abs(fall) - 2 * error > STATIONARY:
+        return undecided(f"the gradient norm goes as t^{-fall:+.3g} +- {error:.2g}: too short or too noisy a run")
+    left = float(gradient_norm[:, late].max() / gradient_norm.max()) if gradient_norm.any() else 1.0
+    if left < DOUBTFUL:
+        return undecided(f"the gradient norm has fallen to {left:.1g} of its largest: perhaps rounding")
+    sure = sure_of(BORDER - fall, error) * float((~gone).mean())
     drift, drift_error = _drift(loss[:, late])
-    if abs(drift) > max(ERRORS * drift_error, SHARE * (mean - lowest)):
-        return Regime(UNDECIDED, 0.0, *found, f"the loss still drifts, by {drift:+.2g} +- {drift_error:.1g}")
-    room = SHARE * max(level - lowest, 0.0)
-    band = max(ERRORS * mean_error, room)
-    away = level - mean - band
-    border = _normal(abs(away) / mean_error if mean_error else math.inf)
+    height = SHARE * (mean - lowest)
+    if abs(drift) > max(ERRORS * drift_error, height):
+        return undecided(f"the loss still drifts, by {drift:+.2g} +- {drift_error:.1g}")
+    logs = np.log(np.maximum(gradient_norm[:, late], np.finfo(float).tiny))
+    for name, series, most in (("loss", loss[:, late], height), ("gradient norm", logs, STATIONARY)):
+        if _wanders(series, most):
+            return undecided(f"the {name} wanders as slowly as the run is long")
+    if random_loss is None:
+        level = float(loss[:, 0].mean())
+        mean_error = math.hypot(mean_error, float(loss[:, late].std(axis=1).mean()) / math.sqrt(each.size))
+    else:
+        level = float(random_loss)
+    away = level - mean - SHARE * max(level - lowest, 0.0)
+    if abs(away) < ERRORS * mean_error:
+        return undecided(f"the loss, {mean:.4g} +- {mean_error:.1g}, is too near to the border of divergence to tell")
+    border = sure_of(abs(away), mean_error)
+    steps, turns = times[-1] - times[late][0], angle[:, late]
     if away > 0:
+        moved = float(steps * turns.mean())
+        if moved < 1:
+            return undecided(f"the steps add up to {moved:.2g} rad only: too short a run")
         return Regime(
             EQUILIBRIUM, sure * border, *found, f"stationary at {mean:.4g}, random directions have {level:.4g}"
         )
-    steps = times[-1] - times[late][0]
-    moved = math.sqrt(steps) * float(np.sqrt(np.mean(angle[:, late] ** 2)))
+    if random_loss is None:
+        return undecided("the loss is where it began, and that of random directions is not given")
+    moved = math.sqrt(steps) * float(np.sqrt(np.mean(turns**2)))
     if moved < 1:
-        return Regime(UNDECIDED, 0.0, *found, f"the direction has moved by {moved:.2g} rad only: too short a run")
+        return undecided(f"the direction has moved by {moved:.2g} rad only: too short a run")
     return Regime(DIVERGENCE, sure * border, *found, f"stationary at the level of random directions, {level:.4g}")
 
 
@@ -174,6 +237,10 @@ def exponents(series: Array, times: Array) -> tuple[Array, float]:
         return -slopes, float(slopes.std(ddof=1) / math.sqrt(slopes.size))
     rest = logs - logs.mean(axis=1, keepdims=True) - slopes[:, None] * centred
     variance = (rest**2).sum(axis=1) / (BLOCKS - 2) / (centred @ centred)
+    # a random walk lies close to its line: its steps tell how far it may have gone by chance
+    steps = np.diff(logs, axis=1) - slopes[:, None] * np.diff(x)
+    walk = (steps**2).sum(axis=1) / (BLOCKS - 2) * (BLOCKS - 1) / (x[-1] - x[0]) ** 2
+    variance = np.maximum(variance, walk)
     return -slopes, float(math.sqrt(variance.sum()) / slopes.size)
 
 
@@ -198,6 +265,9 @@ def _drift(series: Array) -> tuple[float, float]:
     return float(changes.mean()), float(math.sqrt(variance.sum()) / changes.size)
 
 
-def _normal(z: float) -> float:
-    """Normal distribution function."""
-    return 0.5 * math.erfc(-z / math.sqrt(2))
+def _wanders(series: Array, most: float) -> bool:
+    """Whether 16 blocks of time scatter by more than `most`, and not as independent ones: von Neumann's ratio."""
+    blocks = np.stack([part.mean(axis=1) for part in np.array_split(series, 2 * BLOCKS, axis=1)], axis=1)
+    scatter = float(((blocks - blocks.mean(axis=1, keepdims=True)) ** 2).sum())
+    steps = float((np.diff(blocks, axis=1) ** 2).sum())
+    return scatter > most**2 * blocks.size and steps < INDEPENDENT * scatter

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -104,4 +106,77 @@ def test_scale_of_loss_and_gradient_does_not_matter():
 
 def test_a_random_walk_without_any_gradient_has_not_converged():
     nothing = np.zeros((4, 200))
-    assert classify(nothing, nothing, nothing + 0.5).name == DIVERGENCE
+    assert classify(nothing, nothing, nothing + 0.5, random_loss=0.0).name == DIVERGENCE
+    assert classify(nothing, nothing, nothing + 0.5).name == UNDECIDED
+
+
+def counted(make, runs=60, **given):
+    """How often each verdict falls with a confidence above 0.9."""
+    found = [classify(*make(np.random.default_rng(seed)), **given) for seed in range(runs)]
+    sure = [one.name for one in found if one.confidence > 0.9]
+    return {name: sure.count(name) for name in set(sure)}
+
+
+@pytest.mark.parametrize("paths", [1, 4, 16])
+def test_random_walks_are_not_told_with_confidence(paths):
+    """Neither a loss nor a gradient norm that walks at random is a regime; independent noise of the same size is."""
+    shape = (paths, 1000)
+    steady = np.ones(shape)
+
+    def walk(rng):
+        return np.cumsum(rng.standard_normal(shape), axis=1)
+
+    def loss_walks(rng):
+        return 2 + 0.02 * walk(rng), np.exp(0.1 * rng.standard_normal(shape)), 0.5 * steady
+
+    def norm_walks(rng):
+        return 0.5 * steady, np.exp(0.1 * walk(rng)), 0.5 * steady
+
+    def noise_alone(rng):
+        return 2 + 0.3 * rng.standard_normal(shape), np.exp(0.1 * rng.standard_normal(shape)), 0.5 * steady
+
+    assert sum(counted(loss_walks, random_loss=2.3, lowest_loss=0.0).values()) <= 9
+    assert sum(counted(norm_walks, random_loss=2.3, lowest_loss=0.0).values()) <= 3
+    assert counted(noise_alone, random_loss=2.5, lowest_loss=0.0)[EQUILIBRIUM] >= 55
+
+
+def test_without_the_level_of_random_directions_a_steady_series_is_undecided():
+    def steady(rng):
+        return 1 + 0.1 * rng.standard_normal((4, 500)), noise(9, (4, 500)), np.full((4, 500), 0.5)
+
+    assert sum(counted(steady).values()) <= 2
+    loss = np.random.default_rng(0).normal(1, 0.1, (4, 500))
+    loss[:, :3] = 2.3
+    assert classify(loss, noise(9, (4, 500)), np.full((4, 500), 0.5)).name == EQUILIBRIUM
+
+
+def test_what_has_fallen_to_rounding():
+    """In single precision it may be an equilibrium; before the first sample only the loss says how high it was."""
+    norm = np.maximum(np.exp(-0.1 * T), 1e-7) * noise(3)
+    assert classify(1e-13 + norm**2, norm, 0.1 * norm, random_loss=1.0, lowest_loss=0.0).name == UNDECIDED
+    rest = 4e-15 * noise(4)
+    loss = np.full(T.size, -4.15)
+    found = classify(loss, rest, 0.1 * rest, random_loss=-2.4, lowest_loss=-4.15)
+    assert found.name == CONVERGENCE
+    assert found.confidence == 1.0
+    assert classify(loss, 1e-3 * noise(4), np.full(T.size, 0.1), random_loss=-2.4).name == EQUILIBRIUM
+
+
+def test_input_that_makes_no_sense_is_refused():
+    fine = np.ones(100)
+    cases: tuple[tuple[Any, dict[str, Any], str], ...] = (
+        ((fine, -fine, fine), {}, "gradient_norm"),
+        ((fine, fine, -fine), {}, "angle"),
+        ((fine, fine, fine), {"random_loss": np.nan}, "random_loss"),
+        ((fine, fine, fine), {"lowest_loss": np.inf}, "lowest_loss"),
+        ((fine, fine, fine), {"random_loss": 0.0, "lowest_loss": 1.0}, "lowest_loss"),
+    )
+    for series, given, word in cases:
+        with pytest.raises(BadInput, match=word):
+            classify(*series, **given)
+
+
+def test_one_lost_path_of_many_is_no_divergence():
+    loss = np.ones((4, 100))
+    loss[0, 50] = np.inf
+    assert classify(loss, np.ones((4, 100)), np.ones((4, 100)), random_loss=2.0).name == UNDECIDED

@@ -13,6 +13,8 @@ from sde_si.simulate.session import Session
 from sde_si.sphere import Setting, bisect, courses, line, sweep
 from sde_si.sphere.cli import main, read_rates
 from sde_si.sphere.lyapunov import lyapunov
+from sde_si.sphere.report import to_json
+from sde_si.sphere.threshold import Bracket, Line, doubt, falls
 from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.verify import CLAIMS, Result
 
@@ -192,6 +194,71 @@ def test_a_regression_has_all_three_regimes():
     assert found.bracket is None
 
 
+@pytest.mark.parametrize(("name", "dim", "rates"), [("pca", 16, (0.107, 0.247)), ("vmf", 16, (0.462, 1.6)),
+                                                    ("pca", 6, (0.05, 0.2))])  # fmt: skip
+def test_a_run_that_collapsed_before_its_first_sample_has_converged(name, dim, rates):
+    found = sweep(Problem(name, dim=dim), rates, threshold=False, starts=8, iterations=20_000, noise="none")
+    for point in found.points:
+        assert point.gradient_norm < 1e-13
+        assert (point.regime.name, point.regime.confidence) == ("convergence", 1.0)
+
+
+@pytest.mark.parametrize("guess", [0.02, 0.1, 0.3])
+def test_a_collapse_before_the_first_sample_does_not_mislead_the_bisection(guess):
+    """A threshold far above: samples come 201 iterations apart at the end, the collapse takes a dozen."""
+    setting = Setting(problem=Problem("pca", dim=6), starts=8)
+    assert (falls(setting, guess, 100_000) > 5).all()
+
+
+def test_a_slow_system_gets_its_threshold_or_none():
+    """One stiff pair and one slow one: what has not begun to fall is not said not to converge."""
+    problem = Problem("groups", alphas=(1000.0, 0.001))
+    found = sweep(problem, (0.01, 0.02), starts=4, iterations=1000, exponents=False)
+    assert found.bracket is not None
+    assert found.bracket.value * 1000.001 == pytest.approx(1, rel=1e-3)
+    assert found.threshold_measured is None
+    assert found.threshold_why
+    assert json.loads(json.dumps(to_json(found), allow_nan=False))["threshold_line"]["zero"] is None
+
+
+def test_two_measurements_that_differ_are_none():
+    zeros = Line(0.25, 1e-6, -0.5, np.ones(1), np.ones(1), np.ones(1))
+    assert not doubt(Bracket(0.2499, 0.2501, 1), zeros)
+    assert "bisection" in doubt(Bracket(0.2503, 0.2504, 1), zeros)
+
+
+def test_the_curvature_of_the_mean_loss_is_in_the_error_of_the_line():
+    """Six systems: none of them more than three of its own standard errors off, nor all of them far within."""
+    off = []
+    for alphas in ((1.0, 2.0, 4.0), (1.0, 3.0), (2.0, 2.0, 5.0)):
+        for seed in (0, 1):
+            found = line(Setting(problem=Problem("groups", alphas=alphas), seed=seed, starts=8), 1 / sum(alphas))
+            off.append((found.value - 1 / sum(alphas)) / found.stderr)
+    assert max(map(abs, off)) < 3
+    assert max(map(abs, off)) > 0.01
+
+
+def test_predictions_that_are_approximate_say_so(capsys):
+    args = ["--effective-lr", "0.1,0.2,0.4,1", "--iterations", "4000", "--no-threshold", "--no-figure", "--quiet"]
+    assert main([*args, "--json"]) == 0
+    below, joint, *above = json.loads(capsys.readouterr().out)["sweep"]
+    assert below["loss_predicted_note"] is None
+    assert "exact where" in joint["loss_predicted_note"]
+    for row in above:
+        assert row["loss_predicted_note"].startswith("approximate")
+        assert abs(row["loss_mean"] - row["loss_predicted"]) > 5 * row["loss_stderr"]  # as it is said to be
+    assert main(args) == 0
+    assert "~3 " in capsys.readouterr().out
+    assert main([*args, "--json", "--alphas", "1"]) == 0
+    assert not any(row["loss_predicted_note"] for row in json.loads(capsys.readouterr().out)["sweep"])
+
+
+def test_one_pair_is_periodic_however_weakly_its_orbit_attracts():
+    found = lyapunov(np.ones(1), 100.0, starts=4, approach=20_000, iterations=5000)
+    assert -1e-3 < found.exponents[0] < 0
+    assert set(found.kinds) == {"periodic"}
+
+
 def test_where_chaos_sets_in():
     """Three pairs: neutral modes at the joint orbit, chaos above (theory.md 5.4); two zeros for each neutral pair."""
     alphas = np.array([1.0, 2.0, 4.0])
@@ -267,6 +334,7 @@ def test_noise_comes_from_its_flags(capsys):
         (["--threads", "0"], "threads"),
         (["--seed", "-1"], "seed"),
         (["--loss", "pca", "--signal", "2"], "signal"),
+        (["--loss", "pca", "--spectrum", "4,2,1", "--dim", "2"], "spectrum"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(args, word, capsys):
@@ -276,6 +344,16 @@ def test_bad_input_is_refused_in_one_line(args, word, capsys):
     assert word in err
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+def test_the_noise_of_a_named_law_is_one_as_the_help_says(capsys):
+    args = ["--loss", "vmf", "--dim", "4", "--effective-lr", "0.05", "--iterations", "200", "--json", "--quiet",
+            "--no-figure", "--noise", "gaussian", "--starts", "2"]  # fmt: skip
+    assert main(args) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"]["noise_scale"] == 1
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "default 0; 1 with --noise" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 def test_rates():

@@ -126,6 +126,7 @@ BAD = [
     ({"grid": {"lr": [0.1]}, "base": {"lr": 0.2}}, "in both"),
     ({"runs": [{"lr": 0.1}, {"wd": 1e-3}]}, "same settings"),
     ({"seeds": -1}, "whole number >= 1"),
+    ({"seeds": 0}, "whole number >= 1"),
     ({"kind": "dream"}, "one of"),
     ({"kind": "call"}, "function"),
     ({"function": len, "command": "ls"}, "both"),
@@ -259,7 +260,7 @@ def test_damaged_and_foreign_files_are_named_and_skipped(functions, tmp_path, ca
     assert statuses(study) == {"done": 1, "unreadable": 3}
     data = study.collect()
     said = capsys.readouterr().err
-    assert all(name in said for name in names[:3])
+    assert all(name in said for name in [*names[:3], "call-notes.nc"])
     assert names[3] not in said
     assert np.array_equal(data["product"], [np.nan, np.nan, np.nan, 8], equal_nan=True)
     summary = study.run(executor="local:1", quiet=True)
@@ -502,6 +503,11 @@ def test_exit_codes(functions, tmp_path, capsys):
     assert "ValueError: no such thing" in text
     assert main(["status", str(file), *out]) == 0
     assert "1 done, 1 failed" in capsys.readouterr().out
+    (tmp_path / "o" / "call-notes.nc").write_text("nothing of ours")
+    assert main(["status", str(file), *out]) == 0
+    assert "no run of this sweep, but in its folder: 1 of *.nc (call-notes.nc)" in capsys.readouterr().out
+    assert main(["status", str(file), *out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["others"] == ["call-notes.nc"]
     for content in ("grod = 1", "[base]\nx = 1979-05-27", "kind = 3", "grid = 3", "not toml"):
         file.write_text(content)
         assert main([str(file)]) == 2, content
@@ -510,6 +516,38 @@ def test_exit_codes(functions, tmp_path, capsys):
         assert captured.err.startswith("error: ")
     assert main([str(tmp_path / "none.toml")]) == 2
     assert main(["collect", str(file), "--to", "x.csv"]) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--executor", "local:0"),
+        ("--executor", "foo"),
+        ("--timeout", "-1"),
+        ("--max-minutes", "0"),
+        ("--retries", "-1"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_sweep_would(toml, words, capsys):
+    assert main([toml, "--dry-run", "--quiet", *words]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith(f"error: {words[0]}")
+    assert err.count("\n") == 1
+
+
+def test_a_function_that_ends_its_program_has_failed(tmp_path):
+    (tmp_path / "leave.py").write_text(
+        "import os\n\n\ndef leave(how):\n    if how == 'exit':\n        raise SystemExit('bye')\n"
+        "    if how == 'code':\n        os._exit(3)\n    return 1.0\n"
+    )
+    study = Sweep(function=f"{tmp_path}/leave.py:leave", grid={"how": ["exit", "code", "stay"]}, out=tmp_path / "o")
+    summary = study.run(executor="local:1", quiet=True)
+    assert (summary.done, summary.failed) == (1, 2)
+    reasons = " ".join(reason for _, _, reason in summary.reasons)
+    assert "SystemExit: bye" in reasons
+    assert "exit code 3" in reasons
+    assert "SIG" not in reasons
 
 
 @pytest.mark.parametrize("executor", ["remote", "local:0", "local:x", "dask:host", "slurm:minutes", "slurm:chunk=0", 7])

@@ -41,7 +41,7 @@ _OUTPUT: dict[str, tuple[Any, Any]] = {
 }
 _LOSSES = {name: (FLOAT, None) if name == "noise_scale" else entry for name, entry in LOSS_FLAGS.items()}
 _LOSSES["noise_scale"] = flag(
-    FLOAT, None, "variance of each sample's gradient noise per tangential direction [default 0]"
+    FLOAT, None, "variance of each sample's gradient noise per tangential direction [default 0; 1 with --noise]"
 )
 Options = options_class(
     "Options",
@@ -105,7 +105,11 @@ def _setting(options: Any) -> Any:
     dim = DIM if options.dim is None and free else options.dim
     names = ("constraint", "method", "N", "substeps", "starts", "iterations", "seed", "threads")
     shared = {name: getattr(options, name) for name in names}
-    return Setting(problem=Problem(loss, dim=dim, **given), noise=noise, B=options.B or 1, **shared)
+    problem = Problem(loss, dim=dim, **given)
+    spectrum = problem.parameters["spectrum"] if "spectrum" in given and options.data is None else ()
+    expected = f"no more values than dimensions ({dim})"
+    require(dim is None or len(spectrum) <= dim, "spectrum", expected, len(spectrum), f"--dim {len(spectrum)}")
+    return Setting(problem=problem, noise=noise, B=options.B or 1, **shared)
 
 
 def _main(args: Sequence[str] | None) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from sde_si.sphere.course import Setting
 from sde_si.theory import bingham_second_moment, vmf_resultant
 
+JOINT = 1.7  # eta sum(alpha) up to which several pairs mostly reach their joint orbit (theory.md 5.4)
 COARSE = 0.1  # mean square of a substep's angle from which on the law of the SDE is not that of its integrator
 
 
@@ -44,6 +45,21 @@ def mean_loss(setting: Setting, effective_lr: float) -> float | None:
         turn = effective_lr**2 * run.arrays.noise_variance * (run.arrays.dim - 1) / setting.B / run.substeps
         return gibbs(setting, effective_lr) if turn <= COARSE else None
     return None
+
+
+def approximation(setting: Setting, effective_lr: float) -> str:
+    """In what sense `mean_loss` holds only approximately at this effective LR; empty where it is exact."""
+    if mean_loss(setting, effective_lr) is None:
+        return ""
+    if setting.noise != "none":
+        return "approximate: the law of the SDE as the substep goes to 0"
+    alphas = setting.problem.parameters["alphas"]
+    joint = effective_lr * sum(alphas)
+    if setting.constraint != "total" or len(alphas) == 1 or joint <= 1:
+        return ""
+    if joint > JOINT:
+        return f"approximate: several pairs leave their joint orbit above eta sum(alpha) = {JOINT:g} (theory.md 5.4)"
+    return "exact where the joint orbit is reached, not from every start (theory.md 5.4)"
 
 
 def gibbs(setting: Setting, effective_lr: float) -> float:

@@ -78,7 +78,8 @@ class Spectrum:
         Of every start.
     kinds : tuple of str
         Of every start: ``chaotic`` (largest exponent above `NEUTRAL`), ``neutral`` (within it: a torus or a neutral
-        mode, quasi-periodic), ``periodic`` (all exponents below it).
+        mode, quasi-periodic), ``periodic`` (all exponents below it; or one pair within it, which has no torus and
+        whose orbit of period two attracts ever more weakly: its exponent goes as -2/a^2).
     """
 
     exponents: Array
@@ -119,5 +120,7 @@ def lyapunov(
     advance_tangent(z, basis, strength, iterations, logs)
     each = logs / iterations
     error = each.std(axis=0, ddof=1) / math.sqrt(starts) if starts > 1 else np.full(dim - 1, math.nan)
-    kinds = tuple("chaotic" if top > NEUTRAL else "neutral" if top > -NEUTRAL else "periodic" for top in each[:, 0])
+    # one pair has an attracting orbit and no torus: a weak attraction is none the less periodic (theory.md 5.4)
+    zero = "neutral" if alphas.size > 1 else "periodic"
+    kinds = tuple("chaotic" if top > NEUTRAL else zero if top > -NEUTRAL else "periodic" for top in each[:, 0])
     return Spectrum(each.mean(axis=0), error, each, kinds)

@@ -13,6 +13,8 @@ from sde_si.comparison import finite, number
 from sde_si.sphere.course import Setting
 from sde_si.sphere.sweep import Point, Sweep
 
+ONE = "one pair has no torus, and its exponent ln|1 - 2/a^2| goes to 0 from below"
+
 
 def describe(setting: Setting) -> str:
     """The system in words."""
@@ -42,8 +44,13 @@ def to_json(found: Sweep, figure: Path | None = None) -> dict[str, Any]:
         "threshold_measured": finite(found.threshold_measured),
         "threshold_stderr": finite(found.threshold_stderr),
         "threshold_source": found.threshold_source or None,
+        "threshold_why": found.threshold_why or None,
         "threshold_bisection": [bracket.converges, bracket.fails] if bracket else None,
-        "threshold_line": {"zero": line.value, "stderr": line.stderr, "slope": line.slope} if line else None,
+        "threshold_line": {
+            k: finite(v) for k, v in (("zero", line.value), ("stderr", line.stderr), ("slope", line.slope))
+        }
+        if line
+        else None,
         "sweep": [_point(point) for point in found.points],
         "figure": str(figure) if figure else None,
     }
@@ -60,6 +67,7 @@ def _point(point: Point) -> dict[str, Any]:
         "loss_mean": finite(point.loss_mean),
         "loss_stderr": finite(point.loss_stderr),
         "loss_predicted": finite(point.loss_predicted),
+        "loss_predicted_note": point.loss_predicted_note or None,
         "gradient_norm": finite(point.gradient_norm),
         "individual_lr": [finite(v) for v in mean],
         "individual_lr_min": [finite(v) for v in least],
@@ -71,6 +79,11 @@ def _point(point: Point) -> dict[str, Any]:
         "lyapunov_stderr": [finite(v) for v in point.lyapunov.stderr] if point.lyapunov else None,
         "motion": _kinds(point) or None,
     }
+
+
+def _predicted(point: Point) -> str:
+    """The predicted mean loss, with a mark where it is not exact."""
+    return ("~" if point.loss_predicted_note else "") + number(point.loss_predicted)
 
 
 def _individual(point: Point) -> str:
@@ -104,12 +117,15 @@ def lines(found: Sweep) -> list[str]:
             f"threshold by bisection: {bracket.value:.6g} +- {bracket.half_width:.1g} "
             f"(converges at {bracket.converges:.7g}, not at {bracket.fails:.7g}; {bracket.runs} runs)"
         )
-    if line:
+    if line and math.isfinite(line.stderr):
         shift = "" if found.threshold_predicted is None else _shift(line.value, line.stderr, found.threshold_predicted)
         out.append(
             f"threshold by the zero of the mean loss against 1/effective LR: {line.value:.10g} +- {line.stderr:.1g}"
             f"{shift}"
         )
+    if found.threshold_why:
+        said = "threshold:" if found.threshold_measured is not None else "threshold: not measured, because"
+        out.append(f"{said} {found.threshold_why}")
     alphas = found.setting.problem.parameters.get("alphas")
     if alphas:
         individual = ", ".join(f"{1 / a:.4g}" for a in alphas)
@@ -117,8 +133,13 @@ def lines(found: Sweep) -> list[str]:
             f"thresholds of the single groups, 1/alpha: {individual}; >1/alpha: share of samples with one exceeded"
         )
     out.append("individual LRs: least, harmonic mean and largest over groups, starts and the last half of the time")
+    for note in dict.fromkeys(p.loss_predicted_note for p in found.points if p.loss_predicted_note):
+        rates = [p.effective_lr for p in found.points if p.loss_predicted_note == note]
+        out.append(f"~ predicted mean loss at {rates[0]:.4g} to {rates[-1]:.4g}: {note}")
     if any(p.lyapunov for p in found.points):
-        out.append("exponent: largest Lyapunov exponent per iteration; neutral: 0 within 1e-3 (quasi-periodic)")
+        several = found.setting.groups > 1
+        neutral = "neutral: 0 within 1e-3 (quasi-periodic)" if several else f"periodic: the orbit of period two; {ONE}"
+        out.append(f"exponent: largest Lyapunov exponent per iteration; {neutral}")
     worst = max(point.harmonic_sum_error for point in found.points)
     if found.setting.groups > 1:
         out.append(f"sum of 1/individual LR is 1/effective LR to {worst:.0e}")
@@ -148,7 +169,7 @@ def print_table(found: Sweep, figure: Path | None) -> None:
         table.add_row(
             f"{point.effective_lr:.4g}", point.regime.name, f"{point.regime.confidence:.3f}", f"{point.loss_final:.4g}",
             number(finite(point.loss_mean), error=point.loss_stderr if point.loss_stderr > 1e-99 else None),
-            number(point.loss_predicted), f"{point.gradient_norm:.3g}", f"{math.degrees(point.angle):.2f}",
+            _predicted(point), f"{point.gradient_norm:.3g}", f"{math.degrees(point.angle):.2f}",
             _individual(point), "-" if point.exceeded is None else f"{point.exceeded:.3g}",
             *(_motion(point) if "motion" in names else ()),
         )  # fmt: skip

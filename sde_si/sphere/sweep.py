@@ -16,7 +16,7 @@ from sde_si.problem import Problem
 from sde_si.sphere import laws
 from sde_si.sphere.course import Course, Progress, Setting, courses
 from sde_si.sphere.lyapunov import Spectrum, lyapunov
-from sde_si.sphere.threshold import Bracket, Line, bisect, line
+from sde_si.sphere.threshold import Bracket, Line, bisect, doubt, line
 
 EXPONENTS = 10_000
 GRID = tuple(float(v) for v in np.geomspace(0.03, 30, 25))
@@ -34,6 +34,8 @@ class Point:
     loss_final, loss_mean, loss_stderr : float
         Mean over starts at the end; mean over starts and the last half of the time, with the error between starts.
     loss_predicted : float or None
+    loss_predicted_note : str
+        In what sense the prediction is approximate; empty where it is exact.
     gradient_norm, angle : float
         Root mean squares over starts and the last half: effective gradient norm, angle of a step in radians.
     individual_lr : tuple of three ndarrays, shape (group,)
@@ -53,6 +55,7 @@ class Point:
     loss_mean: float
     loss_stderr: float
     loss_predicted: float | None
+    loss_predicted_note: str
     gradient_norm: float
     angle: float
     individual_lr: tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -78,6 +81,8 @@ class Sweep:
         The threshold by bisection.
     line : Line or None
         The threshold as the zero of the mean loss.
+    threshold_why : str
+        Why it was not measured, or not as precisely as was asked for; else empty.
     """
 
     setting: Setting
@@ -86,17 +91,27 @@ class Sweep:
     threshold_source: str
     bracket: Bracket | None
     line: Line | None
+    threshold_why: str = ""
 
     @property
     def threshold_measured(self) -> float | None:
-        """By the line where there is one, else by bisection."""
+        """By the line where there is one, else by bisection; None if they disagree."""
+        if self.disagree:
+            return None
         found = self.line or self.bracket
         return found.value if found else None
 
     @property
     def threshold_stderr(self) -> float | None:
         """Standard error of the line's zero, or half of the bracket."""
+        if self.disagree:
+            return None
         return self.line.stderr if self.line else self.bracket.half_width if self.bracket else None
+
+    @property
+    def disagree(self) -> str:
+        """Why the two measurements do not agree, or empty."""
+        return doubt(self.bracket, self.line) if self.bracket and self.line else ""
 
 
 def sweep(
@@ -145,11 +160,18 @@ def sweep(
     with ThreadPoolExecutor(chosen.threads or usable_cores()) as pool:
         points = tuple(pool.map(lambda one: _point(chosen, one, exponents), courses(chosen, rates, progress)))
     known = laws.threshold(chosen)
-    bracket = zero = None
+    bracket, zero, why = None, None, ""
     if threshold and chosen.noise == "none" and chosen.method == "sgd":
         quick = {} if chosen.fast else {"tolerance": 1e-3, "longest": 100_000}
-        bracket = bisect(chosen, rates[len(rates) // 2], progress=progress, **quick)
-        zero = line(chosen, bracket.value, progress=progress) if chosen.fast else None
+        try:
+            bracket = bisect(chosen, rates[len(rates) // 2], progress=progress, **quick)
+        except ArithmeticError as error:
+            why = str(error)
+        if bracket and bracket.capped:
+            why = "the bracket is as wide as it is because the longest runs in it tell nothing"
+        if bracket and chosen.fast:
+            zero = line(chosen, bracket.fails if bracket.capped else bracket.value, progress=progress)
+            why = doubt(bracket, zero) or why
     predicted, source = known or (None, "")
     return Sweep(
         setting=chosen,
@@ -158,6 +180,7 @@ def sweep(
         threshold_source=source,
         bracket=bracket,
         line=zero,
+        threshold_why=why,
     )
 
 
@@ -178,6 +201,7 @@ def _point(setting: Setting, course: Course, exponents: bool) -> Point:
         loss_mean=mean.value,
         loss_stderr=mean.stderr,
         loss_predicted=laws.mean_loss(setting, course.effective_lr),
+        loss_predicted_note=laws.approximation(setting, course.effective_lr),
         gradient_norm=float(np.sqrt(course.signal[:, late, -1].mean())),
         angle=float(np.sqrt(np.mean(course.angle[:, late] ** 2))),
         individual_lr=(shown.min(axis=0), 1 / (1 / shown).mean(axis=0), shown.max(axis=0)),

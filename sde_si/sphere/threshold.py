@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sde_si import regimes
+from sde_si.sphere import laws
 from sde_si.sphere.course import Progress, Setting, courses
 from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.streams import START, generator
@@ -17,17 +18,25 @@ Array = np.ndarray
 LONGEST = 10_000_000
 TOLERANCE = 1e-4
 CLEAR = (0.6, 5.0)  # three quarters of the starts below the first: no convergence; median above the second: convergence
+WAY = 10.0  # rad that the steps must add up to: a slow run that has not begun to fall goes no such way
+AGREE = 5.0  # standard errors, beside half a bracket, by which the two measurements may differ
+# What is left of an approach as 1/t in the mean from T to 2T, over its change from there to the mean's second half.
+REST = math.log(2) / (math.log(2) - 2 * math.log(4 / 3))
 POINTS = 32  # of ln F over the last half of a run
 OFFSETS = np.geomspace(1e-3, 0.05, 12)  # above the threshold, of the straight line's effective LRs
 
 
 @dataclass(frozen=True)
 class Bracket:
-    """Bisection: the largest effective LR that was seen to converge, and the smallest that was not."""
+    """Bisection: the largest effective LR that was seen to converge, and the smallest that was seen not to.
+
+    `capped` if it is wider than was asked for: between them no run of the longest kind told either.
+    """
 
     converges: float
     fails: float
     runs: int
+    capped: bool = False
 
     @property
     def value(self) -> float:
@@ -48,7 +57,7 @@ class Line:
     ----------
     value, stderr : float
         Threshold; its error from the spread between starts, what the second half of the time says otherwise than the
-        whole, and the points' distance from the line.
+        whole, what either half of the points says otherwise (curvature), and the points' distance from it.
     slope : float
         Of the mean loss over 1/effective_lr; -1/2 by theory.md 5.4.
     inverse, loss, loss_stderr : ndarray
@@ -69,26 +78,34 @@ def falls(setting: Setting, effective_lr: float, iterations: int, progress: Prog
     Below the threshold F falls exponentially (p large), above it does not fall (p about 0), at the threshold itself
     F ~ 1/t (p = 1). For a loss whose minimum is not known to be 0, twice the exponent of the gradient norm.
     """
+    return _watch(setting, effective_lr, iterations, progress)[0]
+
+
+def _watch(setting: Setting, effective_lr: float, iterations: int, progress: Progress | None) -> tuple[Array, Array]:
+    """As `falls`, and the sum of the angles of the steps over the last half, for each start."""
     if not setting.fast:
         [course] = courses(dataclasses.replace(setting, iterations=iterations), [effective_lr], progress)
         norm = course.gradient_norm
         exponents, _ = regimes.exponents(norm[:, course.late], course.iterations[course.late])
-        gone = norm[:, -1] <= regimes.COLLAPSED * norm.max(axis=1)  # what is left is rounding
-        return 2 * np.where(gone, math.inf, exponents)
+        gone = regimes.collapsed(course.loss, norm, laws.random_loss(setting))
+        way = course.angle[:, course.late].mean(axis=1) * iterations / 2
+        return 2 * np.where(gone, math.inf, exponents), way
     pairs = _pairs(setting, np.full(setting.starts, effective_lr))
     half = iterations // 2
     pairs.advance(half)
     stride = max(1, half // POINTS)
     times, logs = half + stride * np.arange(POINTS), np.empty((POINTS, setting.starts))
+    way = np.zeros(setting.starts)
     for i in range(POINTS):
         logs[i] = np.log(np.maximum(pairs.loss, np.finfo(float).tiny))
+        way += stride * pairs.angle
         pairs.advance(stride)
     if progress:
         progress(float(iterations * setting.starts))
     x = np.log(times)
     x -= x.mean()
     # what has left the range of floating-point numbers has fallen as fast as can be
-    return np.where(logs[-1] <= math.log(np.finfo(float).tiny), math.inf, -(x @ logs) / (x @ x))
+    return np.where(logs[-1] <= math.log(np.finfo(float).tiny), math.inf, -(x @ logs) / (x @ x)), way
 
 
 def _pairs(setting: Setting, rates: Array) -> Pairs:
@@ -106,47 +123,76 @@ def bisect(
     A run of a bracket of relative half-width w takes 200/w iterations: for a rate in the bracket w is the best known
     bound on its distance from the threshold. The sign of p - 1 decides; close to the threshold, where the shares of the
     groups swing slowly and F with them, p is neither large nor small, and the run is repeated four times as long, up to
-    `longest`.
+    `longest`. So is one whose loss does not fall while its steps add up to less than `WAY`: it is slow, and tells
+    nothing. Where the longest run does not tell, the quarters of the bracket are tried, and if they do not narrow it,
+    it stays as wide as it is.
 
     Raises
     ------
     ArithmeticError
-        If no bracket is found within sixty factors of two.
+        If no bracket is found within sixty factors of two, or a run on the way there does not tell.
     """
     count = 0
 
-    def converges(rate: float, width: float) -> bool:
+    def converges(rate: float, width: float) -> bool | None:
         nonlocal count
         iterations = int(min(max(200 / width, 2000), longest))
         while True:
             count += 1
-            p = falls(setting, rate, iterations, progress)
-            middle = float(np.median(p))
-            clear = middle > CLEAR[1] or float(np.quantile(np.abs(p), 0.75)) < CLEAR[0]
-            if clear or iterations >= longest:
-                return middle > 1
+            p, way = _watch(setting, rate, iterations, progress)
+            if float(np.median(p)) > CLEAR[1]:
+                return True
+            if float(np.quantile(np.abs(p), 0.75)) < CLEAR[0] and float(np.median(way)) > WAY:
+                return False
+            if iterations >= longest:
+                return None
             iterations = min(4 * iterations, longest)
+
+    def tells(rate: float) -> bool:
+        found = converges(rate, 0.1)
+        if found is None:
+            msg = f"at {rate:.4g} a run of {longest} iterations neither converges nor clearly fails to"
+            raise ArithmeticError(msg)
+        return found
 
     low = high = guess
     for _ in range(60):
-        if converges(low, 0.1):
+        if tells(low):
             break
         low /= 2
     else:
         raise ArithmeticError("nothing converges")
     for _ in range(60):
-        if high > low and not converges(high, 0.1):
+        if high > low and not tells(high):
             break
         low, high = (high, 2 * high) if high > low else (low, 2 * high)
     else:
         raise ArithmeticError("everything converges")
     while high - low > tolerance * low:
-        middle = (low + high) / 2
-        if converges(middle, (high - low) / (2 * middle)):
+        middle, width = (low + high) / 2, (high - low) / (low + high)
+        found = converges(middle, width)
+        if found is None:
+            lower, upper = (low + middle) / 2, (middle + high) / 2
+            less, more = converges(lower, width / 2), converges(upper, width / 2)
+            if less is not True and more is not False:
+                return Bracket(low, high, count, capped=True)
+            low, high = lower if less else low, upper if more is False else high
+        elif found:
             low = middle
         else:
             high = middle
     return Bracket(low, high, count)
+
+
+def doubt(bracket: Bracket, zero: Line) -> str:
+    """Why the two measurements do not agree; empty if they do."""
+    if not math.isfinite(zero.value) or not math.isfinite(zero.stderr):
+        return "the mean loss above the result of the bisection has no slope after the line's iterations: a slow system"
+    room = bracket.half_width + AGREE * zero.stderr
+    if bracket.converges - room <= zero.value <= bracket.fails + room:
+        return ""
+    first, second = f"{bracket.value:.6g} +- {bracket.half_width:.1g}", f"{zero.value:.6g} +- {zero.stderr:.1g}"
+    return f"bisection gives {first}, the line {second}"
 
 
 def line(setting: Setting, above: float, iterations: int = 400_000, progress: Progress | None = None) -> Line:
@@ -176,12 +222,17 @@ def line(setting: Setting, above: float, iterations: int = 400_000, progress: Pr
     x = inverse - 1 / above
     zeros, slopes = _zeros(x, whole)
     value, late = (float(1 / (1 / above + z.mean())) for z in (zeros, _zeros(x, means[1])[0]))
+    # the mean loss is straight near its zero only, and approached slowest there: what leaving out either half of the
+    # points does to the zero is an error, too
+    half = x.size // 2
+    parts = [_zeros(x[part], whole[part])[0].mean() for part in (slice(half), slice(half, None))]
+    curved = max(abs(float(1 / (1 / above + zero)) - value) for zero in parts)
     fitted = slopes.mean() * (x - zeros.mean())
-    residual = float(np.sqrt(np.mean((whole.mean(axis=1) - fitted) ** 2))) / abs(float(slopes.mean()))
+    residual = float(np.sqrt(np.mean((whole.mean(axis=1) - fitted) ** 2))) / (abs(float(slopes.mean())) or math.nan)
     count = setting.starts
     spread = float(zeros.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0
-    # in 1/eta, hence times eta^2; the distance between halves is twice that between a half and the whole
-    error = math.hypot(spread * value**2, value - late, residual * value**2)
+    # in 1/eta, hence times eta^2
+    error = math.hypot(spread * value**2, REST * (value - late), curved, residual * value**2)
     errors = whole.std(axis=1, ddof=1) / math.sqrt(count) if count > 1 else np.zeros(rates.size)
     return Line(value, error, float(slopes.mean()), inverse, whole.mean(axis=1), errors)
 
@@ -190,4 +241,5 @@ def _zeros(x: Array, means: Array) -> tuple[Array, Array]:
     """Zero and slope of the line through each start's means (rate, start)."""
     centred = x - x.mean()
     slopes = centred @ means / (centred @ centred)
-    return x.mean() - means.mean(axis=0) / slopes, slopes
+    # no slope, no zero
+    return x.mean() - means.mean(axis=0) / np.where(slopes == 0, math.nan, slopes), slopes

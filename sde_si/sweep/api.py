@@ -42,8 +42,8 @@ class Sweep:
         Settings whose lists of one length go together; crossed with the grid.
     runs : sequence of mapping
         Explicit combinations, crossed with the grid.
-    seeds : int or sequence of int
-        So many seeds from 0 on, or these: the setting ``seed``. 0: no such axis.
+    seeds : int or sequence of int, optional
+        So many seeds from 0 on, or these: the setting ``seed``. None: no such axis.
     solve_for : str
         The setting (lr, wd, momentum, N or B) that is fixed by the setting ``tuning_factor``.
     out : Path or str
@@ -68,7 +68,7 @@ class Sweep:
     grid: Mapping[str, Any] = field(default_factory=dict)
     zipped: Mapping[str, Any] = field(default_factory=dict)
     runs: Sequence[Mapping[str, Any]] = ()
-    seeds: int | Sequence[int] = 0
+    seeds: int | Sequence[int] | None = None
     solve_for: str = ""
     out: Path | str = "./runs"
 
@@ -209,11 +209,7 @@ class Sweep:
         if os.environ.get(IN_WORKER):
             guard = 'if __name__ == "__main__":'
             raise BadInput("sweep", f"a sweep to be started under {guard}", "one started inside its own worker")
-        if timeout is not None:
-            check_number("timeout", timeout, above=0, advice="600")
-        if minutes is not None:
-            check_number("max_minutes", minutes, above=0, advice="60")
-        check_count("retries", retries, least=0, advice="1")
+        check_limits(timeout, minutes, retries)
         folder = Folder(Path(self.out).absolute(), quiet)
         start = starter(executor, folder.path, timeout)
         self.check()
@@ -243,6 +239,20 @@ class Sweep:
         from sde_si.sweep.gather import collect
 
         return collect(self, quiet=quiet)
+
+
+def check_limits(timeout: float | None, minutes: float | None, retries: int) -> None:
+    """Refuse limits of a sweep that are none.
+
+    Raises
+    ------
+    BadInput
+    """
+    if timeout is not None:
+        check_number("timeout", timeout, above=0, advice="600")
+    if minutes is not None:
+        check_number("max_minutes", minutes, above=0, advice="60")
+    check_count("retries", retries, least=0, advice="1")
 
 
 STATUSES: tuple[str, ...] = ("done", "running", "failed", "missing", "unreadable")

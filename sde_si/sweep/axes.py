@@ -91,7 +91,10 @@ _SPACINGS = {"linear": _linear, "log": _log, "range": _range}
 
 
 def make_axes(
-    grid: Mapping[str, Any], zipped: Mapping[str, Any], runs: Sequence[Mapping[str, Any]], seeds: int | Sequence[int]
+    grid: Mapping[str, Any],
+    zipped: Mapping[str, Any],
+    runs: Sequence[Mapping[str, Any]],
+    seeds: int | Sequence[int] | None,
 ) -> list[Axis]:
     """All axes: listed runs first, then what is zipped, the grid in the order given, and seeds last.
 
@@ -113,9 +116,9 @@ def make_axes(
         axes.append(Axis("_".join(lists), tuple(lists), list(zip(*lists.values(), strict=True))))
     for name, given in grid.items():
         axes.append(Axis(name, (name,), [(value,) for value in values_of(name, given)]))
-    if not isinstance(seeds, int) or seeds != 0:
+    if seeds is not None:
         if isinstance(seeds, int):
-            check_count("seeds", seeds, advice="8")
+            check_count("seeds", seeds, advice="8, or [0] for the one seed 0")
             seeds = range(seeds)
         axes.append(Axis("seed", ("seed",), [(value,) for value in values_of("seeds", seeds)]))
     names = [name for axis in axes for name in axis.names]

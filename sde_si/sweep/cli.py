@@ -92,7 +92,7 @@ def _run(options: Any) -> int:
     sweep, configured = read(options.file, options.out)
     limits = {name: getattr(options, name) if getattr(options, name) is not None else configured[name] for name in _RUN}
     if options.dry_run:
-        return _dry_run(options, sweep, limits["executor"] or "local")
+        return _dry_run(options, sweep, limits)
     summary = sweep.run(
         executor=limits["executor"] or "local",
         timeout=limits["timeout"],
@@ -131,13 +131,16 @@ def _print_summary(summary: Summary, sweep: Sweep) -> None:
         print(f"stopped: {summary.stopped}; the same command goes on")
 
 
-def _dry_run(options: Any, sweep: Sweep, executor: Any) -> int:
+def _dry_run(options: Any, sweep: Sweep, limits: dict[str, Any]) -> int:
     from sde_si.simulate.store import announce_compilation
-    from sde_si.sweep.api import STATUSES, state
-    from sde_si.sweep.executors import workers_of
+    from sde_si.sweep.api import STATUSES, check_limits, state
+    from sde_si.sweep.executors import starter, workers_of
     from sde_si.sweep.folder import Folder
 
-    folder = Folder(Path(sweep.out))
+    folder, executor = Folder(Path(sweep.out)), limits["executor"] or "local"
+    # what the sweep itself would refuse
+    check_limits(limits["timeout"], limits["max_minutes"], limits["retries"] or 0)
+    starter(executor, folder.path, limits["timeout"])
     running, workers = folder.running_elsewhere(), workers_of(executor)
     counts, seconds, known = dict.fromkeys(STATUSES, 0), 0.0, sweep.kind == "simulate"
     if known:
@@ -167,6 +170,11 @@ def _counted(counts: dict[str, int]) -> str:
     return f"{sum(counts.values())} runs: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n)
 
 
+def _others(names: list[str]) -> str:
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"no run of this sweep, but in its folder: {len(names)} of *.nc ({shown})"
+
+
 def _status(options: Any) -> int:
     from sde_si.sweep.api import STATUSES, state
     from sde_si.sweep.folder import Folder
@@ -174,19 +182,24 @@ def _status(options: Any) -> int:
     sweep, _ = read(options.file, options.out)
     folder = Folder(Path(sweep.out))
     running, counts, reasons = folder.running_elsewhere(), dict.fromkeys(STATUSES, 0), []
+    names = set()
     for job in sweep.jobs():
+        names.add(job.name)
         status = state(folder, job, running)
         counts[status] += 1
         if status == "failed" and (known := folder.failure(job)) is not None:
             reasons.append({"name": job.name, "status": known["status"], "reason": known["reason"]})
         if status == "unreadable":
             reasons.append({"name": job.name, "status": status, "reason": folder.finished(job)})
+    others = folder.strangers(names)
     if options.json:
-        print(json.dumps({"counts": counts, "reasons": reasons}))
+        print(json.dumps({"counts": counts, "reasons": reasons, "others": others}))
         return DONE
     print(_counted(counts))
     for one in reasons:
         print(f"{one['name']}: {one['status']}: {one['reason'].splitlines()[0] if one['reason'] else ''}")
+    if others:
+        print(_others(others))
     return DONE
 
 

@@ -91,6 +91,10 @@ class Folder:
         """As `readable`, and nothing is moved: empty if the run is done."""
         return readable(self.record(job), job.digest)
 
+    def strangers(self, names: set[str]) -> list[str]:
+        """Files that end as records do and are no run of the sweep with these `names`: another sweep's, or nobody's."""
+        return sorted(path.name for path in self.path.glob("*.nc") if path.name not in names)
+
     def failure(self, job: Job) -> dict[str, Any] | None:
         """Status and reason of a failed run; None if it has not failed."""
         try:

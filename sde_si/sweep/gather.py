@@ -42,8 +42,10 @@ def collect(sweep: Sweep, *, quiet: bool = False) -> xr.Dataset:
     shape = tuple(len(axis.values) for axis in axes)
     found: list[tuple[tuple[int, ...], Path]] = []
     layout = _Layout()
+    ours = set()
     for index, job in sweep.indexed():
         path = folder.record(job)
+        ours.add(path.name)
         if not path.exists():
             continue
         try:
@@ -56,6 +58,8 @@ def collect(sweep: Sweep, *, quiet: bool = False) -> xr.Dataset:
             continue
         layout.add(index, record)
         found.append((index, path))
+    if others := folder.strangers(ours):
+        say(f"{folder.path}: {len(others)} *.nc that are no run of this sweep, as {others[0]}; skipped", quiet)
     if not found:
         raise DiskProblem(f"no finished record of this sweep in {folder.path}; run it first")
     names = [axis.name for axis in axes]

@@ -153,6 +153,8 @@ class LocalPool:
         try:
             good, value = worker.connection.recv()
         except (EOFError, OSError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.process.wait(1.0)  # its own exit code, if it is on its way out, rather than our signal
             worker.kill()
             code = worker.process.returncode
             self._staff[i] = _Worker()

@@ -66,7 +66,7 @@ def _perform(job: Job, folder: Folder, timeout: float | None) -> Outcome:
                 reason = f"longer than the limit of {timeout:g} s"
                 guard = WATCH.begin(timeout, lambda: folder.note_failure(job, TIMEOUT, reason, seconds=timeout))
             record = job.make()
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a function that ends its program has failed, and says so
             WATCH.end(guard)
             status = DIVERGED if isinstance(error, Diverged) else FAILED
             reason = str(error) if status == DIVERGED else f"{type(error).__name__}: {error}"
