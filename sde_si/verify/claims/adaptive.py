@@ -142,7 +142,7 @@ def _lion_short_runs(scale: float, seed: int) -> dict[str, Run]:
 
 def _lion_runs(scale: float, seed: int) -> dict[str, Run]:
     """The golden systems 14.15; the norm fluctuates by O(1/d)."""
-    common: dict[str, Any] = {"method": "lion", "lr": 0.01, "dim": 1024, "paths": 12, "scale": scale, "seed": seed}
+    common: dict[str, Any] = {"method": "lion", "lr": 0.01, "dim": 1024, "paths": 20, "scale": scale, "seed": seed}
     return {
         "u=2e-3": run(N=5000, B=100, wd=0.2, momentum=0.9, beta2=0.99, epochs=120, **dict(common, dim=2048)),
         "u=1e-3": run(N=10_000, B=100, wd=0.1, momentum=0.95, beta2=0.98, epochs=90, **common),

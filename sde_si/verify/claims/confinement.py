@@ -42,7 +42,7 @@ def _pca_run(momentum: float, scale: float, seed: int) -> Run:
     """`pca` near its top direction; true minibatches."""
     wd = 2e-3 * (1 - momentum)
     return run("pca", N=2000, B=20, lr=_LR, wd=wd, momentum=momentum, epochs=120, dim=16,
-               paths=128, lags=_LAGS, init_norm=1.0, parameters={"spectrum": (4.0, 1.5, 1.0, 0.5)}, scale=scale,
+               paths=192, lags=_LAGS, init_norm=1.0, parameters={"spectrum": (4.0, 1.5, 1.0, 0.5)}, scale=scale,
                seed=seed)  # fmt: skip
 
 
