@@ -219,7 +219,7 @@ CLAIMS = (
     Claim(id="decoupled", source="theory.md 9.5", expected=HOLDS,
           statement="Decoupled decay knows no 1/(1 - mu): the tuning factor is N lr wd/B.",
           formula="A^2 = lr^2 tau (1 + b mu)/((1 - b^2)(1 - mu^2)(1 - b mu)), b = 1 - u", assumes=_NOISE,
-          tolerance={MONTE_CARLO: 0.01, FINITE_D: 0.002}, wrong="the coupled law", runs=_decoupled_runs, measure=_decoupled),
+          tolerance={MONTE_CARLO: 0.01, FINITE_D: 0.001}, wrong="the coupled law", runs=_decoupled_runs, measure=_decoupled),
     Claim(id="finite-d", source="theory.md 2.7, 14.12", expected=HOLDS,
           statement="In finite dimension the norm fluctuates, and its mean square is larger by half its variance.",
           formula="E R = A (1 + V/2)", assumes="isotropic Gaussian noise; first order in 1/d",
