@@ -164,7 +164,7 @@ def test_claims_without_noise_hold_from_any_seed(name, seed):
     assert result.controls
 
 
-@pytest.mark.parametrize("guess", [0.02, 0.7])
+@pytest.mark.parametrize("guess", [pytest.param(0.02, marks=pytest.mark.slow), 0.7])
 def test_the_threshold_is_found_from_any_guess(guess):
     setting = Setting(problem=Problem("groups", alphas=(1.0, 3.0)), starts=16)
     bracket = bisect(setting, guess)

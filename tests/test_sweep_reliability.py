@@ -23,6 +23,7 @@ def test_two_sweeps_at_once(study):
     assert two_at_once(study)["runs"] == 24
 
 
+@pytest.mark.slow
 def test_faults_at_every_boundary_of_a_workers_writing(tmp_path):
     figures = writer(Study(tmp_path, "function", 1))
     # create, write, flush, sync, rights, link or rename, sync the folder; a crash after the link besides
@@ -62,6 +63,7 @@ def test_sampled_boundaries_of_whole_sweeps(tmp_path):
     assert disk_errors(small, every=12)["sweeps stopped by a lasting error"] == 6
 
 
+@pytest.mark.slow
 def test_dask_cluster_of_separate_processes(study, tmp_path):
     pytest.importorskip("distributed")
     with dask_cluster(tmp_path) as (address, kill_worker):
