@@ -18,3 +18,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def seed() -> int:
     """Seed of statistical tests: another one with SDE_SI_SEED=n; every seed must pass."""
     return int(os.environ.get("SDE_SI_SEED", "20260101"))
+
+
+@pytest.fixture
+def one_thread():
+    """One torch thread, so that sums have one order."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -10,6 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from noise_model import Noise, train  # noqa: E402
+
 from sde_si import theory  # noqa: E402
 from sde_si.comparison import Row  # noqa: E402
 from sde_si.errors import BadInput, DiskProblem  # noqa: E402
@@ -24,22 +26,6 @@ from sde_si.monitor.predictions import (  # noqa: E402
     relaxation,
 )
 from sde_si.record import load, save  # noqa: E402
-
-
-class Noise(torch.nn.Module):
-    """Weights whose loss depends on their direction alone, with gradients of mean zero: <m, w/|w|>, fresh normal m."""
-
-    def __init__(self, *sizes):
-        super().__init__()
-        self.weights = torch.nn.ParameterList(torch.nn.Parameter(torch.randn(n) / math.sqrt(n)) for n in sizes)
-
-    def forward(self, generator, mean=0.0):
-        total = 0.0
-        for w in self.weights:
-            m = torch.randn(w.shape, generator=generator)
-            m[0] -= mean
-            total = total + m @ (w / torch.linalg.vector_norm(w))
-        return total
 
 
 class Lion(torch.optim.Optimizer):
@@ -83,24 +69,6 @@ OPTIMIZERS = {
     "adam": lambda p: torch.optim.Adam(p, lr=1e-2, betas=(0.8, 0.99), weight_decay=0.05),
     "lion": lambda p: Lion(p, lr=1e-2, betas=(0.95, 0.98), weight_decay=0.2),
 }  # fmt: skip
-
-
-def train(model, optimizer, steps, seed=0, mean=0.0, each=None):
-    generator = torch.Generator().manual_seed(seed)
-    for k in range(steps):
-        optimizer.zero_grad()
-        model(generator, mean).backward()
-        optimizer.step()
-        if each:
-            each(k)
-
-
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # -- predictions in plain numbers -----------------------------------------------------------------------------------

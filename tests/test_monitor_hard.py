@@ -10,42 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from noise_model import Noise, train  # noqa: E402
+
 from sde_si.errors import BadInput  # noqa: E402
 from sde_si.monitor import AngularMonitor  # noqa: E402
-
-
-class Noise(torch.nn.Module):
-    """Weights whose loss depends on their direction alone, with gradients of mean zero."""
-
-    def __init__(self, *sizes):
-        super().__init__()
-        self.weights = torch.nn.ParameterList(torch.nn.Parameter(torch.randn(n) / math.sqrt(n)) for n in sizes)
-
-    def forward(self, generator, mean=0.0):
-        total = 0.0
-        for w in self.weights:
-            m = torch.randn(w.shape, generator=generator)
-            m[0] -= mean
-            total = total + m @ (w / torch.linalg.vector_norm(w))
-        return total
-
-
-def train(model, optimizer, steps, seed=0, mean=0.0, each=None):
-    generator = torch.Generator().manual_seed(seed)
-    for k in range(steps):
-        optimizer.zero_grad()
-        model(generator, mean).backward()
-        optimizer.step()
-        if each:
-            each(k)
-
-
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def kinds(monitor):
