@@ -280,7 +280,7 @@ def test_the_noise_spectrum_is_that_of_the_hessian(images):
 
 def test_curvature_is_recorded_at_its_checkpoints(images):
     job = small_job(HP.replace(epochs=4), curvature=2)
-    assert job.checkpoints() == [3, 2]
+    assert job.checkpoints(2) == [3, 2]
     got = trained(job, images, (0, 1)).results()
     assert got["curvature"].shape == got["curvature_weight"].shape == (2, 2, 50)
     np.testing.assert_allclose(got["curvature_weight"].sum(-1), 1)
