@@ -45,7 +45,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Change:
-    """What a schedule does: factors on lr, batch size and noise variance, and a momentum that replaces the run's own."""
+    """What a schedule does: factors on lr, batch size and noise variance, and a momentum in the place of the run's."""
 
     lr: Array | float = 1.0
     momentum: Array | None = None

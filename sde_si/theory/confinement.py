@@ -48,8 +48,8 @@ def confined_versines(
     """1 - E cos between weights 0, 1, ..., `steps` steps apart in a basin, for small rotations (theory.md 18.2).
 
     Of a mode of pull b under unit noise, half the mean squared displacement over n steps is A_n = V(b) (1 - rho_b(n)).
-    rho obeys x's own recursion, also at n = 0 where rho(-1) = rho(1), so A_{n+1} - A_n = A_1 (h_n + mu h_{n-1}) with the
-    response h to a kick (h_{-1} = 0, h_0 = 1, h_{n+1} = (1+mu-b) h_n - mu h_{n-1}) and
+    rho obeys x's own recursion, also at n = 0 where rho(-1) = rho(1), so A_{n+1} - A_n = A_1 (h_n + mu h_{n-1}) with
+    the response h to a kick (h_{-1} = 0, h_0 = 1, h_{n+1} = (1+mu-b) h_n - mu h_{n-1}) and
     A_1 = 1/((1-mu)(2(1+mu) - b)). In that form no mode needs a variance of its own, and b may be negative.
 
     Parameters

@@ -198,7 +198,9 @@ class Trainer:
                 (gradient,) = torch.autograd.grad(self.stack.loss(at, p, images, labels), at)
                 self.optimizer.update(x, state, gradient, setting)
 
-            found.append(responses(step, self.stack.x[p], [s[p] for s in self.state], delays, self.stack.layout.invariant))
+            found.append(
+                responses(step, self.stack.x[p], [s[p] for s in self.state], delays, self.stack.layout.invariant)
+            )
         self._keep("response", found)
 
     def _calibration(self, B: int) -> list[Tensor]:

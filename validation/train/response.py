@@ -13,14 +13,19 @@ TWINS = 4  # kicks at each checkpoint
 
 
 def responses(
-    step: Callable[[Tensor, State, int], None], x: Tensor, state: Sequence[Tensor], delays: int, size: int, *, twins: int = TWINS
+    step: Callable[[Tensor, State, int], None],
+    x: Tensor,
+    state: Sequence[Tensor],
+    delays: int,
+    size: int,
+    *,
+    twins: int = TWINS,
 ) -> Array:
     """What is left of a kick along itself, 0, 1, ... steps after it.
 
     Each twin takes another minibatch at its first step and then the same ones as the others: the difference d_1 of the
-    weights after that step is -lr times the difference of two minibatch gradients, the noise itself at its own size, and
-    the mean of <d_1, d_(j+1)>/|d_1|^2 is the mean response of the network to it, curvature of either sign, its drift
-    and its minibatch noise all included.
+    weights after that step is -lr times the difference of two minibatch gradients, noise at its own size, and the mean
+    of <d_1, d_(j+1)>/|d_1|^2 is the network's mean response to it, with curvature of either sign, as it drifts.
 
     Parameters
     ----------

@@ -1,0 +1,182 @@
+"""``python -m validation.compare RECORD...``: tables, figures, and an exit code that tells whether identities hold."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from sde_si.errors import CLAIM_FAILED, DONE, require
+from sde_si.record import configuration
+from sde_si.terminal import guarded
+from validation.compare.identities import identities
+from validation.compare.overlay import SHOWN, overlays
+from validation.compare.rotation import CONFINED, rotations, unstable_share
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def title_of(record: xr.Dataset) -> str:
+    """Network, data, optimizer and sampling in one line."""
+    made = configuration(record)
+    what = f"SVAG({made['svag']})" if made["svag"] > 1 else made["optimizer"]
+    images = "" if made["image_size"] is None else f" {made['image_size']}x{made['image_size']}"
+    moved = f", {'+'.join(made['augment'])}" if made["augment"] else ""
+    return (
+        f"{made['network']} on {made['data']}{images}{moved}, {what}, momentum {made['momentum']:g}, {made['sampling']}"
+    )
+
+
+def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
+    """Everything said of one record, as JSON types; draws its figures."""
+    from sde_si.comparison import finite
+    from sde_si.estimators import equilibrium, window_of
+    from validation.compare import figure
+
+    window, turned, over = window_of(record), rotations(record), overlays(record)
+    names = list(dict.fromkeys(law for one in turned for law in one.laws))
+    title, digest = title_of(record), record.attrs["digest"][:12]
+    pictures = [figure.write(lambda: figure.rotation_figure(record, title), folder / f"compare-{digest}.png")]
+    if over:
+        draw = lambda: figure.overlay_figure(record, over, title)  # noqa: E731
+        pictures.append(figure.write(draw, folder / f"overlay-{digest}.png"))
+    simulated = []
+    for name in SHOWN if over else ():
+        found = equilibrium(record, window, name)
+        beside = [equilibrium(one.record, window, name) for one in over]
+        simulated.append({
+            "quantity": name, "measured": finite(found.value), "stderr": finite(found.stderr),
+            "simulated": {f"{o.name} with {o.noise}": {"value": finite(b.value), "stderr": finite(b.stderr)}
+                          for o, b in zip(over, beside, strict=True)},
+        })  # fmt: skip
+    return {
+        "record": file, "title": title, "equilibrium": window.why or "no equilibrium", "laws": names,
+        "identities": [{"name": c.name, "left": c.left, "allowed": c.allowed, "source": c.source,
+                        "holds": c.left <= c.allowed} for c in identities(record)],
+        "rotation": [{"window": r.name, "steps": r.steps, "measured": finite(r.measured), "stderr": finite(r.stderr),
+                      "laws": {k: {"value": finite(v), "stderr": finite(r.errors[k])} for k, v in r.laws.items()}}
+                     for r in turned],
+        "simulated": simulated, "left_out": unstable_share(record), "figures": [str(p) for p in pictures],
+    }  # fmt: skip
+
+
+def _ratio(measured: float | None, said: float | None) -> float | None:
+    return None if measured is None or not said else measured / said - 1
+
+
+def _table(columns: Sequence[str]) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", overflow="fold")
+    return table
+
+
+def show(found: dict[str, Any]) -> None:
+    """The tables of one record on stdout."""
+    from rich.console import Console
+
+    from sde_si.comparison import number, percent
+    from sde_si.quantities import shown
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    say(f"{found['title']}: {found['equilibrium']}")
+    table = _table(("1 - cos", "steps", "measured ± s.e.", *(f"{name}, measured beside it" for name in found["laws"])))
+    for one in found["rotation"]:
+        cells = [one["window"], str(one["steps"]), number(one["measured"], error=one["stderr"])]
+        for name in found["laws"]:
+            law = one["laws"].get(name, {"value": None, "stderr": None})
+            value, error = law["value"], law["stderr"]
+            relative = _ratio(one["measured"], value)
+            spread = f" ± {error / value:.1%}" if value and error else ""
+            cells.append("-" if value is None else f"{value:.4g}{spread}, {percent(relative)}")
+        table.add_row(*cells)
+    console.print(table)
+    if found["simulated"]:
+        kinds = list(found["simulated"][0]["simulated"])
+        table = _table(("simulated", "measured ± s.e.", *(f"{kind}, measured beside it" for kind in kinds)))
+        for one in found["simulated"]:
+            quantity = shown(one["quantity"])
+            cells = [quantity.title.replace("[", r"\["), number(one["measured"], quantity.factor, error=one["stderr"])]
+            for kind in kinds:
+                value = one["simulated"][kind]["value"]
+                cells.append(f"{number(value, quantity.factor)}, {percent(_ratio(one['measured'], value))}")
+            table.add_row(*cells)
+        console.print(table)
+    for check in found["identities"]:
+        verdict = "holds" if check["holds"] else "DOES NOT HOLD"
+        say(
+            f"theory {check['source']}: {check['name']}: {check['left']:.2g}, allowed {check['allowed']:.0e}: {verdict}"
+        )
+    if found["left_out"] is not None:
+        say(f"{CONFINED} leaves out {found['left_out']:.1%} of the noise: curvature at the edge of stability")
+    for picture in found["figures"]:
+        say(f"figure: {picture}")
+
+
+def keep(record: xr.Dataset, folder: Path) -> Path:
+    """Write what is measured of all weights together, without the single groups: small enough to be published."""
+    from sde_si.record import save
+
+    made = configuration(record)
+    sampling = "" if made["sampling"] == "replacement" else "-reshuffled"
+    kind = f"svag{made['svag']}" if made["svag"] > 1 else "sgdm" if made["momentum"] else "sgd"
+    path = folder / f"{made['network']}-{made['data']}-{kind}{sampling}.nc"
+    save(record.sel(group=["all"]), path)
+    return path
+
+
+def compare(
+    records: Annotated[tuple[str, ...], tyro.conf.Positional], out: str = "", keep_in: str = "", json: bool = False
+) -> int:
+    """Theory over the records of real networks.
+
+    Parameters
+    ----------
+    records
+        Files written by python -m validation.train.
+    out
+        Folder for the figures [default: the first record's].
+    keep_in
+        Folder for small copies of the records, of all weights together.
+    json
+        Print one JSON object instead of the tables.
+    """
+    from sde_si.record import load
+
+    require(bool(records), "records", "at least one record", "none", "runs/train-sgd-....nc")
+    loaded = {file: load(file) for file in records}
+    for file, record in loaded.items():
+        source = record.attrs.get("source")
+        require(source == "train", "records", "records of python -m validation.train", f"{file} ({source})")
+    folder = Path(out) if out else Path(records[0]).parent
+    found = []
+    for file, record in loaded.items():
+        found.append(results(file, record, folder))
+        if keep_in:
+            keep(record, Path(keep_in))
+        if not json:
+            show(found[-1])
+    if json:
+        _print(found)
+    return DONE if all(c["holds"] for one in found for c in one["identities"]) else CLAIM_FAILED
+
+
+def _print(found: list[dict[str, Any]]) -> None:
+    print(json.dumps({"records": found}, allow_nan=False))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """``python -m validation.compare``; returns the exit code."""
+    return guarded(lambda: tyro.cli(compare, prog="python -m validation.compare", args=args))
