@@ -1,32 +1,37 @@
-"""Theory laid over a trained network: identities that a damaged record fails, laws, the command line."""
+"""Theory laid over a trained network: identities that a damaged record fails, laws, simulations, claims."""
 
 from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from sde_si import theory  # noqa: E402
+from sde_si.estimators import equilibrium, window_of  # noqa: E402
 from sde_si.record import load, save  # noqa: E402
-from validation import compare  # noqa: E402
+from sde_si.verify.cli import main as verify  # noqa: E402
+from validation import claims, compare  # noqa: E402
+from validation.compare.overlay import course  # noqa: E402
+from validation.compare.rotation import ANSWERED, CONFINED, NOISE_ONLY  # noqa: E402
 from validation.train.cli import main as train  # noqa: E402
 
 WORDS = ["--network", "si-mlp", "--width", "8", "--blocks", "2", "--data", "digits", "--N", "320", "--B", "32",
          "--quiet", "--norm-eps", "0", "--precision", "fp64", "--no-figure", "--sampling", "replacement",
-         "--noise-batches", "0", "--evaluate-every", "50"]  # fmt: skip
+         "--noise-batches", "2", "--evaluate-every", "50"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    """SGD without and with momentum, long enough for an equilibrium, with curvature."""
+    """SGD without and with momentum, long enough for an equilibrium, with curvature and response."""
     folder, out = tmp_path_factory.mktemp("trained"), {}
     for momentum, wd in (("0", "0.3"), ("0.9", "0.03")):
         before = set(folder.glob("*.nc"))
         words = [*WORDS, "--momentum", momentum, "--wd", wd, "--epochs", "30", "--lags", "1,5,10", "--curvature", "2"]
-        assert train([*words, "--seeds", "1", "--out", str(folder)]) == 0
+        assert train([*words, "--response", "3", "--seeds", "1", "--out", str(folder)]) == 0
         [out[momentum]] = set(folder.glob("*.nc")) - before
     return out
 
@@ -52,24 +57,59 @@ def test_rotations_beside_the_laws(records):
     record = load(records["0.9"])
     found = {one.name: one for one in compare.rotations(record)}
     assert {"one step", "epoch, end to end", "epoch, middle to middle", "lag 10"} <= found.keys()
-    epoch = found["epoch, end to end"]
+    epoch, u = found["epoch, end to end"], 0.003
     assert epoch.steps == 10
-    assert epoch.laws["noise alone (9.2)"] == pytest.approx(1 - theory.lag_cosines(10, 0.003, 0.9)[-1])
-    assert epoch.laws["confined (18.2)"] < epoch.laws["noise alone (9.2)"]
+    assert epoch.laws[NOISE_ONLY] == pytest.approx(1 - theory.lag_cosines(10, u, 0.9)[-1])
+    assert epoch.laws[CONFINED] < epoch.laws[NOISE_ONLY]
+    curves = [theory.response_versines(u, 0.9, one)[10] for one in record["response"].values[0]]
+    assert epoch.laws[ANSWERED] == pytest.approx(np.mean(curves))
+    assert epoch.errors[ANSWERED] == pytest.approx(np.std(curves, ddof=1) / 3**0.5)
+    assert found["one step"].laws[ANSWERED] == pytest.approx(u / 1.9)
     assert found["lag 10"].laws == epoch.laws
     assert 0 <= compare.unstable_share(record) < 1
 
 
+@pytest.mark.parametrize("momentum", ["0", "0.9"])
+def test_the_simulations_have_the_networks_own_noise(records, momentum):
+    record = load(records[momentum])
+    tau, signal = course(record)
+    whole = record["gradient"].sel(group="all").values.mean(axis=0)
+    assert tau + signal == pytest.approx(whole)
+    over = {one.name: one.record for one in compare.overlays(record, paths=2)}
+    start = record["weight_norm_initial"].sel(group="all").values
+    assert over["SDE"]["weight_norm_initial"].values == pytest.approx(start[0])
+    window = window_of(record)
+    norms = {name: equilibrium(one, window, "weight_norm").value for name, one in over.items()}
+    # the SDE does not feel the signal: |x|^4 is shorter by its share
+    share = np.mean(signal[window.epochs]) / np.mean(whole[window.epochs])
+    assert norms["SDE"] / norms["optimizer"] == pytest.approx((1 - share) ** 0.25, rel=0.02)
+    # ten steps an epoch and few epochs: no more than the right size is asked of the network
+    assert norms["optimizer"] == pytest.approx(equilibrium(record, window, "weight_norm").value, rel=0.2)
+
+
+def test_without_measured_noise_nothing_is_simulated(records):
+    record = load(records["0"])
+    record["noise_trace"] = record["noise_trace"] * np.nan
+    assert compare.overlays(record) == []
+
+
 def test_command_line(records, tmp_path, capsys):
-    assert compare.main([*map(str, records.values()), "--out", str(tmp_path)]) == 0
+    assert compare.main([*map(str, records.values()), "--out", str(tmp_path), "--keep-in", str(tmp_path / "kept")]) == 0
     shown = capsys.readouterr().out
     assert "epoch, end to end" in shown
-    assert len(list(tmp_path.glob("compare-*.png"))) == 2
+    assert "SDE with noise" in shown
+    assert len(list(tmp_path.glob("compare-*.png"))) == len(list(tmp_path.glob("overlay-*.png"))) == 2
+    kept = sorted((tmp_path / "kept").glob("*.nc"))
+    assert [file.name for file in kept] == ["si-mlp-digits-sgd.nc", "si-mlp-digits-sgdm.nc"]
+    assert list(load(kept[0])["group"].values) == ["all"]
     damaged = load(records["0.9"])
     damaged["split_drift"] = damaged["split_drift"] + 1
     save(damaged, tmp_path / "damaged.nc")
-    assert compare.main([str(tmp_path / "damaged.nc")]) == 1
-    assert "DOES NOT HOLD" in capsys.readouterr().out
+    assert compare.main([str(tmp_path / "damaged.nc"), "--json"]) == 1
+    [found] = json.loads(capsys.readouterr().out)["records"]
+    assert [check["holds"] for check in found["identities"]] == [False, True]
+    assert {one["quantity"] for one in found["simulated"]} == {
+        "weight_norm", "effective_lr", "angle_step", "angle_epoch"}  # fmt: skip
 
 
 def test_records_of_another_source_are_refused(tmp_path, capsys, records):
@@ -80,3 +120,30 @@ def test_records_of_another_source_are_refused(tmp_path, capsys, records):
     assert compare.main([str(tmp_path / "missing.nc")]) == 4
     assert json.loads(record.attrs["configuration"])["network"] == "si-mlp"
     assert "expected records of python -m validation.train" in capsys.readouterr().err
+
+
+def test_claims_are_measured_on_records(records, monkeypatch, tmp_path):
+    folder = tmp_path / "networks"
+    assert compare.main([*map(str, records.values()), "--out", str(tmp_path), "--keep-in", str(folder)]) == 0
+    monkeypatch.setattr(claims, "RECORDS", folder)
+    rng = np.random.default_rng(0)
+    for name, count in (("network-telescoping", 1), ("network-split", 2)):
+        claim = claims.CLAIMS[name]
+        found = claim.check(rng)
+        assert len(found) == count
+        assert all(claim.verdict(one) == "exact" and claim.rejects_wrong(one) for one in found)
+    for name in ("network-step-angle", "network-norm", "network-free-rotation", "network-response"):
+        found = claims.CLAIMS[name].check(rng)
+        assert len(found) == 2
+        assert all(np.isfinite([one.measured, one.predicted, one.wrong]).all() for one in found)
+
+
+def test_verify_takes_the_claims_of_a_file(capsys, tmp_path):
+    assert verify(["--file", claims.__file__, "--list"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in claims.CLAIMS)
+    empty = tmp_path / "empty.py"
+    empty.write_text("CLAIMS = {}")
+    assert verify(["--file", str(empty)]) == 2
+    assert verify(["--file", str(tmp_path / "none.py")]) == 2
+    assert "expected a file that exists" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from validation.train.job import Job  # noqa: E402
 from validation.train.loop import Trainer  # noqa: E402
 from validation.train.many import train  # noqa: E402
 from validation.train.optimizers import OPTIMIZERS, Setting  # noqa: E402
+from validation.train.response import responses  # noqa: E402
 
 HP = HyperParameters(N=160, B=32, lr=0.1, wd=0.02, momentum=0.9, epochs=3)
 
@@ -284,3 +285,50 @@ def test_curvature_is_recorded_at_its_checkpoints(images):
     got = trained(job, images, (0, 1)).results()
     assert got["curvature"].shape == got["curvature_weight"].shape == (2, 2, 50)
     np.testing.assert_allclose(got["curvature_weight"].sum(-1), 1)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_twins_follow_the_kick_of_their_other_minibatch(momentum):
+    """On a quadratic loss: <d, h_j(H) d>/|d|^2 for the difference d of the two gradients, step by step."""
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(6, 6, dtype=torch.float64, generator=generator)
+    H, noise = matrix @ matrix.T, torch.randn(20, 6, dtype=torch.float64, generator=generator)
+    setting = Setting(0.02, 0.1, momentum, 0.0, 0.0, 1)
+
+    def step(x, state, i):
+        OPTIMIZERS["sgd"].update(x, state, H @ x + noise[i], setting)
+
+    x = torch.randn(6, dtype=torch.float64, generator=generator)
+    found = responses(step, x, [torch.zeros_like(x)], 15, 6, twins=3)
+    kicks, before = (noise[15:18] - noise[0]).T, torch.zeros(6, 3, dtype=torch.float64)
+    now, want = kicks, []
+    for _ in range(15):
+        want.append(float((kicks * now).sum() / (kicks * kicks).sum()))
+        now, before = (1 + momentum - 0.02 * 0.1) * now - 0.02 * H @ now - momentum * before, now
+    np.testing.assert_allclose(found, want, rtol=1e-10)
+
+
+def test_responses_are_recorded_at_their_checkpoints(images):
+    job = small_job(HP.replace(epochs=2), response=2, lags=(1, 7))
+    got = trained(job, images, (0, 1)).results()
+    assert got["response"].shape == (2, 2, 7)
+    np.testing.assert_allclose(got["response"][:, :, 0], 1)
+    assert np.ptp(got["response"][:, :, -1]) > 0
+    # They are measured beside the training, which goes on as if they were not.
+    alone = trained(job.replace(response=0), images, (0, 1)).results()
+    np.testing.assert_array_equal(got["angle_step"], alone["angle_step"])
+    np.testing.assert_array_equal(got["signal"], alone["signal"])
+
+
+@pytest.mark.parametrize(
+    ("options", "about"),
+    [({"response": 1}, "response"), ({"response": 1, "lags": (1,), "optimizer": "lion"}, "response")],
+)
+def test_responses_need_lags_and_a_linear_optimizer(options, about):
+    with pytest.raises(BadInput, match=about):
+        small_job(**options)
+
+
+def test_a_network_makes_its_own_noise():
+    with pytest.raises(BadInput, match="schedule"):
+        small_job(HP.replace(schedule="noise:2"))

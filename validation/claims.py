@@ -121,8 +121,8 @@ CLAIMS: dict[str, Claim] = {
     claim.id: claim
     for claim in (
         Claim(id="network-telescoping", source="theory.md 1.3", expected=EXACT,
-              statement="The logarithms of a network's step cosines under plain SGD add up to decay and change of norm.",
-              formula="sum_k ln cos_k = n ln(1-u) + ln(r_0/r_n)", assumes="nothing but scale invariance, single precision",
+              statement="Under plain SGD the log cosines of a network's steps add up to decay and change of norm.",
+              formula="sum_k ln cos_k = n ln(1-u) + ln(r_0/r_n)", assumes="scale invariance, single precision",
               tolerance={"single precision": 1e-2}, wrong="without the change of the norm", check=_each(_telescoping)),
         Claim(id="network-split", source="theory.md 1.11", expected=EXACT,
               statement="Decay, starting velocity and gradients make up a network's cosine per epoch.",
