@@ -11,6 +11,8 @@ from sde_si import SCHEDULES, BadInput, HyperParameters, Problem, theory
 from sde_si.engine import Engine
 from sde_si.resolve import resolve
 from sde_si.schedules import Timetable, functions, timetable
+from sde_si.simulate import simulate
+from sde_si.testing import oracle
 
 torch = pytest.importorskip("torch")
 EPOCHS, STEPS = 12, 20
