@@ -53,7 +53,7 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "response": (
         ("path", "checkpoint", "delay"),
         "1",
-        "what is left of a minibatch's kick after so many steps, along it (theory.md 18.2)",
+        "what is left of a minibatch's kick after so many steps, along it (theory.md 18.8)",
     ),
     "loss": (("path", "epoch"), "1", "full loss at the end of the epoch"),
     "train_loss": (("path", "epoch"), "1", "minibatch loss, mean over the epoch"),

@@ -145,7 +145,7 @@ CLAIMS: dict[str, Claim] = {
               tolerance={"first order": 0.10}, wrong="half the deviation", corrected="network-response",
               broken="no mean gradient: the basin pulls the weights back",
               check=_each(_rotation(free=True), sampling="replacement")),
-        Claim(id="network-response", source="theory.md 18.2", expected=APPROXIMATE,
+        Claim(id="network-response", source="theory.md 18.8", expected=APPROXIMATE,
               statement="How a network answers to a kick by its noise tells its rotation over an epoch and longer.",
               formula="versine(n+2) - versine(n) ~ H_n", assumes="norm equilibrium, a basin that does not change",
               tolerance={"Monte Carlo": 0.05, "the basin moves and is not quadratic": 0.10},

@@ -45,7 +45,7 @@ def mode_variance(pull: float | Array, momentum: float = 0.0) -> float | Array:
 def confined_versines(
     steps: int, u: float, momentum: float, pulls: Numbers, weights: Numbers, *, balanced: bool = True
 ) -> Array:
-    """1 - E cos between weights 0, 1, ..., `steps` steps apart in a basin, for small rotations (theory.md 18.2).
+    """1 - E cos between weights 0, 1, ..., `steps` steps apart in a basin, for small rotations (theory.md 18.2, 18.7).
 
     Of a mode of pull b under unit noise, half the mean squared displacement over n steps is A_n = V(b) (1 - rho_b(n)).
     rho obeys x's own recursion, also at n = 0 where rho(-1) = rho(1), so A_{n+1} - A_n = A_1 (h_n + mu h_{n-1}) with
@@ -91,7 +91,7 @@ def confined_versines(
 
 
 def response_versines(u: float, momentum: float, response: Numbers) -> Array:
-    """1 - E cos between weights 0, 1, ... steps apart, from how the weights answer to their own noise (theory.md 18.2).
+    """1 - E cos between weights 0, 1, ... steps apart, from how the weights answer to their own noise (theory.md 18.8).
 
     Summed over the modes with their shares w of the noise, `confined_versines` says for D_n = sum w (A_{n+1} - A_n) and
     the mean response H_n = sum w h_n to a kick by noise, since (2(1+mu) - b) h_n = h_{n+1} + (1+mu) h_n + mu h_{n-1}:

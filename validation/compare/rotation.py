@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 UNSTABLE = 0.95  # of the edge 2 (1 + mu), from which on the law has no stationary variance (18.1)
 NOISE_ONLY, RESHUFFLED, CONFINED, ANSWERED = (
-    "noise alone (9.2)", "reshuffled (1.13)", "curvature (18.2)", "response (18.2)",
+    "noise alone (9.2)", "reshuffled (1.13)", "curvature (18.2)", "response (18.8)",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""How the weights answer to a kick by gradient noise: twins that differ by one minibatch (theory.md 18.2)."""
+"""How the weights answer to a kick by gradient noise: twins that differ by one minibatch (theory.md 18.8)."""
 
 from __future__ import annotations
 
