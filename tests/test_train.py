@@ -346,7 +346,7 @@ def test_twins_follow_the_kick_of_their_other_minibatch(momentum):
 
 
 def test_responses_are_recorded_at_their_checkpoints(images):
-    job = small_job(HP.replace(epochs=2), response=2, lags=(1, 7))
+    job = small_job(HP.replace(epochs=4), response=2, lags=(1, 7))
     got = trained(job, images, (0, 1)).results()
     assert got["response"].shape == (2, 2, 7)
     np.testing.assert_allclose(got["response"][:, :, 0], 1)
