@@ -51,7 +51,7 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "curvature": (("path", "checkpoint", "node"), "1", "curvature of the mean loss at the weights (theory.md 18.3)"),
     "curvature_weight": (("path", "checkpoint", "node"), "1", "share of the minibatch noise along it"),
     "response": (
-        ("path", "checkpoint", "delay"),
+        ("path", "kick", "delay"),
         "1",
         "what is left of a minibatch's kick after so many steps, along it (theory.md 18.8)",
     ),

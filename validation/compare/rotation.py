@@ -73,7 +73,7 @@ def answered(record: xr.Dataset, steps: int) -> list[Array]:
     _, u, mu, _ = _setting(record)
     out = []
     for response in (
-        record["response"].transpose("path", "checkpoint", "delay").values.reshape(-1, record.sizes["delay"])
+        record["response"].transpose("path", "kick", "delay").values.reshape(-1, record.sizes["delay"])
     ):
         curve = np.full(steps + 1, np.nan)
         found = theory.response_versines(u, mu, response)[: steps + 1]
