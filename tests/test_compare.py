@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from sde_si import theory  # noqa: E402
-from sde_si.estimators import equilibrium, window_of  # noqa: E402
+from sde_si.estimators import values  # noqa: E402
 from sde_si.record import load, save  # noqa: E402
 from sde_si.verify.cli import main as verify  # noqa: E402
 from validation import claims, compare  # noqa: E402
@@ -78,13 +78,13 @@ def test_the_simulations_have_the_networks_own_noise(records, momentum):
     over = {one.name: one.record for one in compare.overlays(record, paths=2)}
     start = record["weight_norm_initial"].sel(group="all").values
     assert over["SDE"]["weight_norm_initial"].values == pytest.approx(start[0])
-    window = window_of(record)
-    norms = {name: equilibrium(one, window, "weight_norm").value for name, one in over.items()}
+    late = slice(-15, None)
+    norms = {name: (values(one, "weight_norm")[:, late] ** 2).mean() ** 0.5 for name, one in over.items()}
     # the SDE does not feel the signal: |x|^4 is shorter by its share
-    share = np.mean(signal[window.epochs]) / np.mean(whole[window.epochs])
+    share = np.mean(signal[late]) / np.mean(whole[late])
     assert norms["SDE"] / norms["optimizer"] == pytest.approx((1 - share) ** 0.25, rel=0.02)
     # ten steps an epoch and few epochs: no more than the right size is asked of the network
-    assert norms["optimizer"] == pytest.approx(equilibrium(record, window, "weight_norm").value, rel=0.2)
+    assert norms["optimizer"] == pytest.approx((values(record, "weight_norm")[:, late] ** 2).mean() ** 0.5, rel=0.1)
 
 
 def test_without_measured_noise_nothing_is_simulated(records):
@@ -135,7 +135,8 @@ def test_claims_are_measured_on_records(records, monkeypatch, tmp_path):
     for name in ("network-step-angle", "network-norm", "network-free-rotation", "network-response"):
         found = claims.CLAIMS[name].check(rng)
         assert len(found) == 2
-        assert all(np.isfinite([one.measured, one.predicted, one.wrong]).all() for one in found)
+        # one seed and thirty epochs make no equilibrium: nothing is claimed of such a record
+        assert {claims.CLAIMS[name].verdict(one) for one in found} == {"undecided"}
 
 
 def test_verify_takes_the_claims_of_a_file(capsys, tmp_path):

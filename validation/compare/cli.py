@@ -133,7 +133,7 @@ def keep(record: xr.Dataset, folder: Path) -> Path:
     sampling = "" if made["sampling"] == "replacement" else "-reshuffled"
     kind = f"svag{made['svag']}" if made["svag"] > 1 else "sgdm" if made["momentum"] else "sgd"
     path = folder / f"{made['network']}-{made['data']}-{kind}{sampling}.nc"
-    save(record.sel(group=["all"]), path)
+    save(record.sel(group=["all"]).drop_encoding(), path)
     return path
 
 
