@@ -90,6 +90,9 @@ def confined_versines(
     return out / unit
 
 
+_EULER = 8  # differences in Euler's transformation: an alternating sum from its first terms
+
+
 def response_versines(u: float, momentum: float, response: Numbers) -> Array:
     """1 - E cos between weights 0, 1, ... steps apart, from how the weights answer to their own noise (theory.md 18.8).
 
@@ -100,15 +103,16 @@ def response_versines(u: float, momentum: float, response: Numbers) -> Array:
         versine(n+2) - versine(n) = lr^2 tau/((1-mu) |x|^4) H_n,
 
     a relation between fluctuation and response in which no curvature appears. The scale follows from one step,
-    1 - cos = u/(1+mu): D_0 = (H_0 - H_1 + H_2 - ...)/(1-mu). It takes for granted a norm equilibrium, noise drawn with
-    replacement, small rotations, and a basin that does not change in the meantime.
+    1 - cos = u/(1+mu): D_n = (H_n - H_{n+1} + H_{n+2} - ...)/(1-mu), summed by Euler's transformation, which looks at
+    the next few delays only, since responses are measured with noise. It takes for granted a norm equilibrium, noise
+    drawn with replacement, small rotations, and a basin that does not change in the meantime.
 
     Parameters
     ----------
     u, momentum : float
         Intrinsic learning rate per step, momentum coefficient.
     response : sequence of float, shape (steps,)
-        H_0 = 1, H_1, ...: what is left of a kick along itself, 0, 1, ... steps after it. At least 2 of them.
+        H_0 > 0, H_1, ...: what is left of a kick along itself, 0, 1, ... steps after it, in any unit. At least 2.
 
     Returns
     -------
@@ -117,12 +121,13 @@ def response_versines(u: float, momentum: float, response: Numbers) -> Array:
     """
     H = np.asarray(response, dtype=float)
     require(H.ndim == 1 and H.size >= 2 and H[0] > 0, "response", "at least 2 numbers, the first above 0", H)
-    grown = np.empty(H.size)
-    # A straight line at the end; what that misses only changes sign from step to step.
-    after = H[-1] / 2 + (H[-1] - H[-2]) / 4
-    for n in range(H.size - 1, -1, -1):
-        grown[n] = after = H[n] - after
-    return np.concatenate([[0.0], np.cumsum(grown)]) * (u / (1 + momentum) / grown[0])
+    D, difference = np.zeros(H.size), H
+    for k in range(min(_EULER, H.size)):
+        D[: difference.size] += difference / 2 ** (k + 1)
+        difference = difference[:-1] - difference[1:]
+    # versine(n) + versine(n+1) - versine(1) is the sum of the responses before n; versine(n+1) - versine(n) is D_n.
+    half = (np.cumsum(H) + D[0] - np.append(D[1:], H[-1] - D[-1])) / 2
+    return np.concatenate([[0.0], half]) * (u / (1 + momentum) / D[0])
 
 
 class Basin(NamedTuple):

@@ -64,22 +64,30 @@ def confined(record: xr.Dataset, steps: int, *, negative: bool = False) -> list[
     return out
 
 
-def answered(record: xr.Dataset, steps: int) -> list[Array]:
-    """The same by the response to a kick of noise, nan beyond the longest delay followed."""
+def answered(record: xr.Dataset, steps: int) -> tuple[Array, Array] | None:
+    """1 - cos over 0, 1, ..., `steps` steps by the response to kicks of noise (18.8), and its standard error.
+
+    Kicks count by their size, as they do in the rotation; the error is that of leaving out each in turn. nan beyond
+    the longest delay followed.
+    """
     from sde_si import theory
 
     if "response" not in record:
-        return []
+        return None
     _, u, mu, _ = _setting(record)
-    out = []
-    for response in (
-        record["response"].transpose("path", "kick", "delay").values.reshape(-1, record.sizes["delay"])
-    ):
-        curve = np.full(steps + 1, np.nan)
-        found = theory.response_versines(u, mu, response)[: steps + 1]
-        curve[: found.size] = found
-        out.append(curve)
-    return out
+    H = record["response"].transpose("path", "kick", "delay").values.reshape(-1, record.sizes["delay"])
+    size = record["kick_size"].transpose("path", "kick").values.reshape(-1, 1)
+
+    def curve(which: Array) -> Array:
+        out = np.full(steps + 1, np.nan)
+        found = theory.response_versines(u, mu, (size[which] * H[which]).sum(axis=0))[: steps + 1]
+        out[: found.size] = found
+        return out
+
+    count = len(H)
+    left_out = np.array([curve(np.arange(count) != i) for i in range(count)]) if count > 1 else np.full((2, 1), np.nan)
+    error = np.sqrt((count - 1) / count * np.sum((left_out - left_out.mean(axis=0)) ** 2, axis=0))
+    return curve(np.arange(count)), np.broadcast_to(error, (steps + 1,))
 
 
 def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, tuple[Array, Array]]:

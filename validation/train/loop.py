@@ -189,7 +189,8 @@ class Trainer:
         indices, moves = self._orders(epoch, B, delays + TWINS, RESPONSE)
         lr, momentum = self.timetable.lr_and_momentum(epoch)
         setting = Setting(float(lr[-1]), job.hyperparameters.wd, float(momentum[-1]), *job.extras, 1)
-        found = []
+        found, sizes = [], []
+        radius = self.stack.layout.dots(self.stack.x, self.stack.x)[:, -1].cpu().numpy()
         for p in range(len(self.seeds)):
 
             def step(x: Tensor, state: list[Tensor], i: int, p: int = p) -> None:

@@ -20,7 +20,7 @@ def responses(
     size: int,
     *,
     twins: int = TWINS,
-) -> Array:
+) -> tuple[Array, float]:
     """What is left of a kick along itself, 0, 1, ... steps after it.
 
     Each twin takes another minibatch at its first step and then the same ones as the others: the difference d_1 of the
@@ -43,8 +43,10 @@ def responses(
 
     Returns
     -------
-    ndarray, shape (delays,)
+    response : ndarray, shape (delays,)
         1 at delay 0; mean over the twins, each with the weight of its kick.
+    size : float
+        Mean of |d_1|^2/2: lr^2 times the trace of the minibatch noise.
     """
     walkers = [(x.clone(), [s.clone() for s in state]) for _ in range(twins + 1)]
     kicks: list[Tensor] = []
@@ -57,4 +59,4 @@ def responses(
         if j == 0:
             kicks, whole = apart, sum(float(kick @ kick) for kick in apart)
         out[j] = sum(float(kick @ d) for kick, d in zip(kicks, apart, strict=True)) / whole
-    return out
+    return out, whole / (2 * twins)
