@@ -61,9 +61,10 @@ def test_rotations_beside_the_laws(records):
     assert epoch.steps == 10
     assert epoch.laws[NOISE_ONLY] == pytest.approx(1 - theory.lag_cosines(10, u, 0.9)[-1])
     assert epoch.laws[CONFINED] < epoch.laws[NOISE_ONLY]
-    curves = [theory.response_versines(u, 0.9, one)[10] for one in record["response"].values[0]]
-    assert epoch.laws[ANSWERED] == pytest.approx(np.mean(curves))
-    assert epoch.errors[ANSWERED] == pytest.approx(np.std(curves, ddof=1) / 3**0.5)
+    kicks = record["kick_size"].values[0, :, None] * record["response"].values[0]
+    assert epoch.laws[ANSWERED] == pytest.approx(theory.response_versines(u, 0.9, kicks.mean(axis=0))[10])
+    left_out = [theory.response_versines(u, 0.9, np.delete(kicks, i, axis=0).sum(axis=0))[10] for i in range(3)]
+    assert epoch.errors[ANSWERED] == pytest.approx(np.std(left_out) * 2**0.5)
     assert found["one step"].laws[ANSWERED] == pytest.approx(u / 1.9)
     assert found["lag 10"].laws == epoch.laws
     assert 0 <= compare.unstable_share(record) < 1

@@ -336,13 +336,14 @@ def test_twins_follow_the_kick_of_their_other_minibatch(momentum):
         OPTIMIZERS["sgd"].update(x, state, H @ x + noise[i], setting)
 
     x = torch.randn(6, dtype=torch.float64, generator=generator)
-    found = responses(step, x, [torch.zeros_like(x)], 15, 6, twins=3)
+    found, size = responses(step, x, [torch.zeros_like(x)], 15, 6, twins=3)
     kicks, before = (noise[15:18] - noise[0]).T, torch.zeros(6, 3, dtype=torch.float64)
     now, want = kicks, []
     for _ in range(15):
         want.append(float((kicks * now).sum() / (kicks * kicks).sum()))
         now, before = (1 + momentum - 0.02 * 0.1) * now - 0.02 * H @ now - momentum * before, now
     np.testing.assert_allclose(found, want, rtol=1e-10)
+    assert size == pytest.approx(0.02**2 * float((kicks**2).sum()) / 6)
 
 
 def test_responses_are_recorded_at_their_checkpoints(images):
@@ -350,6 +351,7 @@ def test_responses_are_recorded_at_their_checkpoints(images):
     got = trained(job, images, (0, 1)).results()
     assert got["response"].shape == (2, 2, 7)
     np.testing.assert_allclose(got["response"][:, :, 0], 1)
+    assert got["kick_size"].shape == (2, 2)
     assert np.ptp(got["response"][:, :, -1]) > 0
     # They are measured beside the training, which goes on as if they were not.
     alone = trained(job.replace(response=0), images, (0, 1)).results()

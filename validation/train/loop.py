@@ -199,10 +199,12 @@ class Trainer:
                 (gradient,) = torch.autograd.grad(self.stack.loss(at, p, images, labels), at)
                 self.optimizer.update(x, state, gradient, setting)
 
-            found.append(
-                responses(step, self.stack.x[p], [s[p] for s in self.state], delays, self.stack.layout.invariant)
-            )
+            state, size = [s[p] for s in self.state], self.stack.layout.invariant
+            response, kick = responses(step, self.stack.x[p], state, delays, size)
+            found.append(response)
+            sizes.append(kick / radius[p])
         self._keep("response", found)
+        self._keep("kick_size", sizes)
 
     def _calibration(self, B: int) -> list[Tensor]:
         most = min(_CALIBRATION, self.batches.N)
