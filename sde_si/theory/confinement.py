@@ -127,6 +127,7 @@ def response_versines(u: float, momentum: float, response: Numbers) -> Array:
         difference = difference[:-1] - difference[1:]
     # versine(n) + versine(n+1) - versine(1) is the sum of the responses before n; versine(n+1) - versine(n) is D_n.
     half = (np.cumsum(H) + D[0] - np.append(D[1:], H[-1] - D[-1])) / 2
+    half[0] = D[0]
     return np.concatenate([[0.0], half]) * (u / (1 + momentum) / D[0])
 
 

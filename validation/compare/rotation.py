@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Array = np.ndarray
+CURVES = ("curvature", "curvature_weight")
 UNSTABLE = 0.95  # of the edge 2 (1 + mu), from which on the law has no stationary variance (18.1)
 NOISE_ONLY, RESHUFFLED, CONFINED, ANSWERED = (
-    "noise alone (9.2)", "reshuffled (1.13)", "curvature (18.2)", "response (18.8)",
+    "noise alone (9.2)", "reshuffled (1.13)", "curvature (18.7)", "response (18.8)",
 )  # fmt: skip
 
 
@@ -32,14 +34,20 @@ class Rotation:
 
 
 def curvatures(record: xr.Dataset) -> list[tuple[Array, Array]]:
-    """Curvatures seen by the noise and their shares, of every seed and checkpoint; none if they were not measured."""
+    """Curvatures seen by the noise and the noise along them, of every seed and checkpoint; none if not measured.
+
+    The noise is tau/|x|^4 at the checkpoint, by its mean squared step if its trace was not measured.
+    """
     if "curvature" not in record:
         return []
-    nodes, weights = (
-        record[name].transpose("path", "checkpoint", "node").values.reshape(-1, record.sizes["node"])
-        for name in ("curvature", "curvature_weight")
-    )
-    return [(n, w / w.sum()) for n, w in zip(nodes, weights, strict=True)]
+    nodes, weights = (record[name].transpose("path", "checkpoint", "node").values for name in CURVES)
+    whole, count, last = record.sel(group="all"), nodes.shape[1], record.sizes["epoch"] - 1
+    at = sorted(last - i * (last + 1) // 2 // count for i in range(count))  # Job.checkpoints
+    steps = whole["angle_step"].transpose("path", "epoch").values ** 2
+    trace = (whole["noise_trace"] / whole["weight_norm"] ** 4).transpose("path", "epoch").values
+    size = (trace if np.isfinite(trace).all() else steps)[:, at]
+    weights = weights / weights.sum(axis=-1, keepdims=True) * size[..., None]
+    return list(zip(nodes.reshape(-1, nodes.shape[-1]), weights.reshape(-1, nodes.shape[-1]), strict=True))
 
 
 def _setting(record: xr.Dataset) -> tuple[float, float, float, int]:
@@ -48,20 +56,35 @@ def _setting(record: xr.Dataset) -> tuple[float, float, float, int]:
     return lr, lr * made["wd"], made["momentum"], int(record["steps_per_epoch"].values[-1])
 
 
-def confined(record: xr.Dataset, steps: int, *, negative: bool = False) -> list[Array]:
-    """1 - cos over 0, 1, ..., `steps` steps by the curvature (18.2), of every seed and checkpoint.
+def _jackknife(law: Callable[[Array], Array], count: int) -> tuple[Array, Array]:
+    """law(all) of `count` measurements, and its standard error from leaving out each in turn."""
+    everything = np.arange(count)
+    found = law(everything)
+    if count < 2:
+        return found, np.full(found.shape, np.nan)
+    left_out = np.array([law(np.delete(everything, i)) for i in range(count)])
+    return found, np.sqrt((count - 1) * np.var(left_out, axis=0))
+
+
+def confined(record: xr.Dataset, steps: int, *, negative: bool = False) -> tuple[Array, Array] | None:
+    """1 - cos over 0, 1, ..., `steps` steps by the curvature of seeds and checkpoints (18.7), and its standard error.
 
     `negative`: as measured; else negative curvature counts as 0, since a network does not run away along it.
     """
     from sde_si import theory
 
     lr, u, mu, _ = _setting(record)
-    out = []
-    for nodes, weights in curvatures(record):
+    seen = curvatures(record)
+    if not seen:
+        return None
+
+    def law(which: Array) -> Array:
+        nodes, weights = (np.concatenate([seen[i][part] for i in which]) for part in (0, 1))
         stable = lr * nodes + u < UNSTABLE * 2 * (1 + mu)
         pulls = lr * (nodes if negative else np.maximum(nodes, 0.0))
-        out.append(theory.confined_versines(steps, u, mu, pulls[stable], weights[stable]))
-    return out
+        return theory.confined_versines(steps, u, mu, pulls[stable], weights[stable])
+
+    return _jackknife(law, len(seen))
 
 
 def answered(record: xr.Dataset, steps: int) -> tuple[Array, Array] | None:
@@ -78,16 +101,13 @@ def answered(record: xr.Dataset, steps: int) -> tuple[Array, Array] | None:
     H = record["response"].transpose("path", "kick", "delay").values.reshape(-1, record.sizes["delay"])
     size = record["kick_size"].transpose("path", "kick").values.reshape(-1, 1)
 
-    def curve(which: Array) -> Array:
+    def law(which: Array) -> Array:
         out = np.full(steps + 1, np.nan)
         found = theory.response_versines(u, mu, (size[which] * H[which]).sum(axis=0))[: steps + 1]
         out[: found.size] = found
         return out
 
-    count = len(H)
-    left_out = np.array([curve(np.arange(count) != i) for i in range(count)]) if count > 1 else np.full((2, 1), np.nan)
-    error = np.sqrt((count - 1) / count * np.sum((left_out - left_out.mean(axis=0)) ** 2, axis=0))
-    return curve(np.arange(count)), np.broadcast_to(error, (steps + 1,))
+    return _jackknife(law, len(H))
 
 
 def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, tuple[Array, Array]]:
@@ -99,13 +119,8 @@ def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, t
     if configuration(record)["sampling"] == "reshuffle":
         exact[RESHUFFLED] = theory.reshuffled_versines(n, u, mu, steps, start=n // 2 if middle else 0)
     out = {name: (curve, np.zeros(steps + 1)) for name, curve in exact.items()}
-    for name, curves in ((CONFINED, confined(record, steps)), (ANSWERED, answered(record, steps))):
-        if curves:
-            spread = (
-                np.std(curves, axis=0, ddof=1) / len(curves) ** 0.5 if len(curves) > 1 else np.full(steps + 1, np.nan)
-            )
-            out[name] = (np.mean(curves, axis=0), spread)
-    return out
+    measured = {CONFINED: confined(record, steps), ANSWERED: answered(record, steps)}
+    return out | {name: found for name, found in measured.items() if found is not None}
 
 
 def unstable_share(record: xr.Dataset) -> float | None:
@@ -115,7 +130,8 @@ def unstable_share(record: xr.Dataset) -> float | None:
         return None
     lr, u, mu, _ = _setting(record)
     edge = UNSTABLE * 2 * (1 + mu)
-    return float(np.mean([weights[lr * nodes + u >= edge].sum() for nodes, weights in seen]))
+    nodes, weights = (np.concatenate([one[part] for one in seen]) for part in (0, 1))
+    return float(weights[lr * nodes + u >= edge].sum() / weights.sum())
 
 
 def rotations(record: xr.Dataset) -> list[Rotation]:
