@@ -320,7 +320,7 @@ def test_curvature_is_recorded_at_its_checkpoints(images):
     job = small_job(HP.replace(epochs=4), curvature=2)
     assert job.checkpoints(2) == [3, 2]
     got = trained(job, images, (0, 1)).results()
-    assert got["curvature"].shape == got["curvature_weight"].shape == (2, 2, 50)
+    assert got["curvature"].shape == got["curvature_weight"].shape == (2, 2, 80)
     np.testing.assert_allclose(got["curvature_weight"].sum(-1), 1)
 
 
