@@ -15,6 +15,7 @@ pytest.importorskip("sklearn")
 from sde_si import HyperParameters  # noqa: E402
 from sde_si.errors import BadInput  # noqa: E402
 from validation.data import load  # noqa: E402
+from validation.train import loop  # noqa: E402
 from validation.train.cli import main  # noqa: E402
 from validation.train.curvature import lanczos, noise_spectrum  # noqa: E402
 from validation.train.job import Job  # noqa: E402
@@ -316,11 +317,13 @@ def test_the_noise_spectrum_is_that_of_the_hessian(images):
     assert weights.sum() == pytest.approx(1)
 
 
-def test_curvature_is_recorded_at_its_checkpoints(images):
+def test_curvature_is_recorded_at_its_checkpoints(images, monkeypatch):
+    monkeypatch.setattr(loop, "SEEN", 3)
+    monkeypatch.setattr(loop, "PRODUCTS", 6)
     job = small_job(HP.replace(epochs=4), curvature=2)
     assert job.checkpoints(2) == [3, 2]
     got = trained(job, images, (0, 1)).results()
-    assert got["curvature"].shape == got["curvature_weight"].shape == (2, 2, 80)
+    assert got["curvature"].shape == got["curvature_weight"].shape == (2, 2, 2 * 6)
     np.testing.assert_allclose(got["curvature_weight"].sum(-1), 1)
 
 

@@ -178,7 +178,8 @@ class Trainer:
         found = []
         for p in range(len(self.seeds)):
             drawn = [self.batches.batch(indices[p, i], moves[p, i]) for i in range(SEEN + VECTORS)]
-            found.append(noise_spectrum(lambda x, i, d=drawn, q=p: self.stack.loss(x, q, *d[i]), self.stack.x[p]))
+            loss = lambda x, i, d=drawn, q=p: self.stack.loss(x, q, *d[i])  # noqa: E731
+            found.append(noise_spectrum(loss, self.stack.x[p], SEEN, vectors=VECTORS, products=PRODUCTS))
         nodes, weights = zip(*found, strict=True)
         self._keep("curvature", nodes)
         self._keep("curvature_weight", weights)
