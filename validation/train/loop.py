@@ -17,7 +17,7 @@ from sde_si.errors import DiskProblem
 from sde_si.record import write_bytes
 from sde_si.schedules import Timetable
 from validation.data import Batches, Images, order
-from validation.train.curvature import SEEN, VECTORS, noise_spectrum
+from validation.train.curvature import PRODUCTS, SEEN, VECTORS, noise_spectrum
 from validation.train.job import Job
 from validation.train.meter import Meter
 from validation.train.optimizers import OPTIMIZERS, Setting
