@@ -73,6 +73,17 @@ def test_the_response_to_a_kick_tells_the_rotation(momentum):
     assert two == pytest.approx(exact[2] * (np.array(kicked[1:-1]) @ weights), rel=1e-9)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_response_tells_the_length_too(momentum):
+    lr, wd, k, tau = 0.1, 1e-3, np.array([0.0, 2.0, 5.0]), np.array([0.1, 0.2, 0.3])
+    found = theory.basin(lr, wd, momentum, curvatures=k, traces=tau)
+    kicked = [np.zeros(3), np.ones(3)]
+    for _ in range(30):
+        kicked.append((1 + momentum - lr * wd - found.pulls) * kicked[-1] - momentum * kicked[-2])
+    length = theory.response_norm(lr, wd, momentum, np.array(kicked[1:]) @ tau, noise_trace=tau.sum())
+    assert length == pytest.approx(found.norm_squared**0.5, rel=1e-5)
+
+
 @pytest.mark.parametrize("response", [[1.0], [0.0, 1.0], [[1.0, 1.0]]])
 def test_a_response_that_is_none_is_refused(response):
     with pytest.raises(BadInput, match="response"):

@@ -93,6 +93,17 @@ def confined_versines(
 _EULER = 8  # differences in Euler's transformation: an alternating sum from its first terms
 
 
+def _steps_apart(response: Numbers) -> tuple[Array, Array]:
+    """The checked response H_n, and H_n - H_{n+1} + H_{n+2} - ..."""
+    H = np.asarray(response, dtype=float)
+    require(H.ndim == 1 and H.size >= 2 and H[0] > 0, "response", "at least 2 numbers, the first above 0", H)
+    D, difference = np.zeros(H.size), H
+    for k in range(min(_EULER, H.size)):
+        D[: difference.size] += difference / 2 ** (k + 1)
+        difference = difference[:-1] - difference[1:]
+    return H, D
+
+
 def response_versines(u: float, momentum: float, response: Numbers) -> Array:
     """1 - E cos between weights 0, 1, ... steps apart, from how the weights answer to their own noise (theory.md 18.8).
 
@@ -119,16 +130,29 @@ def response_versines(u: float, momentum: float, response: Numbers) -> Array:
     ndarray, shape (steps + 1,)
         Zero at lag 0.
     """
-    H = np.asarray(response, dtype=float)
-    require(H.ndim == 1 and H.size >= 2 and H[0] > 0, "response", "at least 2 numbers, the first above 0", H)
-    D, difference = np.zeros(H.size), H
-    for k in range(min(_EULER, H.size)):
-        D[: difference.size] += difference / 2 ** (k + 1)
-        difference = difference[:-1] - difference[1:]
+    H, D = _steps_apart(response)
     # versine(n) + versine(n+1) - versine(1) is the sum of the responses before n; versine(n+1) - versine(n) is D_n.
     half = (np.cumsum(H) + D[0] - np.append(D[1:], H[-1] - D[-1])) / 2
     half[0] = D[0]
     return np.concatenate([[0.0], half]) * (u / (1 + momentum) / D[0])
+
+
+def response_norm(lr: float, wd: float, momentum: float, response: Numbers, *, noise_trace: float) -> float:
+    """Length of the weights at which decay balances noise and basin, by the response to noise (theory.md 18.7, 18.8).
+
+    |x|^4 = (lr^2 tau/u) sum w b V(b), and sum w b V(b) = (1+mu)/(1-mu) (H_0 - H_1 + H_2 - ...)/H_0.
+
+    Parameters
+    ----------
+    lr, wd, momentum : float
+        Learning rate per step, weight decay (> 0), momentum coefficient.
+    response : sequence of float
+        As in `response_versines`; the first few delays decide.
+    noise_trace : float
+        Trace tau of the minibatch-gradient covariance at the unit vector.
+    """
+    H, D = _steps_apart(response)
+    return float((lr * noise_trace / wd * (1 + momentum) / (1 - momentum) * D[0] / H[0]) ** 0.25)
 
 
 class Basin(NamedTuple):

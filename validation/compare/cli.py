@@ -14,11 +14,14 @@ from sde_si.errors import CLAIM_FAILED, DONE, require
 from sde_si.record import configuration
 from sde_si.terminal import guarded
 from validation.compare.identities import identities
-from validation.compare.overlay import SHOWN, overlays
-from validation.compare.rotation import CONFINED, rotations, unstable_share
+from validation.compare.overlay import SHOWN, course, overlays
+from validation.compare.rotation import CONFINED, norm_by_response, rotations, unstable_share
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+BY_RESPONSE = "noise and response (18.8)"
 
 
 def title_of(record: xr.Dataset) -> str:
@@ -54,6 +57,11 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
             "simulated": {f"{o.name} with {o.noise}": {"value": finite(b.value), "stderr": finite(b.stderr)}
                           for o, b in zip(over, beside, strict=True)},
         })  # fmt: skip
+    calibrated = course(record)
+    by_response = None if calibrated is None else norm_by_response(record, calibrated[0])
+    if by_response is not None and simulated:
+        value, error = by_response
+        simulated[0]["simulated"][BY_RESPONSE] = {"value": finite(value), "stderr": finite(error)}
     return {
         "record": file, "title": title, "equilibrium": window.why or "no equilibrium", "laws": names,
         "identities": [{"name": c.name, "left": c.left, "allowed": c.allowed, "source": c.source,
@@ -110,7 +118,7 @@ def show(found: dict[str, Any]) -> None:
             quantity = shown(one["quantity"])
             cells = [quantity.title.replace("[", r"\["), number(one["measured"], quantity.factor, error=one["stderr"])]
             for kind in kinds:
-                value = one["simulated"][kind]["value"]
+                value = one["simulated"].get(kind, {"value": None})["value"]
                 cells.append(f"{number(value, quantity.factor)}, {percent(_ratio(one['measured'], value))}")
             table.add_row(*cells)
         console.print(table)

@@ -87,6 +87,32 @@ def confined(record: xr.Dataset, steps: int, *, negative: bool = False) -> tuple
     return _jackknife(law, len(seen))
 
 
+def _kicks(record: xr.Dataset) -> Array | None:
+    """Response of each seed and checkpoint times the size of its kick, (kick, delay); None if not measured."""
+    if "response" not in record:
+        return None
+    H = record["response"].transpose("path", "kick", "delay").values
+    return (record["kick_size"].transpose("path", "kick").values[..., None] * H).reshape(-1, H.shape[-1])
+
+
+def norm_by_response(record: xr.Dataset, trace: Array) -> tuple[float, float] | None:
+    """|x| at equilibrium from the response and the noise trace of each epoch, and the error of the response's share."""
+    from sde_si import theory
+    from sde_si.estimators import window_of
+
+    window, kicks = window_of(record), _kicks(record)
+    if kicks is None or not window:
+        return None
+    lr, u, mu, _ = _setting(record)
+
+    def law(which: Array) -> Array:
+        response, tau = kicks[which].sum(axis=0), float(np.mean(trace[window.epochs]))
+        return np.array(theory.response_norm(lr, u / lr, mu, response, noise_trace=tau))
+
+    found, error = _jackknife(law, len(kicks))
+    return float(found), float(error)
+
+
 def answered(record: xr.Dataset, steps: int) -> tuple[Array, Array] | None:
     """1 - cos over 0, 1, ..., `steps` steps by the response to kicks of noise (18.8), and its standard error.
 
@@ -95,19 +121,18 @@ def answered(record: xr.Dataset, steps: int) -> tuple[Array, Array] | None:
     """
     from sde_si import theory
 
-    if "response" not in record:
+    kicks = _kicks(record)
+    if kicks is None:
         return None
     _, u, mu, _ = _setting(record)
-    H = record["response"].transpose("path", "kick", "delay").values.reshape(-1, record.sizes["delay"])
-    size = record["kick_size"].transpose("path", "kick").values.reshape(-1, 1)
 
     def law(which: Array) -> Array:
         out = np.full(steps + 1, np.nan)
-        found = theory.response_versines(u, mu, (size[which] * H[which]).sum(axis=0))[: steps + 1]
+        found = theory.response_versines(u, mu, kicks[which].sum(axis=0))[: steps + 1]
         out[: found.size] = found
         return out
 
-    return _jackknife(law, len(H))
+    return _jackknife(law, len(kicks))
 
 
 def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, tuple[Array, Array]]:
