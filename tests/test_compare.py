@@ -108,6 +108,11 @@ def test_command_line(records, tmp_path, capsys):
     kept = sorted((tmp_path / "kept").glob("*.nc"))
     assert [file.name for file in kept] == ["si-mlp-digits-sgd.nc", "si-mlp-digits-sgdm.nc"]
     assert list(load(kept[0])["group"].values) == ["all"]
+    # its command names the same training: the record exists, so nothing is trained
+    words = json.loads(load(kept[1]).attrs["provenance"])["command"].removeprefix("python -m validation.train ").split()
+    folder = str(records["0.9"].parent)
+    assert train([*words, "--out", folder, "--quiet", "--no-figure", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reused"]
     damaged = load(records["0.9"])
     damaged["split_drift"] = damaged["split_drift"] + 1
     save(damaged, tmp_path / "damaged.nc")

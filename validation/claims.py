@@ -18,7 +18,7 @@ from sde_si.estimators import equilibrium, window_of
 from sde_si.record import configuration, load
 from sde_si.verify.claim import APPROXIMATE, EXACT, FAILS, HOLDS, Claim, Curve, Measurement
 from validation.compare import overlays, rotations
-from validation.compare.cli import title_of
+from validation.compare.keep import title_of
 from validation.compare.rotation import ANSWERED, NOISE_ONLY
 
 if TYPE_CHECKING:

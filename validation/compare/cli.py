@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from sde_si.errors import CLAIM_FAILED, DONE, require
-from sde_si.record import configuration
 from sde_si.terminal import guarded
 from validation.compare.identities import identities
+from validation.compare.keep import keep, title_of
 from validation.compare.overlay import SHOWN, course, overlays
 from validation.compare.rotation import CONFINED, norm_by_response, rotations, unstable_share
 
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
 
 
 BY_RESPONSE = "noise and response (18.8)"
-
-
-def title_of(record: xr.Dataset) -> str:
-    """Network, data, optimizer and sampling in one line."""
-    made = configuration(record)
-    what = f"SVAG({made['svag']})" if made["svag"] > 1 else made["optimizer"]
-    images = "" if made["image_size"] is None else f" {made['image_size']}x{made['image_size']}"
-    moved = f", {'+'.join(made['augment'])}" if made["augment"] else ""
-    return (
-        f"{made['network']} on {made['data']}{images}{moved}, {what}, momentum {made['momentum']:g}, {made['sampling']}"
-    )
 
 
 def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
@@ -131,18 +120,6 @@ def show(found: dict[str, Any]) -> None:
         say(f"{CONFINED} leaves out {found['left_out']:.1%} of the noise: curvature at the edge of stability")
     for picture in found["figures"]:
         say(f"figure: {picture}")
-
-
-def keep(record: xr.Dataset, folder: Path) -> Path:
-    """Write what is measured of all weights together, without the single groups: small enough to be published."""
-    from sde_si.record import save
-
-    made = configuration(record)
-    sampling = "" if made["sampling"] == "replacement" else "-reshuffled"
-    kind = f"svag{made['svag']}" if made["svag"] > 1 else "sgdm" if made["momentum"] else "sgd"
-    path = folder / f"{made['network']}-{made['data']}-{kind}{sampling}.nc"
-    save(record.sel(group=["all"]).drop_encoding(), path)
-    return path
 
 
 def compare(
