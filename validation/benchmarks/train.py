@@ -1,7 +1,7 @@
 """``python -m validation.benchmarks train [repeats]``: many seeds side by side beside one training after the other.
 
 One after the other with torch's default threads is what a plain loop does. Both are timed by the slope between short
-and longer trainings, so that starting up counts for nothing, and in turns, so that other load on the machine meets both.
+and longer trainings, so that starting up counts for nothing, and in turns, so that other load meets both.
 """
 
 from __future__ import annotations
