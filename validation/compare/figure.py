@@ -57,6 +57,12 @@ def overlay_figure(record: xr.Dataset, over: Sequence[Overlay], title: str) -> A
             line, _ = estimators.series(one.record, name)
             axis.plot(epoch, factor * line, color=f"C{i}", label=f"{one.name} with its {one.noise}")
         axis.set(xlabel="epoch", ylabel=shown(name).title)
+    n = int(record["steps_per_epoch"].values[-1])
+    corrected = laws(record, n).get(ANSWERED)
+    if corrected is not None and np.isfinite(corrected[0][n]):
+        angle = 2 * np.arcsin(np.sqrt(corrected[0][n] / 2)) * shown("angle_epoch").factor
+        drawn.axes[-1].axhline(angle, color="0.3", ls="--", label=ANSWERED)
+        drawn.axes[-1].legend()
     drawn.axes[0].legend()
     drawn.suptitle(title, fontsize="small")
     return drawn
