@@ -119,6 +119,7 @@ def test_command_line(records, tmp_path, capsys):
     assert compare.main([str(tmp_path / "damaged.nc"), "--json"]) == 1
     [found] = json.loads(capsys.readouterr().out)["records"]
     assert [check["holds"] for check in found["identities"]] == [False, True]
+    assert found["balance"] is None  # no equilibrium
     assert {one["quantity"] for one in found["simulated"]} == {
         "weight_norm", "effective_lr", "angle_step", "angle_epoch"}  # fmt: skip
 

@@ -12,7 +12,7 @@ import tyro
 
 from sde_si.errors import CLAIM_FAILED, DONE, require
 from sde_si.terminal import guarded
-from validation.compare.identities import identities
+from validation.compare.identities import balance, identities
 from validation.compare.keep import keep, title_of
 from validation.compare.overlay import SHOWN, course, overlays
 from validation.compare.rotation import CONFINED, norm_by_response, rotations, unstable_share
@@ -58,7 +58,7 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
         "rotation": [{"window": r.name, "steps": r.steps, "measured": finite(r.measured), "stderr": finite(r.stderr),
                       "laws": {k: {"value": finite(v), "stderr": finite(r.errors[k])} for k, v in r.laws.items()}}
                      for r in turned],
-        "simulated": simulated, "left_out": unstable_share(record), "figures": [str(p) for p in pictures],
+        "simulated": simulated, "balance": balance(record), "left_out": unstable_share(record), "figures": [str(p) for p in pictures],
     }  # fmt: skip
 
 
@@ -116,6 +116,9 @@ def show(found: dict[str, Any]) -> None:
         say(
             f"theory {check['source']}: {check['name']}: {check['left']:.2g}, allowed {check['allowed']:.0e}: {verdict}"
         )
+    if found["balance"] is not None:
+        ratio, error = found["balance"]
+        say(f"theory 4.7, 9.2: squared step over squared length: {ratio:.4f} ± {error:.4f} of the stationary value")
     if found["left_out"] is not None:
         say(f"{CONFINED} leaves out {found['left_out']:.1%} of the noise: curvature at the edge of stability")
     for picture in found["figures"]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sde_si.record import configuration
+from validation.compare.rotation import batch_means
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,6 +22,22 @@ class Check:
     left: float
     allowed: float
     source: str
+
+
+def balance(record: xr.Dataset) -> tuple[float, float] | None:
+    """E|x' - x|^2/E|x|^2 at equilibrium over what a stationary norm needs, and its error (theory.md 4.7, 9.2).
+
+    Fluctuation and dissipation: 2u/(1+mu) with SGD whatever the loss. None without an equilibrium.
+    """
+    from sde_si.estimators import mean_and_error, values, window_of
+
+    window, expected = window_of(record), float(record.attrs["expected_displacement_ratio"])
+    if not window or not np.isfinite(expected):
+        return None
+    moved, size = (values(record, f"mean_squared_{name}")[:, window.epochs] for name in ("displacement", "norm"))
+    ratio = moved.mean() / size.mean()
+    error = mean_and_error(batch_means(moved - ratio * size)).stderr / size.mean()
+    return float(ratio / expected), float(error / expected)
 
 
 def identities(record: xr.Dataset) -> list[Check]:
