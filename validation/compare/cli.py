@@ -58,7 +58,8 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
         "rotation": [{"window": r.name, "steps": r.steps, "measured": finite(r.measured), "stderr": finite(r.stderr),
                       "laws": {k: {"value": finite(v), "stderr": finite(r.errors[k])} for k, v in r.laws.items()}}
                      for r in turned],
-        "simulated": simulated, "balance": balance(record), "left_out": unstable_share(record), "figures": [str(p) for p in pictures],
+        "simulated": simulated, "balance": balance(record), "left_out": unstable_share(record),
+        "figures": [str(p) for p in pictures],
     }  # fmt: skip
 
 
