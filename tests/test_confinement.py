@@ -94,7 +94,7 @@ def test_a_response_that_is_none_is_refused(response):
     ("momentum", "u", "b", "measured"),
     [(0.0, 2e-4, 0.020, 0.989), (0.9, 1e-4, 0.010, 0.997), (0.5, 2e-4, 0.050, 0.982), (0.9, 1e-4, 0.099, 0.974)],
 )
-def test_the_balance_explains_what_18_5_measured_against_the_printed_law(momentum, u, b, measured):
+def test_the_balance_explains_what_18_7_quotes_against_the_printed_law(momentum, u, b, measured):
     exact, printed = (theory.confined_versines(16, u, momentum, [b - u], [1.0], balanced=k)[1:] for k in (True, False))
     assert np.ptp(exact / printed) < 1e-12
     assert (exact / printed)[0] == pytest.approx(measured, abs=0.0015)
