@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sde_si import theory
-from sde_si.estimators import equilibrium, window_of
+from sde_si.estimators import equilibrium
 from sde_si.record import configuration, load
 from sde_si.verify.claim import APPROXIMATE, EXACT, FAILS, HOLDS, Claim, Curve, Measurement
 from validation.compare import overlays, rotations
 from validation.compare.keep import title_of
 from validation.compare.rotation import ANSWERED, NOISE_ONLY
+from validation.compare.window import window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,17 +69,17 @@ def _split(record: xr.Dataset, title: str) -> Sequence[Measurement]:
 
 
 def _step(record: xr.Dataset, title: str) -> Sequence[Measurement]:
-    window, mu, u = window_of(record), configuration(record)["momentum"], _u(record)
-    found = equilibrium(record, window, "angle_step")
+    used, mu, u = window(record), configuration(record)["momentum"], _u(record)
+    found = equilibrium(record, used, "angle_step")
     wrong = theory.angle_of(u / (1 - mu)) if mu else theory.angle_of(u / 2)
     return [Measurement(system=title, predicted=theory.step_angle(u, mu), measured=found.value, stderr=found.stderr,
                         wrong=wrong)]  # fmt: skip
 
 
 def _norm(record: xr.Dataset, title: str) -> Sequence[Measurement]:
-    window = window_of(record)
-    found = equilibrium(record, window, "weight_norm")
-    over = {one.name: equilibrium(one.record, window, "weight_norm").value for one in overlays(record)}
+    used = window(record)
+    found = equilibrium(record, used, "weight_norm")
+    over = {one.name: equilibrium(one.record, used, "weight_norm").value for one in overlays(record)}
     if "optimizer" not in over:
         return []
     # |x| goes with the fourth root of the noise

@@ -16,6 +16,7 @@ from validation.compare.identities import balance, identities
 from validation.compare.keep import keep, title_of
 from validation.compare.overlay import SHOWN, course, overlays
 from validation.compare.rotation import CONFINED, norm_by_response, rotations, unstable_share
+from validation.compare.window import window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,10 +28,10 @@ BY_RESPONSE = "noise and response (18.8)"
 def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
     """Everything said of one record, as JSON types; draws its figures."""
     from sde_si.comparison import finite
-    from sde_si.estimators import equilibrium, window_of
+    from sde_si.estimators import equilibrium
     from validation.compare import figure
 
-    window, turned, over = window_of(record), rotations(record), overlays(record)
+    used, turned, over = window(record), rotations(record), overlays(record)
     names = list(dict.fromkeys(law for one in turned for law in one.laws))
     title, digest = title_of(record), record.attrs["digest"][:12]
     pictures = [figure.write(lambda: figure.rotation_figure(record, title), folder / f"compare-{digest}.png")]
@@ -39,8 +40,8 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
         pictures.append(figure.write(draw, folder / f"overlay-{digest}.png"))
     simulated = []
     for name in SHOWN if over else ():
-        found = equilibrium(record, window, name)
-        beside = [equilibrium(one.record, window, name) for one in over]
+        found = equilibrium(record, used, name)
+        beside = [equilibrium(one.record, used, name) for one in over]
         simulated.append({
             "quantity": name, "measured": finite(found.value), "stderr": finite(found.stderr),
             "simulated": {f"{o.name} with {o.noise}": {"value": finite(b.value), "stderr": finite(b.stderr)}
@@ -52,7 +53,7 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
         value, error = by_response
         simulated[0]["simulated"][BY_RESPONSE] = {"value": finite(value), "stderr": finite(error)}
     return {
-        "record": file, "title": title, "equilibrium": window.why or "no equilibrium", "laws": names,
+        "record": file, "title": title, "equilibrium": used.why or "no equilibrium", "laws": names,
         "identities": [{"name": c.name, "left": c.left, "allowed": c.allowed, "source": c.source,
                         "holds": c.left <= c.allowed} for c in identities(record)],
         "rotation": [{"window": r.name, "steps": r.steps, "measured": finite(r.measured), "stderr": finite(r.stderr),

@@ -9,6 +9,7 @@ import numpy as np
 
 from sde_si.record import configuration
 from validation.compare.rotation import batch_means
+from validation.compare.window import window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,12 +30,12 @@ def balance(record: xr.Dataset) -> tuple[float, float] | None:
 
     Fluctuation and dissipation: 2u/(1+mu) with SGD whatever the loss. None without an equilibrium.
     """
-    from sde_si.estimators import mean_and_error, values, window_of
+    from sde_si.estimators import mean_and_error, values
 
-    window, expected = window_of(record), float(record.attrs["expected_displacement_ratio"])
-    if not window or not np.isfinite(expected):
+    used, expected = window(record), float(record.attrs["expected_displacement_ratio"])
+    if not used or not np.isfinite(expected):
         return None
-    moved, size = (values(record, f"mean_squared_{name}")[:, window.epochs] for name in ("displacement", "norm"))
+    moved, size = (values(record, f"mean_squared_{name}")[:, used.epochs] for name in ("displacement", "norm"))
     ratio = moved.mean() / size.mean()
     error = mean_and_error(batch_means(moved - ratio * size)).stderr / size.mean()
     return float(ratio / expected), float(error / expected)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sde_si.record import configuration
+from validation.compare.window import window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -98,15 +99,14 @@ def _kicks(record: xr.Dataset) -> Array | None:
 def norm_by_response(record: xr.Dataset, trace: Array) -> tuple[float, float] | None:
     """|x| at equilibrium from the response and the noise trace of each epoch, and the error of the response's share."""
     from sde_si import theory
-    from sde_si.estimators import window_of
 
-    window, kicks = window_of(record), _kicks(record)
-    if kicks is None or not window:
+    used, kicks = window(record), _kicks(record)
+    if kicks is None or not used:
         return None
     lr, u, mu, _ = _setting(record)
 
     def law(which: Array) -> Array:
-        response, tau = kicks[which].sum(axis=0), float(np.mean(trace[window.epochs]))
+        response, tau = kicks[which].sum(axis=0), float(np.mean(trace[used.epochs]))
         return np.array(theory.response_norm(lr, u / lr, mu, response, noise_trace=tau))
 
     found, error = _jackknife(law, len(kicks))
@@ -161,22 +161,22 @@ def unstable_share(record: xr.Dataset) -> float | None:
 
 def rotations(record: xr.Dataset) -> list[Rotation]:
     """Per step, per epoch from end to end and from middle to middle, and at every recorded lag, at equilibrium."""
-    from sde_si.estimators import Estimate, lag_versine, mean_and_error, values, window_of
+    from sde_si.estimators import Estimate, lag_versine, mean_and_error, values
 
-    window, n = window_of(record), int(record["steps_per_epoch"].values[-1])
+    used, n = window(record), int(record["steps_per_epoch"].values[-1])
     lags = [int(lag) for lag in record["lag"].values] if "lag" in record else []
     longest = max([n, *lags])
     ends, middles = laws(record, longest), laws(record, n, middle=True)
 
     def versine(name: str) -> Estimate:
-        if not window:
+        if not used:
             return mean_and_error(np.array([]))
-        angle = values(record, name)[:, window.epochs]
+        angle = values(record, name)[:, used.epochs]
         return mean_and_error(batch_means(2 * np.sin(angle / 2) ** 2))
 
     found = [("one step", 1, versine("angle_step"), ends), ("epoch, end to end", n, versine("angle_epoch"), ends),
              ("epoch, middle to middle", n, versine("angle_middle"), middles)]  # fmt: skip
-    found += [(f"lag {lag}", lag, lag_versine(record, window, lag), ends) for lag in lags]
+    found += [(f"lag {lag}", lag, lag_versine(record, used, lag), ends) for lag in lags]
     return [
         Rotation(name, steps, one.value, one.stderr,
                  {law: float(curve[steps]) for law, (curve, _) in of.items()},
