@@ -69,6 +69,8 @@ def _split(record: xr.Dataset, title: str) -> Sequence[Measurement]:
 
 
 def _step(record: xr.Dataset, title: str) -> Sequence[Measurement]:
+    if configuration(record)["svag"] > 1:  # a step of several
+        return []
     used, mu, u = window(record), configuration(record)["momentum"], _u(record)
     found = equilibrium(record, used, "angle_step")
     wrong = theory.angle_of(u / (1 - mu)) if mu else theory.angle_of(u / 2)

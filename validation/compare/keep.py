@@ -41,8 +41,9 @@ def keep(record: xr.Dataset, folder: Path) -> Path:
     made, kept = configuration(record), record.sel(group=["all"]).drop_encoding()
     whence: dict[str, Any] = json.loads(record.attrs["provenance"])
     kept.attrs["provenance"] = json.dumps(whence | {"command": command(record)}, sort_keys=True)
+    moved = "".join(f"-{name}" for name in made["augment"])
     sampling = "" if made["sampling"] == "replacement" else "-reshuffled"
     kind = f"svag{made['svag']}" if made["svag"] > 1 else "sgdm" if made["momentum"] else "sgd"
-    path = folder / f"{made['network']}-{made['data']}-{kind}{sampling}.nc"
+    path = folder / f"{made['network']}-{made['data']}{moved}-{kind}{sampling}.nc"
     save(kept, path)
     return path
