@@ -157,9 +157,10 @@ def test_claims_are_measured_on_records(records, monkeypatch, tmp_path):
         found = claim.check(rng)
         assert len(found) == count
         assert all(claim.verdict(one) == "exact" and claim.rejects_wrong(one) for one in found)
-    for name in ("network-step-angle", "network-norm", "network-free-rotation", "network-response"):
+    for name, count in (("network-step-angle", 2), ("network-norm", 1), ("network-norm-momentum", 1),
+                        ("network-norm-response", 2), ("network-free-rotation", 2), ("network-response", 2)):  # fmt: skip
         found = claims.CLAIMS[name].check(rng)
-        assert len(found) == 2
+        assert len(found) == count
         assert np.isfinite([[one.measured, one.predicted, one.wrong] for one in found]).all()
 
 
