@@ -34,7 +34,7 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
     used, turned, over = window(record), rotations(record), overlays(record)
     names = list(dict.fromkeys(law for one in turned for law in one.laws))
     title, digest = title_of(record), record.attrs["digest"][:12]
-    pictures = [figure.write(lambda: figure.rotation_figure(record, title), folder / f"compare-{digest}.png")]
+    pictures = [figure.write(lambda: figure.rotation_figure({title: record}), folder / f"compare-{digest}.png")]
     if over:
         draw = lambda: figure.overlay_figure(record, over, title)  # noqa: E731
         pictures.append(figure.write(draw, folder / f"overlay-{digest}.png"))
@@ -158,6 +158,13 @@ def compare(
             keep(record, Path(keep_in))
         if not json:
             show(found[-1])
+    if len(loaded) > 1:
+        from validation.compare import figure
+
+        panels = {title_of(record): record for record in loaded.values()}
+        together = figure.write(lambda: figure.rotation_figure(panels), folder / "rotations.png")
+        if not json:
+            print(f"figure of all: {together}")
     if json:
         _print(found)
     return DONE if all(c["holds"] for one in found for c in one["identities"]) else CLAIM_FAILED

@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from validation.compare.overlay import SHOWN, Overlay
-from validation.compare.rotation import ANSWERED, CONFINED, laws, rotations
+from validation.compare.rotation import ANSWERED, CONFINED, LAWS, laws, rotations
 
 if TYPE_CHECKING:
     import xarray as xr
+    from matplotlib.axes import Axes
 
 
-def rotation_figure(record: xr.Dataset, title: str) -> Any:
-    """1 - cos against the lag: measured, and by every law."""
-    from matplotlib.figure import Figure
-
+def _draw_rotation(axis: Axes, record: xr.Dataset, title: str) -> None:
     points = [one for one in rotations(record) if one.name.startswith(("lag", "one step", "epoch, end"))]
     points.sort(key=lambda one: one.steps)
     steps = np.arange(1, points[-1].steps + 1)
-    drawn = Figure(figsize=(5.5, 4), layout="constrained")
-    axis = drawn.subplots()
     x, y = [p.steps for p in points], [p.measured for p in points]
-    axis.errorbar(x, y, [np.nan_to_num(p.stderr) for p in points], fmt="o", color="k", label="measured", zorder=3)
+    axis.errorbar(x, y, [np.nan_to_num(p.stderr) for p in points], fmt="o", color="k", markersize=4, label="measured",
+                  zorder=3)  # fmt: skip
     for name, (curve, error) in laws(record, int(steps[-1])).items():
-        [line] = axis.plot(steps, curve[1:], label=name, ls="-" if name in (CONFINED, ANSWERED) else "--")
+        style, color = ("-" if name in (CONFINED, ANSWERED) else "--"), f"C{LAWS.index(name)}"
+        axis.plot(steps, curve[1:], label=name, ls=style, color=color)
         low, high = curve[1:] - np.nan_to_num(error[1:]), curve[1:] + np.nan_to_num(error[1:])
-        axis.fill_between(steps, low, high, color=line.get_color(), alpha=0.2, lw=0)
+        axis.fill_between(steps, low, high, color=color, alpha=0.2, lw=0)
     axis.axvline(int(record["steps_per_epoch"].values[-1]), color="0.8", lw=0.8, zorder=0)
-    axis.set(xscale="log", yscale="log", xlabel="lag [steps]; the grey line is one epoch", ylabel="1 - cosine")
+    axis.set(xscale="log", yscale="log")
     axis.set_title(title, fontsize="small")
-    axis.legend()
+
+
+def rotation_figure(records: Mapping[str, xr.Dataset]) -> Any:
+    """1 - cos against the lag, measured and by every law: a panel for each record, by its title."""
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(records))
+    rows = -(-len(records) // columns)
+    size = (5.5, 4.0) if len(records) == 1 else (3.6 * columns, 2.7 * rows + 0.4)
+    drawn = Figure(figsize=size, layout="constrained")
+    axes = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axis in axes[len(records) :]:
+        axis.remove()
+    for axis, (title, record) in zip(axes, records.items(), strict=False):
+        _draw_rotation(axis, record, title if len(records) == 1 else title.replace(", ", ",\n", 1))
+    drawn.supxlabel("lag [steps]; the grey line is one epoch", fontsize="medium")
+    drawn.supylabel("1 - cosine", fontsize="medium")
+    axes[0].legend(fontsize="small")
     return drawn
 
 

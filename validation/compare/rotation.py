@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 CURVES = ("curvature", "curvature_weight")
 UNSTABLE = 0.95  # of the edge 2 (1 + mu), from which on the law has no stationary variance (18.1)
-NOISE_ONLY, RESHUFFLED, CONFINED, ANSWERED = (
-    "noise alone (9.2)", "reshuffled (1.13)", "curvature (18.7)", "response (18.8)",
-)  # fmt: skip
+LAWS = ("noise alone (9.2)", "curvature (18.7)", "response (18.8)", "reshuffled (1.13)")
+NOISE_ONLY, CONFINED, ANSWERED, RESHUFFLED = LAWS
 
 
 @dataclass(frozen=True)
