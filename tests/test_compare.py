@@ -174,3 +174,19 @@ def test_verify_takes_the_claims_of_a_file(capsys, tmp_path):
     assert verify(["--file", str(empty)]) == 2
     assert verify(["--file", str(tmp_path / "none.py")]) == 2
     assert "expected a file that exists" in capsys.readouterr().err
+
+
+def test_the_committed_records_give_the_expected_verdicts(tmp_path, capsys):
+    names = "network-telescoping,network-split,network-free-rotation"
+    words = ["--file", claims.__file__, "--claims", names, "--controls", "--no-figure", "--quiet"]
+    assert verify([*words, "--json", "--out", str(tmp_path)]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["id"] for row in rows} == set(names.split(","))
+    assert all(row["verdict"] == row["expected"] for row in rows)
+    files = sorted(claims.RECORDS.glob("*.nc"))
+    assert len(files) >= 10
+    for file in files:
+        assert file.stat().st_size < 300_000
+        whence = json.loads(load(file).attrs["provenance"])
+        assert whence["command"].startswith("python -m validation.train --")
+        assert whence["seconds"] > 0
