@@ -42,6 +42,7 @@ QUANTITIES = tuple(_PREDICTED)  # what theory predicts at equilibrium, in the or
 SHOWN = _PREDICTED | {
     "steps_to_equilibrium": Quantity("time to equilibrium", "steps"),
     "tuning_factor": Quantity("tuning factor", "/epoch"),
+    "correlation_time": Quantity("correlation time of the direction", "epochs"),
     "temperature": Quantity("temperature"),
     "signal_to_noise": Quantity("signal over noise, G/tau"),
 }

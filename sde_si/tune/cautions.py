@@ -119,7 +119,8 @@ def noise(change: Change) -> Caution | None:
     text = (
         f"the batch grows by k = {k:.4g}, and noise no longer dominates: signal over noise {before:.3g} becomes "
         f"{after:.3g}; E|g|^2 over its noise grows by {growth:.3g}, and laws of noise alone are "
-        f"{100 * (CLOSE - 1):.0f} % off from k = {edge:.3g}, lost at k ~ 1 + tau/G = {1 + 1 / before:.3g} (theory.md 4.5)"
+        f"{100 * (CLOSE - 1):.0f} % off from k = {edge:.3g}, lost at k ~ 1 + tau/G = {1 + 1 / before:.3g} "
+        "(theory.md 4.5)"
     )
     return Caution("noise", text, k, edge)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -130,6 +130,11 @@ def predicted(hp: HyperParameters, optimizer: str, gradients: Gradients) -> Mapp
     except (ZeroDivisionError, OverflowError, np.linalg.LinAlgError):
         known = dict.fromkeys(theory.first_order(hp), theory.Prediction(note="lost in rounding at these values"))
     rows |= {name: Row.of(name, one, math.nan, math.nan) for name, one in known.items() if name != "cos_epoch"}
+    rows["correlation_time"] = Row(
+        "correlation_time", predicted=finite(1 / factor_of(hp, optimizer)) if u else None,
+        source="theory.md 9.6" if METHODS[OPTIMIZERS[optimizer]].extras else "theory.md 2.4, 9.2",
+        assumes=FIRST_ORDER, note="epochs in which the direction forgets by e, were there no basin",
+    )  # fmt: skip
     trace = gradients.noise_at(hp.B)
     if optimizer in ("sgd", "sgdw"):
         # In units of the root of the dimension, which cancels in ratios.
@@ -158,7 +163,7 @@ def effects(before: HyperParameters, after: HyperParameters, optimizer: str, gra
         effect = Effect(row, other[name])
         ratio = effect.ratio
         if not _absolute(name, optimizer, gradients) and ratio is not None:
-            shared = {"source": row.source, "assumes": row.assumes, "note": "relative to before"}
-            effect = Effect(Row(name, predicted=1.0, **shared), Row(name, predicted=ratio, **shared), relative=True)
+            unit = replace(row, predicted=1.0, paper=None, note="relative to before")
+            effect = Effect(unit, replace(unit, predicted=ratio), relative=True)
         out[name] = effect
     return out

@@ -81,7 +81,8 @@ def phases(hp: HyperParameters, optimizer: str, gradients: Gradients) -> list[Ph
         out.append(
             Phase(
                 begin + 1, end + 1, constant, float(first[0]), float(lr[-1]), float(momentum[-1]),
-                int(timetable.batch[end]), factor_of(now, optimizer) if now else 0.0, math.nan if time is None else time,
+                int(timetable.batch[end]), factor_of(now, optimizer) if now else 0.0,
+                math.nan if time is None else time,
             )
         )  # fmt: skip
     return out

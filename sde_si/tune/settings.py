@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import BadInput, require
-from sde_si.hyperparameters import HyperParameters
+from sde_si.hyperparameters import HyperParameters, check_number
 from sde_si.schedules import Timetable
 from sde_si.sweep.axes import SOLVABLE, solve_tuning_factor
 from sde_si.tune.cautions import Caution, Change, collect
@@ -211,13 +211,15 @@ def transfer(
     unknown = [name for name in target if name not in SOLVABLE]
     require(not unknown, "target", f"any of {', '.join(SOLVABLE_ORDER)}", ", ".join(unknown), "N=12500, B=128")
     require(bool(given), "target", f"at least one of {', '.join(SOLVABLE_ORDER)}", "none", "N=12500")
-    require(given.get("wd", 1) > 0, "wd", "weight decay above 0", given.get("wd"), "leave wd free")
+    if "wd" in given:
+        check_number("wd", given["wd"], above=0, advice="leave wd free")
     gradients = Gradients(B=source.B, signal=signal, noise_trace=noise_trace)
     plan = {"epochs": source.epochs if epochs is None else epochs, "schedule": schedule or "constant"}
     scheduled = epochs is not None or schedule is not None
     settings, factor, decoupled = five(source) | given, factor_of(source, optimizer), is_decoupled(optimizer)
-    # N, B, momentum and lr as they are given must be right; what is wrong with wd a way may mend.
-    Timetable(source.replace(**{**settings, "wd": 0.0}, **plan))
+    # What is given must be right; where lr wd comes out wrong because one of the two is free, a way may mend it.
+    free = {} if {"lr", "wd"} <= given.keys() else {"wd": 0.0}
+    Timetable(source.replace(**{**settings, **free}, **plan))
 
     def made(change: str, values: Settings) -> Option:
         after = source.replace(**values, **plan)
