@@ -181,8 +181,8 @@ def wait(asked: Asked) -> Suggestion:
     return Suggestion(
         about=about, value=left, low=low, high=high, unit="epochs",
         text=f"until the angle per step is within {100 * WITHIN:.0f} % of equilibrium",
-        evidence=f"angle per step {ratio.value:.4g} ± {ratio.stderr:.1g} of its equilibrium at epoch {found.epochs}, and "
-        f"the law's relaxation of {time:.4g} epochs",
+        evidence=f"angle per step {ratio.value:.4g} ± {ratio.stderr:.1g} of its equilibrium at epoch {found.epochs}, "
+        f"and the law's relaxation of {time:.4g} epochs",
         source="theory.md 6.5", assumes="the size of the gradients stays",
     )  # fmt: skip
 
@@ -217,7 +217,7 @@ def batch(asked: Asked) -> Suggestion:
     if found.B is None:
         return Suggestion(about=about, because="the batch size is not in the record (--B)")
     if not math.isfinite(ratio.value) or not math.isfinite(ratio.stderr):
-        why = "the record holds no signal and noise trace, or too few for an error (python -m validation.train has them)"
+        why = "the record holds no signal and noise trace, or too few for an error (validation.train has them)"
         return Suggestion(about=about, because=why)
     B, top = found.B, ratio.value + NORMAL * ratio.stderr
     if ratio.value - NORMAL * ratio.stderr <= 0:
@@ -238,26 +238,47 @@ def weight_decay(asked: Asked) -> Suggestion:
     """The weight decay with which the run would turn as the target says (Yun eq. 27, theory.md 2.4)."""
     found, about, target = asked.found, "wd", asked.target
     if not math.isfinite(target.value):
-        return Suggestion(about=about, because="no angle per epoch is named that was found good (--angle-epoch, --like)")
+        return Suggestion(about=about, because="no angle per epoch is named that was good (--angle-epoch, --like)")
     if not found.window:
         return Suggestion(about=about, because=f"the run is not in equilibrium: {found.window.why}")
     here = found.versine_epoch
     turned, wanted = (-math.log1p(-versine) if versine < 1 else math.inf for versine in (here.value, target.value))
     if not 0 < turned < math.inf or not 0 < wanted < math.inf:
         return Suggestion(about=about, because="an epoch turns the weights by 90 degrees or more: nothing to scale")
-    value = found.wd * wanted / turned
+    value = _solve(found, wanted / turned)
     parts = [one.stderr / (1 - one.value) / size for one, size in ((here, turned), (target, wanted))]
     if not all(map(math.isfinite, parts)):
         return Suggestion(about=about, because="the angle per epoch has no standard error")
     error = value * math.hypot(*parts)
-    law = "" if found.method not in ("sgd", "sgd-torch", "sgdw") else ", as the tuning factor is"
+    law = "goes with wd as the law's" if _law(found, found.wd) else "is proportional to wd"
     return Suggestion(
         about=about, value=value, low=value - NORMAL * error, high=value + NORMAL * error, unit="(weight decay)",
         text=f"turns as {asked.target_name} at the same lr, B and momentum",
-        evidence=f"-ln cos per epoch {turned:.4g} ± {parts[0] * turned:.1g} in {found.epochs_said} at wd = {found.wd:g}, "
-        f"wanted {wanted:.4g}",
-        source="theory.md 2.4, 9.2", assumes=f"-ln cos is proportional to wd{law}; confinement stays",
+        evidence=f"-ln cos per epoch {turned:.4g} ± {parts[0] * turned:.1g} in {found.epochs_said} at wd = "
+        f"{found.wd:g}, wanted {wanted:.4g}",
+        source="theory.md 2.4, 9.2", assumes=f"-ln cos per epoch {law}; confinement stays",
     )  # fmt: skip
+
+
+def _law(found: Evidence, wd: float) -> float:
+    """-ln cos per epoch by the law of noise alone, exact in lr wd (theory.md 9.2, 9.5); 0 where none is known."""
+    apart, u = evidence.decoupled(found), found.lr * wd
+    if found.method not in ("sgd", "sgd-torch", "sgdw") or found.steps_per_epoch < 1 or not 0 < u < 1:
+        return 0.0
+    law = theory.decoupled_lag_cosines if apart else theory.lag_cosines
+    cos = float(law(found.steps_per_epoch, u, found.momentum)[-1])
+    return -math.log(cos) if 0 < cos < 1 else 0.0
+
+
+def _solve(found: Evidence, factor: float) -> float:
+    """The weight decay at which the law of an epoch, -ln cos, is `factor` times what it is now; by bisection."""
+    low, high, now = found.wd * min(factor, 1) / 2, found.wd * max(factor, 1) * 2, _law(found, found.wd)
+    if not now or not _law(found, low) < now * factor < _law(found, high):
+        return found.wd * factor
+    for _ in range(40):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if _law(found, middle) < now * factor else (low, middle)
+    return math.sqrt(low * high)
 
 
 def to_table(found: tuple[Suggestion, ...]) -> Table:

@@ -135,7 +135,7 @@ def heat(change: Change) -> Caution | None:
     data = change.after.N / change.before.N
     why = f"N is {data:.4g} times as large" if data != 1 else "the tuning factor is another one"
     text = (
-        f"the temperature of the direction changes by {ratio:.4g}, since {why}: the same angle per epoch, another "
+        f"the temperature of the direction changes by {ratio:.4g}, since {why}: the same tuning factor, another "
         "stationary law (theory.md 8.9)"
     )
     if data == 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,6 +36,7 @@ class Evidence:
         Of the record.
     lr, wd, momentum : float
     B : int or None
+    steps_per_epoch : int
     epochs : int
         Done.
     window : Window
@@ -61,6 +61,7 @@ class Evidence:
     wd: float
     momentum: float
     B: int | None
+    steps_per_epoch: int
     epochs: int
     window: Window
     versine_epoch: Estimate
@@ -101,7 +102,8 @@ def of_record(record: xr.Dataset, name: str = "record") -> Evidence:
     return Evidence(
         name=name, method=str(made.get("method", "")), lr=float(record["lr"].values[-1]), wd=float(made["wd"]),
         momentum=float(record["momentum"].values[-1]), B=made.get("B") if batch is None else int(batch.values[-1]),
-        epochs=epochs, window=window, versine_epoch=versine, ratio=_ratio(record, window), relaxation=relaxation,
+        steps_per_epoch=int(record["steps_per_epoch"].values[-1]), epochs=epochs, window=window,
+        versine_epoch=versine, ratio=_ratio(record, window), relaxation=relaxation,
         relaxation_predicted=float(expected), signal_to_noise=quotient, signal=signal, noise_trace=trace,
     )  # fmt: skip
 
@@ -166,7 +168,7 @@ def _gradients(record: xr.Dataset, window: Window) -> tuple[float, float, Estima
 
 
 def _ratio(record: xr.Dataset, window: Window) -> Estimate:
-    """rms angle per step over its prediction at equilibrium, in the last epochs."""
+    """Rms angle per step over its prediction at equilibrium, in the last epochs."""
     since, known = _since(record, window), predictions(record).get("angle_step")
     target = known.value if known is not None else None
     if target is None and "angle_step_predicted" in record:
@@ -203,9 +205,3 @@ def decoupled(evidence: Evidence) -> bool | None:
     """Whether the decay bypasses the momentum; None if the method is not known."""
     method = METHODS.get(evidence.method)
     return None if method is None else method.decoupled
-
-
-def group_names(record: xr.Dataset) -> list[str]:
-    """The groups of the record, the total last."""
-    names = record.attrs.get("group_names")
-    return json.loads(names) if names else [str(name) for name in record["group"].values]

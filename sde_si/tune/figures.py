@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from sde_si.tune.course import Explanation
+    from sde_si.tune.ramp_reading import LrRange
 
 SHADES = ("0.93", "1.0")
 
@@ -68,3 +69,34 @@ def save_figure(figure: Figure, name: str, content: dict[str, Any], folder: Path
     path = folder / f"tune-{name}-{digest[:12]}.png"
     write_bytes(buffer.getvalue(), path)
     return path
+
+
+def ramp_figure(found: LrRange) -> Figure:
+    """Loss, raw and smoothed, and, where it was measured, the angle of a step, against lr."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    turned = np.isfinite(found.angle_step) & (found.angle_step > 0)
+    panels = 2 if turned.any() else 1
+    with mpl.rc_context(fname=str(STYLE)):
+        figure = Figure(figsize=(4.6 * panels, 3.6), layout="constrained")
+        axes = np.atleast_1d(figure.subplots(1, panels))
+        axes[0].plot(found.lr, found.loss, "o", ms=2.5, color="0.6", label="loss before the step")
+        axes[0].plot(found.lr, found.smooth, color="C0", label=f"smoothed by {found.smoothing:g}")
+        inside = found.smooth[np.isfinite(found.smooth)]
+        if inside.size:
+            low, high = float(inside.min()), float(min(inside.max(), 2 * max(inside[0], inside.min())))
+            axes[0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low) or None)
+        if found.suggestion is not None and found.low is not None and found.high is not None:
+            axes[0].axvline(found.suggestion, color="C1", label="suggestion")
+            axes[0].axvspan(found.low, found.high, color="C1", alpha=0.12, lw=0)
+        axes[0].set(ylabel="loss")
+        axes[0].legend(fontsize=7)
+        if panels == 2:
+            axes[1].plot(found.lr[turned], np.degrees(found.angle_step[turned]), "o", ms=2.5, color="C2")
+            axes[1].set(ylabel="angle per step [deg]", yscale="log")
+        for axis in axes:
+            axis.set(xlabel="learning rate", xscale="log" if found.ramp == "exponential" else "linear")
+        why = "" if found.suggestion is not None else f"no suggestion: {found.because}"
+        figure.suptitle(why[:100], fontsize="small")
+    return figure
