@@ -251,9 +251,7 @@ def test_the_table_of_a_transfer(capsys):
 def test_the_course_of_yun_et_al():
     """theory.md 10.8: 390 discrete steps an epoch from equilibrium, by recursion 1.1."""
     u = 10 / 128 / 390
-    hp = HyperParameters(
-        N=390 * 128, B=128, lr=0.1, wd=10 * u, momentum=0.0, epochs=300, schedule="multi-step:150,225"
-    )
+    hp = HyperParameters(N=390 * 128, B=128, lr=0.1, wd=10 * u, momentum=0.0, epochs=300, schedule="multi-step:150,225")
     found = explain(hp)
     degrees = np.degrees(found.course["angle_epoch"])
     assert degrees[[149, 150, 224, 225, 299]] == pytest.approx([22.356, 2.2804, 5.2234, 0.5250, 0.5853], abs=6e-4)

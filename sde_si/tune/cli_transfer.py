@@ -50,7 +50,8 @@ def source_of(options: Any) -> HyperParameters:
     require(fits, "beta2", "an optimizer that uses it (adamw, lion)", options.optimizer, "--optimizer adamw")
     missing = [name for name in needed if name not in given]
     require(not missing, "from", f"{', '.join(needed)}", f"no {', '.join(missing)}", FROM)
-    return under("from", lambda: HyperParameters(**{"momentum": 0.9} | given, beta2=options.beta2), FROM)
+    values: dict[str, Any] = {"momentum": 0.9, **given, "beta2": options.beta2}
+    return under("from", lambda: HyperParameters(**values), FROM)
 
 
 def _main(args: Sequence[str] | None) -> int:

@@ -108,7 +108,7 @@ class Effect:
         }  # fmt: skip
 
 
-def run_of(hp: HyperParameters, optimizer: str, gradients: Gradients, init_norm: str = "1eq") -> Run:
+def run_of(hp: HyperParameters, optimizer: str, gradients: Gradients, init_norm: float | str = "1eq") -> Run:
     """The noise model of these hyperparameters: isotropic noise of known trace in high dimension, no mean gradient."""
     method = METHODS[OPTIMIZERS[optimizer]]
     extras = {"eps": 0.0} if "eps" in method.extras else {}

@@ -68,9 +68,8 @@ def lr_range_command(
     require(several or seeds == 1, "command", "{seed} in the command for more than one seed", repr(command))
     shared = trial.check_command(command, {"lr": rates[0], "seed": 0}, ("lr",))
     typed = [float(f"{rate:.6g}") for rate in rates]
-    sweep = Sweep(
-        function=trial.RUN, base=shared | {"metric": metric}, grid={"lr": typed}, seeds=seeds if several else [0], out=out
-    )  # fmt: skip
+    base, several_seeds = shared | {"metric": metric}, seeds if several else [0]
+    sweep = Sweep(function=trial.RUN, base=base, grid={"lr": typed}, seeds=several_seeds, out=out)
     sweep.run(executor=executor, timeout=timeout, quiet=quiet)
     losses = np.array(trial.values_of(sweep, "value")).reshape(points, -1)
     why = trial.reasons(sweep)

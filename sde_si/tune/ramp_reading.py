@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 RAMPS = ("exponential", "linear")
-FEWEST = 8  # finite losses
+FEWEST = 6  # finite losses
 CLEAR = 3.0  # standard errors by which the smoothed loss must fall, and rise again
 ORDER = 10.0  # the suggestion lies an order of magnitude below the least loss (theory.md 7.3)
 BLOW_UP = 4.0  # times its best value: the loss has diverged, and the test ends
@@ -103,7 +103,7 @@ class LrRange:
 
         out = plain_table("lr", ["loss", "smoothed", "angle per step [deg]", "weight norm"])
         for i in np.unique(np.linspace(0, self.lr.size - 1, ROWS).round().astype(int)):
-            values = (self.loss[i], self.smooth[i], self.angle_step[i] * DEGREES, self.weight_norm[i])
+            values = map(float, (self.loss[i], self.smooth[i], self.angle_step[i] * DEGREES, self.weight_norm[i]))
             out.add_row(f"{self.lr[i]:.4g}", *(_short(value) for value in values))
         return out
 

@@ -82,7 +82,7 @@ class Optuna:
     def __init__(self, factors: Sequence[float], batches: Sequence[int], rounds: int) -> None:
         require(find_spec("optuna") is not None, "sampler", "optuna to be installed", "no such package",
                 'pip install "sde_si[search]"')  # fmt: skip
-        import optuna
+        import optuna  # pyright: ignore[reportMissingImports]
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.low, self.high, self.batches = min(factors), max(factors), list(batches)
