@@ -30,6 +30,7 @@ Options = options_class(
         "seeds": flag(INT, 3, "runs of a point"),
         "rounds": flag(INT, 1, "refinements after the first points"),
         "sampler": flag(TEXT, "grid", "grid, or optuna (needs optuna)"),
+        "no_early_stop": flag(bool, False, "give every point every seed"),
         "executor": EXECUTOR,
         "timeout": TIMEOUT,
         "out": OUT,
@@ -79,7 +80,8 @@ def _main(args: Sequence[str] | None) -> int:
              "executor", "timeout", "quiet")  # fmt: skip
     found = search(
         options.function, subset=subset, tuning_factors=factors, batches=options.batches or (),
-        maximize=not options.minimize, **{name: getattr(options, name) for name in names},
+        maximize=not options.minimize,
+        stop_early=not options.no_early_stop, **{name: getattr(options, name) for name in names},
     )  # fmt: skip
     if options.json:
         emit(found.to_json())

@@ -164,6 +164,7 @@ def search(
     seeds: int = 3,
     rounds: int = 1,
     sampler: str = "grid",
+    stop_early: bool = True,
     out: Path | str = "./runs",
     executor: Any = "local",
     timeout: float | None = None,
@@ -205,6 +206,8 @@ def search(
         Refinements after the first points.
     sampler : str
         ``grid``, or ``optuna``.
+    stop_early : bool
+        Whether bad points are spared their last seeds.
     out, executor, timeout, quiet
         As in `sde_si.sweep.Sweep`.
 
@@ -253,7 +256,7 @@ def search(
             for point, value in zip(alive, trial.values_of(sweep, told), strict=True):
                 done.setdefault(point, []).append(value)
             reasons += trial.reasons(sweep)
-            if seed + 1 < seeds:
+            if seed + 1 < seeds and stop_early:
                 alive = _promising(scores(alive))
             say(f"round of {len(points)} points, seed {seed}: {len(alive)} go on", quiet or seed + 1 == seeds)
             if not alive:
