@@ -16,7 +16,7 @@ from sde_si.record import save
 from sde_si.tune import lr_range_command, search, suggest, transfer
 from sde_si.tune.cli import main
 from sde_si.tune.evidence import gradients_of, of_record
-from sde_si.tune.hunt import _vertex
+from sde_si.tune.found import vertex
 from sde_si.tune.ramp_reading import learning_rates, read
 from sde_si.tune.samplers import Grid
 from sde_si.tune.trial import pick
@@ -97,8 +97,8 @@ def with_gradients(record, ratio, noise, rng):
     return record.assign(signal=(dims, signal), noise_trace=(dims, trace))
 
 
-def test_largest_batch_by_measured_gradients(records, seed):
-    _, made = records
+def test_largest_batch_by_measured_gradients(records, seed, capsys):
+    folder, made = records
     rng = np.random.default_rng(seed)
     found = by_name(suggest(with_gradients(made["settled"], 0.1, 0.02, rng)))["batch"]
     truth = 50 * (1.1**2 + (1.1**2 - 1) / 0.1)
@@ -110,6 +110,12 @@ def test_largest_batch_by_measured_gradients(records, seed):
     both = gradients_of(with_gradients(made["settled"], 0.1, 0.02, rng), SETTLED)
     assert both["signal"] / both["noise_trace"] == pytest.approx(0.1, rel=0.05)
     assert transfer(SETTLED, B=500, **both).options
+    save(with_gradients(made["settled"], 0.1, 0.02, rng), folder / "gradients.nc")
+    words = ["transfer", "--from", "N=2000,B=50,lr=0.1,wd=8e-3,momentum=0.5", "--to", "B=500", "--json"]
+    assert main([*words, "--record", str(folder / "gradients.nc")]) == 0
+    said = json.loads(capsys.readouterr().out)["options"][0]
+    assert said["effects"]["signal_to_noise"]["after"] == pytest.approx(1.0, rel=0.05)
+    assert "noise" in {one["kind"] for one in said["warnings"]}
     with pytest.raises(BadInput, match="tuned B"):
         gradients_of(made["settled"], SETTLED.replace(B=100))
     with pytest.raises(BadInput, match="signal"):
@@ -487,8 +493,8 @@ def test_the_grid_refines_beside_its_best():
 
 def test_vertex_of_a_parabola():
     x = np.array([0.0, 1.0, 3.0])
-    assert _vertex(x, -((x - 1.3) ** 2)) == pytest.approx(1.3)
-    assert _vertex(x, x) == 3.0
+    assert vertex(x, -((x - 1.3) ** 2)) == pytest.approx(1.3)
+    assert vertex(x, x) == 3.0
 
 
 def test_optuna_asks_and_is_told(trainer):

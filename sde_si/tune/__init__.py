@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sde_si.tune.cautions import Caution as Caution
     from sde_si.tune.course import Explanation as Explanation
     from sde_si.tune.course import explain as explain
-    from sde_si.tune.hunt import Found as Found
+    from sde_si.tune.found import Found as Found
     from sde_si.tune.hunt import search as search
     from sde_si.tune.ramp import lr_range as lr_range
     from sde_si.tune.ramp_command import lr_range_command as lr_range_command
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Caution": "sde_si.tune.cautions",
     "Explanation": "sde_si.tune.course",
-    "Found": "sde_si.tune.hunt",
+    "Found": "sde_si.tune.found",
     "LrRange": "sde_si.tune.ramp_reading",
     "Option": "sde_si.tune.settings",
     "Suggestion": "sde_si.tune.advice",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sde_si.errors import DONE, require
-from sde_si.hyperparameters import HyperParameters
+from sde_si.hyperparameters import HyperParameters, check_count
 from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse
 from sde_si.terminal import guarded
 from sde_si.tune.flags import BETA2, JSON, OPTIMIZER, emit, named, print_all, read_settings, under
@@ -21,7 +21,7 @@ Options = options_class(
         "optimizer": OPTIMIZER,
         "beta2": BETA2,
         "epochs": flag(INT, None, "epochs of the new run: its phases are held against the time to equilibrium"),
-        "schedule": flag(TEXT, None, "schedule of the new run, as in sde-si simulate [default constant]"),
+        "schedule": flag(TEXT, None, "schedule of the new run; needs --epochs [default constant]"),
         "signal": flag(FLOAT, None, "measured at the tuned settings: squared mean gradient G at the unit vector"),
         "noise_trace": flag(FLOAT, None, "measured at the tuned settings: trace tau of the minibatch noise"),
         "record": flag(TEXT, None, "take signal and noise trace from this record of the tuned run"),
@@ -60,8 +60,10 @@ def _main(args: Sequence[str] | None) -> int:
 
     find_optimizer(options.optimizer)
     source, target = source_of(options), read_settings("to", options.to, TO)
-    if options.epochs is not None or options.schedule is not None:
-        source.replace(epochs=options.epochs or source.epochs, schedule=options.schedule or "constant")
+    known = options.schedule is None or options.epochs is not None
+    require(known, "epochs", "the epochs of the new run beside --schedule", "none", "--epochs 300")
+    if options.epochs is not None:
+        check_count("epochs", options.epochs, advice="300")
     measured = {"signal": options.signal, "noise_trace": options.noise_trace}
     if options.record is not None:
         both = options.signal is not None or options.noise_trace is not None
