@@ -67,7 +67,7 @@ class Suggestion:
         interval = f"{number(_round(self.low))} .. {number(_round(self.high))}"
         return (
             f"{self.about}: {self.text}: {number(_round(self.value))} {self.unit}, 95 % {interval}; "
-            f"from {self.evidence} ({self.source})"
+            f"from {self.evidence} ({self.source}); assumes that {self.assumes}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -227,9 +227,9 @@ def batch(asked: Asked) -> Suggestion:
     value, low, high = _interval(lambda r: B * theory.largest_scaling(CLOSE, 1 / r), ratio)
     return Suggestion(
         about=about, value=value, low=low, high=high, unit="samples",
-        text=f"largest batch with E|x|^2 within {100 * (CLOSE - 1):.0f} % of the law of noise alone",
+        text=f"largest batch for which lr or wd scaled with it keeps E|x|^2 within {100 * (CLOSE - 1):.0f} %",
         evidence=f"G/tau = {ratio.value:.3g} ± {ratio.stderr:.1g} at B = {B}",
-        source="theory.md 4.5", assumes="lr or wd scaled with the batch; the mean gradient stays",
+        source="theory.md 4.5", assumes="the mean gradient stays",
     )  # fmt: skip
 
 
@@ -256,7 +256,7 @@ def weight_decay(asked: Asked) -> Suggestion:
         text=f"turns as {asked.target_name} at the same lr, B and momentum",
         evidence=f"-ln cos per epoch {turned:.4g} ± {parts[0] * turned:.1g} in {found.epochs_said} at wd = "
         f"{found.wd:g}, wanted {wanted:.4g}",
-        source="theory.md 2.4, 9.2", assumes=f"-ln cos per epoch {law}; confinement stays",
+        source="theory.md 2.4, 9.2", assumes=f"-ln cos per epoch {law}, and confinement stays as it is",
     )  # fmt: skip
 
 

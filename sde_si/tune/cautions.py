@@ -12,7 +12,7 @@ from sde_si.hyperparameters import HyperParameters
 from sde_si.tune.effects import Effect, Gradients, factor_of, is_decoupled
 from sde_si.tune.phases import Phase, phases
 
-CLOSE = 1.1  # E|x|^2 within 10 %: noise dominates (theory.md 4.5)
+CLOSE = 1.1  # E|x|^2 within 10 % of what scaling with the batch promises (theory.md 4.5)
 DROPPED = 0.01  # share of an epoch lost with its last, partial batch
 LONG = 100  # memories of the momentum in an epoch above which they do not show
 LARGE_STEP = 0.1  # lr wd above which a step's decay shows by itself
@@ -115,12 +115,11 @@ def noise(change: Change) -> Caution | None:
     k, edge = change.after.B / change.before.B, theory.largest_scaling(CLOSE, 1 / before)
     if k <= 1 or k <= edge:
         return None
-    growth = (theory.norm_ratio(after) / theory.norm_ratio(before)) ** 2
+    growth = theory.norm_ratio(after) / theory.norm_ratio(before)
     text = (
-        f"the batch grows by k = {k:.4g}, and noise no longer dominates: signal over noise {before:.3g} becomes "
-        f"{after:.3g}; E|g|^2 over its noise grows by {growth:.3g}, and laws of noise alone are "
-        f"{100 * (CLOSE - 1):.0f} % off from k = {edge:.3g}, lost at k ~ 1 + tau/G = {1 + 1 / before:.3g} "
-        "(theory.md 4.5)"
+        f"the batch grows by k = {k:.4g}: signal over noise {before:.3g} becomes {after:.3g}, and E|x|^2 is {growth:.3g} "
+        f"times what noise alone promises; {100 * (CLOSE - 1):.0f} % off from k = {edge:.3g}, noise domination lost at "
+        f"k ~ 1 + tau/G = {1 + 1 / before:.3g} (theory.md 4.5)"
     )
     return Caution("noise", text, k, edge)
 

@@ -83,7 +83,7 @@ def transfer_lines(found: Transfer) -> list[str]:
     options = columns_of(found)
     out += [f"warning: {text}" for text in shared_warnings(options)]
     if any(effect.relative for option in options for effect in option.effects.values()):
-        out.append(f"{RELATIVE} relative to before: the size of the gradients is not known (--signal, --noise-trace)")
+        out.append(f"{RELATIVE} relative to before; --signal and --noise-trace make all but the temperature absolute")
     if options:
         by_source: dict[str, list[str]] = {}
         for name, effect in options[0].effects.items():
