@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sde_si import BadInput, HyperParameters
+from sde_si.theory import lr_drop_angle, lr_drop_steps, temperature
 from sde_si.tune import explain, transfer
 from sde_si.tune.cautions import CAUTIONS
 from sde_si.tune.cli import ACTIONS, main
@@ -103,6 +104,23 @@ def test_every_option_keeps_the_tuning_factor(optimizer, hp, N, B, lr, momentum)
         assert all(getattr(option.hyperparameters, name) == value for name, value in given_.items())
     names = {option.change for option in found.options} | found.left_out.keys()
     assert names == ({"none"} if found.kept else {"wd", "lr", "both"})
+
+
+def test_time_after_a_drop_is_the_inverse_of_the_angle():
+    """theory.md 6.5."""
+    u = 5e-5
+    for drop, within in ((10, 0.05), (3, 0.2)):
+        steps = lr_drop_steps(u, drop, within)
+        assert lr_drop_angle(steps, u, drop) == pytest.approx((1 - within) * math.sqrt(2 * u), rel=1e-12)
+    assert lr_drop_steps(u, 1, 0.05) == 0
+
+
+def test_temperature_is_that_of_the_fixed_effective_lr():
+    """theory.md 8.3, 8.4: gamma sigma^2/2 with gamma = lr/R, heavy ball overdamped by 1/(1 - mu)."""
+    lr, wd, mu, variance, d = 0.01, 1e-3, 0.9, 0.3, 10**6
+    square = math.sqrt(lr * variance * (d - 1) / (2 * wd * (1 - mu)))
+    direct = lr / (1 - mu) / square * variance / 2
+    assert temperature(lr * wd, mu, variance=variance) / math.sqrt(d - 1) == pytest.approx(direct, rel=1e-12)
 
 
 def test_a_target_that_fixes_all_is_judged():

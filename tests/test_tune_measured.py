@@ -19,7 +19,7 @@ from sde_si.tune.evidence import gradients_of, of_record
 from sde_si.tune.found import vertex
 from sde_si.tune.ramp_reading import learning_rates, read
 from sde_si.tune.samplers import Grid
-from sde_si.tune.trial import pick
+from sde_si.tune.trial import pick, run_command
 
 # -- suggest ------------------------------------------------------------------------------------------------------
 
@@ -523,6 +523,18 @@ def test_search_on_the_command_line(script, capsys):
             code = stop.code
         assert code == 2, bad
         assert not capsys.readouterr().out
+
+
+def test_a_command_may_write_its_result_to_a_file(tmp_path):
+    file = tmp_path / "write.py"
+    file.write_text('import sys; print("done"); open(sys.argv[1], "w").write(\'{"loss": [3, \' + sys.argv[2] + "]}")')
+    words = f"{sys.executable} {file} {{out}} {{lr}}"
+    assert run_command(words, "loss", str(tmp_path), {}, lr=0.25) == 0.25
+    for wrong, said in ((f"{sys.executable} -c pass {{out}}", "no file"), (f"{sys.executable} -c pass", "nothing")):
+        with pytest.raises(ValueError, match=said):
+            run_command(wrong, "loss", str(tmp_path), {})
+    with pytest.raises(RuntimeError, match="code 1"):
+        run_command("false", "loss", str(tmp_path), {})
 
 
 def test_metrics_by_dotted_names():

@@ -117,9 +117,9 @@ def noise(change: Change) -> Caution | None:
         return None
     growth = theory.norm_ratio(after) / theory.norm_ratio(before)
     text = (
-        f"the batch grows by k = {k:.4g}: signal over noise {before:.3g} becomes {after:.3g}, and E|x|^2 is {growth:.3g} "
-        f"times what noise alone promises; {100 * (CLOSE - 1):.0f} % off from k = {edge:.3g}, noise domination lost at "
-        f"k ~ 1 + tau/G = {1 + 1 / before:.3g} (theory.md 4.5)"
+        f"the batch grows by k = {k:.4g}: signal over noise {before:.3g} becomes {after:.3g}, and E|x|^2 is "
+        f"{growth:.3g} times what noise alone promises; {100 * (CLOSE - 1):.0f} % off from k = {edge:.3g}, noise "
+        f"domination lost at k ~ 1 + tau/G = {1 + 1 / before:.3g} (theory.md 4.5)"
     )
     return Caution("noise", text, k, edge)
 

@@ -16,7 +16,11 @@ FACTORS = "0.01:1:8"
 Options = options_class(
     "Options",
     {
-        "command": flag(TEXT, None, '"python train.py --wd {wd} --lr {lr} --N {N} --B {B} --seed {seed}"'),
+        "command": flag(
+            TEXT,
+            None,
+            '"python train.py --wd {wd} --lr {lr} --N {N} --B {B} --seed {seed}"; JSON in its last line or in {out}',
+        ),
         "function": flag(TEXT, None, "path/file.py:name instead: name(N, B, lr, wd, momentum, seed)"),
         "metric": flag(TEXT, "value", "number in the command's last line (dotted name) or in what the function gives"),
         "minimize": flag(bool, False, "less is better"),

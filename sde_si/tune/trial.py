@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ RUN = "sde_si.tune.trial:run_command"
 
 
 def run_command(template: str, metric: str, folder: str, sources: Mapping[str, str], **settings: Any) -> float:
-    """Run the command with these settings; returns the metric of the JSON object that ends its output.
+    """Run the command with these settings; returns the metric of the JSON object that it gives.
 
-    `sources` (the hashes of its files) only enters the run's digest.
+    The object ends its output, or is in the file that it was told to write by ``{out}``. `sources` (the hashes of its
+    files) only enters the run's digest.
 
     Raises
     ------
@@ -32,12 +34,18 @@ def run_command(template: str, metric: str, folder: str, sources: Mapping[str, s
     Diverged
         If the number is not finite.
     """
-    said = output_of([word.format(**settings) for word in shlex.split(template)], folder).strip()
-    lines = said.splitlines()
-    if not lines:
-        raise ValueError("the command printed nothing; its last line should be one JSON object")
-    content = json.loads(lines[-1])
-    value = pick(content, metric)
+    with tempfile.TemporaryDirectory(prefix="sde_si-") as room:
+        file = Path(room) / "result.json"
+        said = output_of([word.format(**settings, out=file) for word in shlex.split(template)], folder).strip()
+        if "{out}" in template:
+            if not file.is_file():
+                raise ValueError("the command wrote no file {out}")
+            said = file.read_text()
+        elif not said:
+            raise ValueError("the command printed nothing; its last line should be one JSON object")
+        else:
+            said = said.splitlines()[-1]
+    value = pick(json.loads(said), metric)
     if not math.isfinite(value):
         raise Diverged(f"{metric} is {value}")
     return value
@@ -80,9 +88,9 @@ def check_command(template: str, settings: Mapping[str, Any], needed: tuple[str,
         require("{" + name + "}" in template, "command", f"a command with {{{name}}}", repr(template), advice)
     try:
         words = shlex.split(template)
-        filled = [word.format(**settings) for word in words]
+        filled = [word.format(**settings, out="FILE") for word in words]
     except (KeyError, IndexError, ValueError) as error:
-        known = ", ".join(settings)
+        known = ", ".join([*settings, "out"])
         raise BadInput("command", f"names in braces among {known}", f"{template!r} ({error})", advice) from None
     require(bool(filled), "command", "a command", repr(template), advice)
     files = {word: file_digest(Path(word)) for word in words if word.endswith(".py") and Path(word).is_file()}
