@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sde_si import BadInput, HyperParameters
+from sde_si import SCHEDULES, BadInput, HyperParameters
 from sde_si.theory import lr_drop_angle, lr_drop_steps, temperature
 from sde_si.tune import explain, transfer
 from sde_si.tune.cautions import CAUTIONS
@@ -317,6 +317,22 @@ def test_the_explanation_on_the_command_line(capsys, tmp_path):
     assert [phase["epochs"] for phase in found["phases"]] == [[1, 3], [4, 6], [7, 12]]
     assert len(found["epochs"]["angle_epoch"]) == 12
     assert found["figure"] is None
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_every_schedule_is_explained(name, momentum):
+    """Phases cover the run in order; the first epoch at constant lr is where the course begins."""
+    text = name + {"step": ":4", "multi-step": ":4,8", "batch-growth": ":4"}.get(name, "")
+    hp = HyperParameters(N=640, B=32, wd=5e-3, momentum=momentum, epochs=12, schedule=text)
+    found = explain(hp)
+    ends = [(one.phase.first, one.phase.last) for one in found.stretches]
+    assert [first for first, _ in ends] == [1, *(last + 1 for _, last in ends[:-1])]
+    assert ends[-1][1] == 12
+    assert np.isfinite(found.course["angle_epoch"]).all()
+    assert (found.course["weight_norm"] > 0).all()
+    json.dumps(found.to_json(), allow_nan=False)
+    json.dumps(transfer(hp, N=1280, epochs=12, schedule=text).to_json(), allow_nan=False)
 
 
 def test_adaptive_methods_are_told_by_their_times():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -558,3 +560,20 @@ def test_the_module_is_the_command():
     )
     assert one.stdout == other.stdout
     assert dataclasses.is_dataclass(Grid)
+
+
+@pytest.mark.slow
+def test_the_demonstration_runs_at_a_tiny_size(tmp_path):
+    pytest.importorskip("sklearn")
+    root = Path(__file__).parent.parent
+    words = ["-m", "validation.tune_transfer", "--tiny", "--executor", "local:1", "--out", str(tmp_path)]
+    done = subprocess.run([sys.executable, *words], cwd=root, capture_output=True, text=True, check=True)
+    rows = re.findall(r"^\((\w)\) .* wd (\S+): accuracy (\S+), cost (\S+) of \(b\)$", done.stdout, re.MULTILINE)
+    assert [row[0] for row in rows] == ["a", "b", "c"]
+    cost = {name: float(share) for name, _, _, share in rows}
+    # three points of 64 samples and one run of 256, of three of 256
+    assert cost == {
+        "a": pytest.approx((3 * 64 + 256) / (3 * 256), abs=1e-3),
+        "b": 1.0,
+        "c": pytest.approx(1 / 3, abs=1e-3),
+    }
