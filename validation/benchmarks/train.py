@@ -24,7 +24,7 @@ from validation.train.job import Job
 from validation.train.many import train
 
 RECORD = Path(__file__).resolve().parent.parent / "records" / "benchmark_train.json"
-SEEDS, SHORT, LONG = 4, 1, 4  # networks; epochs
+SEEDS, SHORT, LONG = 4, 1, 21  # networks; epochs: long enough that starting up does not blur the slope
 CASES: dict[str, dict[str, Any]] = {
     "si-resnet18, width 8, digits": {"network": "si-resnet18", "width": 8, "data": "digits", "N": 640},
     "si-resnet18, width 24, Fashion-MNIST 14x14": {
