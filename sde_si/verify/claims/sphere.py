@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from sde_si.sphere.course import Setting
 from sde_si.sphere.lyapunov import lyapunov
 from sde_si.sphere.threshold import bisect, line
 from sde_si.sphere.toy import Pairs, random_squares
-from sde_si.verify.claim import APPROXIMATE, EXACT, HOLDS, Claim, Measurement
+from sde_si.verify.claim import APPROXIMATE, EXACT, HOLDS, Claim, Measurement, Quantity
+from sde_si.verify.claims.common import Array
 
-Array = np.ndarray
 ROUNDING = {"rounding": 1e-12}
 THREE = np.array([1.0, 2.0, 4.0])
 
@@ -27,12 +27,13 @@ def _alphas(n: int) -> Array:
 
 def _name(alphas: Array, a: float | None = None) -> str:
     shown = "" if a is None else f", eta = {a:g}/sum(alpha)"
-    return f"groups, alphas {','.join(f'{v:g}' for v in alphas)}{shown}"
+    return f"groups on the sphere, alphas {','.join(f'{v:g}' for v in alphas)}{shown}, full gradient, no noise"
 
 
 def _harmonic(rng: np.random.Generator) -> Sequence[Measurement]:
     """The iterate farthest from the identity, of 20 starts and 1000 iterates each."""
     out = []
+    what = Quantity("sum of eta/eta_i over the groups", "iterate farthest from 1, of 20 starts and 1000 iterates each")
     for a in (0.5, 1.3, 30.0):
         eta = a / THREE.sum()
         pairs = Pairs(random_squares(3, 20, rng), eta, THREE)
@@ -43,13 +44,17 @@ def _harmonic(rng: np.random.Generator) -> Sequence[Measurement]:
             worst = max(worst, float(np.abs(sums - 1).max()))
             mean = float((individual.mean(axis=0) / (3 * eta)).max())
             pairs.advance(1)
-        out.append(Measurement(system=_name(THREE, a), predicted=1.0, measured=1 + worst, wrong=mean))
+        out.append(Measurement(quantity=what, system=_name(THREE, a), predicted=1.0, measured=1 + worst, wrong=mean))
     return out
 
 
 def _growth(rng: np.random.Generator) -> Sequence[Measurement]:
     """Mean growth of the group that differs most from the mean of the groups, over that mean."""
     out = []
+    what = Quantity(
+        "mean growth of a group over the groups' mean",
+        "<ln(1 + s_i^2)> over 1e5 iterations, the group and start farthest off",
+    )
     for a in (1.2, 2.0, 10.0, 100.0):
         pairs = Pairs(random_squares(3, 16, rng), a / THREE.sum(), THREE)
         pairs.advance(1000)
@@ -57,37 +62,57 @@ def _growth(rng: np.random.Generator) -> Sequence[Measurement]:
         pairs.advance(100_000)
         ratio = pairs.mean_growth / pairs.mean_growth.mean(axis=0)
         far = ratio.flat[np.abs(ratio - 1).argmax()]
-        out.append(Measurement(system=_name(THREE, a), predicted=1.0, measured=float(far), wrong=4 / 3))
+        out.append(Measurement(quantity=what, system=_name(THREE, a), predicted=1.0, measured=float(far), wrong=16 / 7))
     return out
 
 
-def _below(rng: np.random.Generator) -> Sequence[Measurement]:
-    out = []
-    for n in (1, 2, 3, 5, 10):
-        alphas = _alphas(n)
-        for a in (0.3, 0.95):
-            pairs = Pairs(random_squares(n, 200, rng), a / alphas.sum(), alphas)
-            pairs.advance(40_000)
-            share = float((pairs.loss < 1e-6 * alphas.sum()).mean())
-            out.append(Measurement(system=_name(alphas, a), predicted=1.0, measured=share, wrong=0.0))
-    return out
+_SHARE = Quantity("share of starts that do as the claim says",
+                  "of 200 random starts at each effective LR, those whose loss is below (above) 1e-6 sum(alpha) at the end")  # fmt: skip
 
 
-def _above(rng: np.random.Generator) -> Sequence[Measurement]:
-    out = []
-    for n in (1, 2, 3, 5, 10):
-        alphas = _alphas(n)
-        for a in (1.01, 1.5, 20.0):
-            pairs = Pairs(random_squares(n, 200, rng), a / alphas.sum(), alphas)
-            pairs.advance(40_000)
-            share = float((pairs.loss > 1e-6 * alphas.sum()).mean())
-            out.append(Measurement(system=_name(alphas, a), predicted=1.0, measured=share, wrong=0.0))
-    return out
+def _share_of_starts(n: int, a: float, rng: np.random.Generator, *, falls: bool) -> float:
+    """Share of random starts whose loss has fallen (has not) after 40,000 iterations at eta = a/sum(alpha)."""
+    alphas = _alphas(n)
+    pairs = Pairs(random_squares(n, 200, rng), a / alphas.sum(), alphas)
+    pairs.advance(40_000)
+    low = pairs.loss < 1e-6 * alphas.sum()
+    return float((low if falls else ~low).mean())
+
+
+def _border(a: Sequence[float], other: float, *, falls: bool) -> float:
+    """The share by a wrong border `other`, in units of 1/sum(alpha)."""
+    return float(np.mean([(v < other) == falls for v in a]))
+
+
+def _starts(at: Sequence[float], wrong: Callable[[int], float], *, falls: bool):
+    """`wrong`: another border for n groups of curvatures 1 to n, in units of 1/sum(alpha)."""
+
+    def check(rng: np.random.Generator) -> Sequence[Measurement]:
+        out = []
+        for n in (1, 2, 3, 5, 10):
+            found = float(np.mean([_share_of_starts(n, a, rng, falls=falls) for a in at]))
+            system = f"{_name(_alphas(n))}, eta = {', '.join(f'{a:g}' for a in at)} over sum(alpha)"
+            out.append(Measurement(quantity=_SHARE, system=system, predicted=1.0, measured=found,
+                                   wrong=_border(at, wrong(n), falls=falls)))  # fmt: skip
+        return out
+
+    return check
+
+
+def _equal_shares(n: int) -> float:
+    """The stiffest group's border at an equal share, 1/(n max alpha); for one pair 1/L for 2/L, L the curvature."""
+    return (n + 1) / (2 * n) if n > 1 else 0.5
+
+
+def _stiffest(n: int) -> float:
+    """The stiffest group's border as if it were alone, 1/max alpha; for one pair 2/alpha, its curvature halved."""
+    return (n + 1) / 2 if n > 1 else 2.0
 
 
 def _exceeds(rng: np.random.Generator) -> Sequence[Measurement]:
     """Share of the iterates at which some group's effective LR is above its threshold; wrong: the stiffest group's."""
     out = []
+    what = Quantity("share of iterates with some group above its threshold", "over 50 starts and 800 iterates")
     for n in (2, 3, 5):
         alphas = _alphas(n)
         for a in (1.001, 1.01, 1.05):  # far above, all of them are at every iterate
@@ -100,10 +125,20 @@ def _exceeds(rng: np.random.Generator) -> Sequence[Measurement]:
                 pairs.advance(1)
             out.append(
                 Measurement(
-                    system=_name(alphas, a), predicted=1.0, measured=float(some) / 800, wrong=float(stiffest) / 800
+                    quantity=what,
+                    system=_name(alphas, a),
+                    predicted=1.0,
+                    measured=float(some) / 800,
+                    wrong=float(stiffest) / 800,
                 )
             )
     return out
+
+
+_CRITICAL = {
+    False: Quantity("critical effective LR eta_c", "middle of the last bracket of a bisection: loss falling below, stationary above", "1/step"),
+    True: Quantity("critical effective LR eta_c", "zero of a straight line through the mean loss against 1/eta; error from the line", "1/step"),
+}  # fmt: skip
 
 
 def _threshold(exact: bool):
@@ -122,13 +157,19 @@ def _threshold(exact: bool):
             # half a bracket is a bound, not a standard error: it stands in the tolerance
             out.append(
                 Measurement(
-                    system=_name(np.array(alphas)), predicted=predicted, measured=value, wrong=wrong,
+                    quantity=_CRITICAL[exact], system=_name(np.array(alphas)), predicted=predicted, measured=value, wrong=wrong,
                     stderr=error if exact else 0.0,
                 )
             )  # fmt: skip
         return out
 
     return check
+
+
+_ORBIT = "mean over 1000 iterates of the orbit, after 2000; no statistics"
+_SQUARE = Quantity("square of the first weight, x_1^2", _ORBIT)
+_GROWTH = Quantity("growth ln(1 + s^2) of the length a step", _ORBIT)
+_MULTIPLIER = Quantity("multiplier of two steps", "exp(2 x Lyapunov exponent) of the tangent map along the orbit")
 
 
 def _two_cycle(rng: np.random.Generator) -> Sequence[Measurement]:
@@ -141,14 +182,14 @@ def _two_cycle(rng: np.random.Generator) -> Sequence[Measurement]:
         cycle = theory.two_cycle(a)
         square, growth = float(pairs.mean_loss[0]), float(pairs.mean_growth[0, 0])
         multiplier = math.exp(2 * lyapunov(np.ones(1), a, starts=1, approach=500, iterations=200).exponents[0])
-        name = f"one pair, a = {a:g}"
+        name = _name(np.ones(1), a)
         out += [
-            Measurement(system=f"{name}: x^2", predicted=cycle.square, measured=square, wrong=1 - 1 / a),
+            Measurement(quantity=_SQUARE, system=name, predicted=cycle.square, measured=square, wrong=1 - 1 / a),
             Measurement(
-                system=f"{name}: ln growth", predicted=cycle.log_growth, measured=growth, wrong=cycle.log_growth / 2
+                quantity=_GROWTH, system=name, predicted=cycle.log_growth, measured=growth, wrong=cycle.log_growth / 2
             ),
             Measurement(
-                system=f"{name}: multiplier of two steps", predicted=cycle.multiplier, measured=multiplier,
+                quantity=_MULTIPLIER, system=name, predicted=cycle.multiplier, measured=multiplier,
                 wrong=math.sqrt(cycle.multiplier),
             ),
         ]  # fmt: skip
@@ -158,12 +199,19 @@ def _two_cycle(rng: np.random.Generator) -> Sequence[Measurement]:
 def _no_chaos(rng: np.random.Generator) -> Sequence[Measurement]:
     """Lyapunov exponent of one pair; a = sqrt 2, where it is minus infinity, is left out."""
     out = []
+    what = Quantity(
+        "Lyapunov exponent", "mean logarithm of the tangent map's growth over 8 starts and 5000 iterates", "1/step"
+    )
     for a in (1.05, 1.3, 2.0, 5.0, 20.0):
         found = lyapunov(np.ones(1), a, starts=8, approach=5000, iterations=5000, seed=int(rng.integers(2**31)))
         predicted = math.log(abs(1 - 2 / a**2))
         out.append(
             Measurement(
-                system=f"one pair, a = {a:g}", predicted=predicted, measured=float(found.exponents[0]), wrong=-predicted
+                quantity=what,
+                system=_name(np.ones(1), a),
+                predicted=predicted,
+                measured=float(found.exponents[0]),
+                wrong=2 * predicted,
             )
         )
     return out
@@ -172,6 +220,9 @@ def _no_chaos(rng: np.random.Generator) -> Sequence[Measurement]:
 def _neutral(rng: np.random.Generator) -> Sequence[Measurement]:
     """2 cos(theta) from the share of a group near the joint orbit: q_{k+1} + q_{k-1} = 2 cos(theta) q_k."""
     out = []
+    what = Quantity(
+        "cos(theta)", "least squares of q_{k+1} + q_{k-1} = 2 cos(theta) q_k over 350 steps of a group's share"
+    )
     for n in (2, 3):
         alphas = _alphas(n)
         for a in (1.2, 1.5, 2.5):
@@ -189,9 +240,12 @@ def _neutral(rng: np.random.Generator) -> Sequence[Measurement]:
             found = np.linalg.lstsq(design, q[2:] + q[:-2], rcond=None)[0][0] / 2
             cosine = 2 / a**2 - 1
             out.append(
-                Measurement(system=f"{_name(alphas, a)}: cos(theta)", predicted=cosine, measured=found, wrong=-cosine)
+                Measurement(quantity=what, system=_name(alphas, a), predicted=cosine, measured=found, wrong=-cosine)
             )
     return out
+
+
+_MEAN_LOSS = Quantity("mean loss over sum(alpha)", "mean over 50,000 iterates and 32 starts; error between starts")
 
 
 def _level(rng: np.random.Generator) -> Sequence[Measurement]:
@@ -205,7 +259,7 @@ def _level(rng: np.random.Generator) -> Sequence[Measurement]:
         mean = pairs.mean_loss / THREE.sum()
         out.append(
             Measurement(
-                system=_name(THREE, a), predicted=(1 - 1 / a) / 2, measured=float(mean.mean()),
+                quantity=_MEAN_LOSS, system=_name(THREE, a), predicted=(1 - 1 / a) / 2, measured=float(mean.mean()),
                 stderr=float(mean.std(ddof=1)) / math.sqrt(mean.size), wrong=(1 - 1 / a**2) / 2,
             )
         )  # fmt: skip
@@ -223,7 +277,7 @@ def _saturation(rng: np.random.Generator) -> Sequence[Measurement]:
         mean = pairs.mean_loss / alphas.sum()
         out.append(
             Measurement(
-                system=_name(alphas, 1000), predicted=0.5, measured=float(mean.mean()),
+                quantity=_MEAN_LOSS, system=_name(alphas, 1000), predicted=0.5, measured=float(mean.mean()),
                 stderr=float(mean.std(ddof=1)) / math.sqrt(mean.size), wrong=1.0,
             )
         )  # fmt: skip
@@ -237,16 +291,18 @@ CLAIMS = (
           formula="sum_i 1/eta_i = 1/eta", assumes=_PROJECTED, wrong="their mean is n eta", check=_harmonic),
     Claim(id="sphere-equal-growth", source="theory.md 5.2", expected=HOLDS, check=_growth,
           statement="The groups equalise: the time mean of ln(1 + s_i^2) is the same for all, s_i their effective step.",
-          formula="<ln(1 + s_i^2)> = <ln(1 + s_j^2)>", assumes=f"{_PROJECTED}; above the threshold",
-          tolerance={"ends of the telescoping sum in 1e5 iterations": 2e-3}, wrong="one group grows a third faster"),
-    Claim(id="sphere-convergence", source="Kodryan et al. 3.2; theory.md 5.3", expected=HOLDS, check=_below,
+          formula="<ln(1 + s_i^2)> = <ln(1 + s_j^2)>", where={"s_i": "effective step of group i: eta_i times its gradient at the unit vector"}, assumes=f"{_PROJECTED}; above the threshold",
+          tolerance={"ends of the telescoping sum in 1e5 iterations": 2e-3}, wrong="groups at equal shares: growth as alpha_i^2"),
+    Claim(id="sphere-convergence", source="Kodryan et al. 3.2; theory.md 5.3", expected=HOLDS,
+          check=_starts((0.3, 0.8, 0.95), _equal_shares, falls=True),
           statement="Below the total threshold every start converges.", formula="eta < 1/sum(alpha) => F -> 0",
           assumes=f"{_PROJECTED}; 40,000 iterations, 200 random starts", tolerance={"no start is left out": 1e-9},
-          wrong="none does"),
-    Claim(id="sphere-no-convergence", source="Kodryan et al. A.2; theory.md 5.3", expected=HOLDS, check=_above,
+          wrong="the border is 1/(n max alpha), each group at an equal share; for one pair half of it"),
+    Claim(id="sphere-no-convergence", source="Kodryan et al. A.2; theory.md 5.3", expected=HOLDS,
+          check=_starts((1.01, 1.4, 20.0), _stiffest, falls=False),
           statement="Above the total threshold no start converges.", formula="eta > 1/sum(alpha) => F stays above 0",
           assumes=f"{_PROJECTED}; 40,000 iterations, 200 random starts", tolerance={"no start is left out": 1e-9},
-          wrong="all do"),
+          wrong="the border is 1/max alpha, the stiffest group's alone; for one pair twice its border"),
     Claim(id="sphere-some-group-exceeds", source="Kodryan et al. A.2, remark 2; theory.md 5.3", expected=EXACT,
           statement="Above the total threshold some group is above its own at every iterate.",
           formula="max_i alpha_i eta_i > 1", assumes=_PROJECTED, tolerance=ROUNDING, wrong="it is the stiffest one",
@@ -261,20 +317,20 @@ CLAIMS = (
           wrong="1/(n max alpha), each group at an equal share", check=_threshold(True)),
     Claim(id="sphere-two-cycle", source="theory.md 5.4, 14.8", expected=EXACT, check=_two_cycle,
           statement="One pair above its threshold has a stable orbit of period two.",
-          formula="x^2 = (1 - 1/a)/2, ln growth 2 ln a, multiplier (1 - 2/a^2)^2", assumes=_PROJECTED,
+          formula="x_1^2 = (1 - 1/a)/2, growth 2 ln a, multiplier (1 - 2/a^2)^2", where={"a": "eta sum(alpha), effective LR over its threshold"}, assumes=_PROJECTED,
           tolerance={"rounding": 1e-9}, wrong="1 - 1/a; half the growth; the multiplier of one step"),
     Claim(id="sphere-one-group-no-chaos", source="theory.md 5.4", expected=HOLDS, check=_no_chaos,
           statement="One pair is never chaotic: its Lyapunov exponent is below zero at every effective LR.",
-          formula="lambda = ln|1 - 2/a^2|", assumes=f"{_PROJECTED}; a > 1", tolerance={"approach": 1e-3},
-          wrong="the opposite sign: chaos"),
+          formula="exponent = ln|1 - 2/a^2|", where={"a": "eta sum(alpha), effective LR over its threshold"}, assumes=f"{_PROJECTED}; a > 1", tolerance={"approach": 1e-3},
+          wrong="the exponent of two steps"),
     Claim(id="sphere-neutral-modes", source="theory.md 5.4", expected=HOLDS, check=_neutral,
           statement="At the joint two-cycle of n pairs the differences of the shares neither grow nor shrink, and turn "
                     "by a known angle a step.",
-          formula="cos(theta) = 2/a^2 - 1", assumes=f"{_PROJECTED}; small differences",
+          formula="cos(theta) = 2/a^2 - 1", where={"a": "eta sum(alpha)", "theta": "angle by which the difference of two shares turns in a step"}, assumes=f"{_PROJECTED}; small differences",
           tolerance={"finite differences": 1e-4}, wrong="1 - 2/a^2"),
     Claim(id="sphere-mean-loss", source="theory.md 5.4", expected=APPROXIMATE, check=_level,
           statement="The mean loss above the threshold is that of the joint two-cycle.",
-          formula="F/sum(alpha) = (1 - 1/a)/2, a = eta sum(alpha)", assumes=f"{_PROJECTED}; three groups",
+          formula="F/sum(alpha) = (1 - 1/a)/2", where={"a": "eta sum(alpha), effective LR over its threshold"}, assumes=f"{_PROJECTED}; three groups",
           tolerance={"chaos instead of the orbit": 0.025}, wrong="(1 - 1/a^2)/2",
           broken="exact up to a = 1.7, where the orbit is reached; 1 to 2 % above it"),
     Claim(id="sphere-saturation", source="Kodryan et al. A.2, remark 2; theory.md 5.4", expected=APPROXIMATE,
