@@ -194,7 +194,9 @@ def _rows(axis: Axes, claim: Claim, rows: Sequence[Measurement]) -> None:
         axis.errorbar(at, i, xerr=error, fmt="o", color=MEASURED, ms=4, zorder=4,
                       label="measured ± s.e.")  # fmt: skip
         reach = max(reach, *(abs(m) for m in marks if math.isfinite(m)), 0.0)
-        z = f", z = {one.z:+.1f}" if math.isfinite(one.z) else ""
+        against = one.z if one.truth is None else one.z_truth
+        z = f", z = {against:+.1f}" if math.isfinite(against) else ""
+        z += " against the diamond" if z and one.truth is not None else ""
         axis.annotate(f"{claim.verdict(one)}{z}", (1.01, i), xycoords=("axes fraction", "data"), va="center",
                       fontsize=SMALL)  # fmt: skip
         labels.append("\n".join(_wrapped(one.system, 46)))

@@ -27,7 +27,7 @@ def _alphas(n: int) -> Array:
 
 def _name(alphas: Array, a: float | None = None) -> str:
     shown = "" if a is None else f", eta = {a:g}/sum(alpha)"
-    return f"groups on the sphere, alphas {','.join(f'{v:g}' for v in alphas)}{shown}, full gradient, no noise"
+    return f"groups on the sphere, alphas {','.join(f'{v:g}' for v in alphas)}{shown}, no noise"
 
 
 def _harmonic(rng: np.random.Generator) -> Sequence[Measurement]:
