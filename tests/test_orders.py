@@ -9,8 +9,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from sde_si import METHODS, HyperParameters, Problem, simulate, theory
-from sde_si.methods import HYPER
 from sde_si.estimators import log_slope
+from sde_si.methods import HYPER
 from sde_si.testing import evaluate
 from sde_si.verify.claims import phases
 from sde_si.verify.claims.limits import SECOND_MOMENT

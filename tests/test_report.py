@@ -13,7 +13,20 @@ import pytest
 from sde_si.options import parse
 from sde_si.simulate.cli import resolve_all
 from sde_si.simulate.options import Options
-from sde_si.verify import CLAIMS, Curve, Measurement, Quantity, Result, claims, cli, figures, glossary, html, report, sheet
+from sde_si.verify import (
+    CLAIMS,
+    Curve,
+    Measurement,
+    Quantity,
+    Result,
+    claims,
+    cli,
+    figures,
+    glossary,
+    html,
+    report,
+    sheet,
+)
 from sde_si.verify.claims import common
 from sde_si.verify.sheet import command
 
@@ -27,7 +40,9 @@ WHAT = Quantity("angle of a step", "mean over <paths>", "rad")
 
 
 def one(**more):
-    return Measurement(**({"quantity": WHAT, "system": "a", "predicted": 1.0, "measured": 1.001, "stderr": 0.001, "wrong": 1.5} | more))
+    return Measurement(
+        **({"quantity": WHAT, "system": "a", "predicted": 1.0, "measured": 1.001, "stderr": 0.001, "wrong": 1.5} | more)
+    )
 
 
 def result(*measurements, claim="norm", **more):
@@ -181,7 +196,8 @@ def test_an_unknown_symbol_is_seen():
 
 def test_a_new_file_of_claims_is_found_without_another_edit(tmp_path, monkeypatch):
     (tmp_path / "afterthoughts.py").write_text(
-        '"""Afterthoughts."""\nfrom dataclasses import replace\nfrom sde_si.verify.claims.identities import CLAIMS as known\n'
+        '"""Afterthoughts."""\nfrom dataclasses import replace\n'
+        "from sde_si.verify.claims.identities import CLAIMS as known\n"
         "CLAIMS = (replace(known[0], id='afterthought'),)\n"
     )
     monkeypatch.setattr(claims, "__path__", [*claims.__path__, str(tmp_path)])

@@ -9,8 +9,8 @@ from pathlib import Path
 from sde_si.record import write_bytes
 from sde_si.verify.claim import Claim
 from sde_si.verify.claims import CLAIMS
-from sde_si.verify.report import repeat
 from sde_si.verify.glossary import SYMBOLS
+from sde_si.verify.report import repeat
 from sde_si.verify.sheet import CODE, LINK, READING, TERMS, Fact, Subject, facts, subjects
 
 RECORDS = "../../build/records"  # seen from a page

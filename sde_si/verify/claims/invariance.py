@@ -18,7 +18,6 @@ from sde_si.verify.claims.common import MONTE_CARLO, Records, Runs, describe, ru
 
 _FOLD, _U, _N = 4.0, 2e-4, 100  # C's lr and B's wd over A's; lr wd of B and C; steps an epoch
 _FOLDS = 24  # of paths, left out in turn
-_ENDS = (0.02, 0.04, 0.06)
 
 
 def _field_arrays(values: Mapping[str, Any], dim: int | None, N: int, rng: np.random.Generator) -> Arrays:
@@ -89,15 +88,15 @@ def _li_system(runs: Runs) -> str:
     return f"{describe(runs['B'])}, beside lr x {_FOLD:g}, wd / {_FOLD:g} (C) and wd / {_FOLD:g} (A)"
 
 
-def _mean_share(records: Records, runs: Runs, windows: Mapping[str, slice], says: float, other: float):
-    """Mean share over windows that the law itself sets, beside what the collapse says, and the law's own mean there."""
+def _mean_share(records: Records, runs: Runs, windows: Mapping[str, slice], says: float, other: float, *, late: bool):
+    """Mean share over windows beside what the collapse says, and, late, the law's own mean there."""
     law, curve = _li_share(runs), _li_curve(records, runs)
     out = []
     for why, epochs in windows.items():
         value, error = _measured(records, lambda share, at=epochs: share[at].mean())
         at = _times(law.size)[epochs]
         out.append(Measurement(quantity=_BETWEEN, system=f"{_li_system(runs)}; 2u k from {at[0]:.3g} to {at[-1]:.3g}: {why}",
-                               predicted=says, truth=float(law[epochs].mean()), measured=float(value),
+                               predicted=says, truth=float(law[epochs].mean()) if late else None, measured=float(value),
                                stderr=float(error), wrong=other, curve=None if out else curve))  # fmt: skip
     return out
 
@@ -107,11 +106,18 @@ _BETWEEN = Quantity("(L_B - L_A)/(L_C - L_A), mean over the window",
 
 
 def _li_early(records: Records, runs: Runs) -> Sequence[Measurement]:
-    """Windows that end where the length's relaxation alone has moved the share by so much."""
-    law = _li_share(runs)
-    windows = {f"until the law of the crossover is at {end:g}": slice(0, int(np.flatnonzero(law <= end)[-1]) + 1)
-               for end in _ENDS}  # fmt: skip
-    return _mean_share(records, runs, windows, 0.0, 1.0)
+    """Windows that end before steps of length lr sqrt(d) could have turned B by a right angle, and earlier.
+
+    Later the direction of C has settled and that of A and B has not: L_C - L_A passes through zero, and the share with
+    it through infinity.
+    """
+    one = runs["B"]
+    steps = math.pi / 2 * one.start_norm / (one.hyperparameters.lr * math.sqrt(one.arrays.dim))
+    last = int(steps // one.hyperparameters.steps_per_epoch)
+    windows = {
+        f"turned by at most {part * 90:.0f} deg": slice(0, max(1, round(part * last))) for part in (1 / 3, 2 / 3, 1)
+    }
+    return _mean_share(records, runs, windows, 0.0, 1.0, late=False)
 
 
 def _li_late(records: Records, runs: Runs) -> Sequence[Measurement]:
@@ -119,7 +125,7 @@ def _li_late(records: Records, runs: Runs) -> Sequence[Measurement]:
     law = _li_share(runs)
     windows = {f"from where the law of the crossover is at {1 - end:g}": slice(int(np.flatnonzero(law >= 1 - end)[0]), None)
                for end in (0.03, 0.01)}  # fmt: skip
-    return _mean_share(records, runs, windows, 1.0, 0.0)
+    return _mean_share(records, runs, windows, 1.0, 0.0, late=True)
 
 
 def _crossing(share: np.ndarray, epochs: slice) -> float:
@@ -154,10 +160,12 @@ _WHERE = {
 CLAIMS = (
     Claim(id="li-2025-early", source="Li et al. 2025; theory.md 7.8", expected=APPROXIMATE,
           statement="Early, loss curves of AdamW collapse on lr, whatever the weight decay.",
-          formula="(L_B - L_A)/(L_C - L_A) = 0 for equal lr in A and B", where=_WHERE, assumes="the same length at the start",
-          tolerance={MONTE_CARLO: 0.03, "what the relaxation has moved at the window's end": 0.06},
+          formula="(L_B - L_A)/(L_C - L_A) = 0 for equal lr in A and B", where=_WHERE, assumes="the same start",
+          tolerance={MONTE_CARLO: 0.03, "u k": 0.06},
           wrong="collapse on lr wd", runs=_li_runs, measure=_li_early,
-          broken="until the length has relaxed so far that the share is at 0.06; the window sets how close to 0 the mean is"),
+          broken="lr sqrt(d) k/|x_0| <= pi/2: steps of that length have not yet turned the weights by a right angle; later "
+                 "the run with four times the lr has settled, L_C - L_A changes sign (at 2u k = 0.5) and the ratio means "
+                 "nothing until the others have settled, too (2u k = 0.8)"),
     Claim(id="li-2025-late", source="Li et al. 2025; theory.md 7.8", expected=APPROXIMATE,
           statement="Late, they collapse on lr wd, whatever the learning rate.",
           formula="(L_B - L_A)/(L_C - L_A) = 1 for equal lr wd in B and C", where=_WHERE,
