@@ -196,7 +196,7 @@ def test_an_unknown_symbol_is_seen():
 
 def test_a_new_file_of_claims_is_found_without_another_edit(tmp_path, monkeypatch):
     (tmp_path / "afterthoughts.py").write_text(
-        '"""Afterthoughts."""\nfrom dataclasses import replace\n'
+        "'''Afterthoughts.'''\nfrom dataclasses import replace\n"
         "from sde_si.verify.claims.identities import CLAIMS as known\n"
         "CLAIMS = (replace(known[0], id='afterthought'),)\n"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,8 +172,19 @@ def _small(probability: float) -> str:
     return f"{probability:.0e}" if probability > NOTHING else f"< {NOTHING:.0e}"
 
 
-def page(record: dict[str, dict[str, Any]]) -> str:
-    """The whole page."""
+def _age(stale: Sequence[str]) -> str:
+    """Which rows are not of the present code."""
+    if not stale:
+        return "All rows are of the present code."
+    names = ", ".join(f"`{name}`" for name in stale)
+    return (
+        f"Not of the present code: {names}. Something on which they rest (a simulation, the claim's file, theory, "
+        "estimators) was edited since; their rows show what was measured before."
+    )
+
+
+def page(record: dict[str, dict[str, Any]], stale: Sequence[str] = ()) -> str:
+    """The whole page; `stale` names claims whose rows are not of the present code."""
     from scipy import stats
 
     rows = table(record)
@@ -200,7 +212,8 @@ def page(record: dict[str, dict[str, Any]]) -> str:
 
 Made by `python -m validation.zscores`: every statistical measurement of `sde-si verify` with seeds 0 to {seeds - 1}.
 z is measured minus predicted in standard errors; for a claim that fails, minus what the corrected theory says. No seed
-is left out, and none is drawn again.
+is left out, and none is drawn again. After edits that were not meant to change a number, seed 0 was measured again; a
+claim all of whose numbers were the same to 1e-9 kept its other seeds. {_age(stale)}
 
 ## Are they standard normal?
 

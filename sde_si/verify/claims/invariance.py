@@ -38,7 +38,7 @@ def _li_runs(scale: float, seed: int) -> dict[str, Run]:
     start = math.sqrt(_FOLD * lr * dim / (2 * wd))
     systems = {"A": (lr, wd), "B": (lr, _FOLD * wd), "C": (_FOLD * lr, wd)}
     return {
-        name: run(_FIELD, N=_N, B=1, lr=lr, wd=wd, momentum=0.9, beta2=0.95, epochs=300, dim=dim, paths=96, method="adamw",
+        name: run(_FIELD, N=_N, B=1, lr=lr, wd=wd, momentum=0.9, beta2=0.95, epochs=300, dim=dim, paths=64, method="adamw",
                   init_norm=start, parameters={"signal": 4.0}, scale=scale, seed=seed)
         for name, (lr, wd) in systems.items()
     }  # fmt: skip

@@ -165,7 +165,7 @@ def _dropped(records: Records, runs: Runs) -> Sequence[Measurement]:
 
 def _norm_runs(scale: float, seed: int) -> dict[str, Run]:
     """Euler-Maruyama at two substeps on the same increments, beside the splitting, whose step contains the formula."""
-    common: dict[str, Any] = {"method": "em", "epochs": 50, "paths": 24, "scale": scale, "seed": seed + 1000}
+    common: dict[str, Any] = {"method": "em", "epochs": 40, "paths": 16, "scale": scale, "seed": seed + 1000}
     em = {
         f"em {mu} {k}": run(substeps=k, noise_from=_FINE, **v, **common)
         for mu, v in QUARTER.items()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from sde_si import theory
+from sde_si.machine import usable_cores
 from sde_si.problem import Problem
 from sde_si.sphere.course import Setting
 from sde_si.sphere.lyapunov import lyapunov
@@ -141,27 +143,30 @@ _CRITICAL = {
 }  # fmt: skip
 
 
+_THRESHOLDS = {True: ((1.0, 3.0), (1.0, 2.0, 4.0), (1.0, 2.0, 3.0, 4.0, 5.0)), False: ((1.0, 3.0), (1.0, 2.0, 4.0))}
+
+
 def _threshold(exact: bool):
+    def found(alphas: tuple[float, ...], seed: int, guess: float) -> Measurement:
+        setting = Setting(problem=Problem("groups", alphas=alphas), seed=seed, starts=16 if exact else 8, threads=1)
+        # the line needs no more than to begin above the threshold
+        bracket = bisect(setting, guess, tolerance=5e-4 if exact else 1e-4)
+        value, error = bracket.value, 0.0  # half a bracket is a bound, not a standard error: it stands in the tolerance
+        if exact:
+            zero = line(setting, bracket.value)
+            value, error = zero.value, zero.stderr
+        return Measurement(
+            quantity=_CRITICAL[exact], system=_name(np.array(alphas)), predicted=1 / sum(alphas), measured=value,
+            stderr=error, wrong=1 / (len(alphas) * max(alphas)),
+        )  # fmt: skip
+
     def check(rng: np.random.Generator) -> Sequence[Measurement]:
-        out = []
-        for alphas in ((1.0, 3.0), (1.0, 2.0, 4.0), (1.0, 2.0, 3.0, 4.0, 5.0)):
-            seed = int(rng.integers(2**31))
-            setting = Setting(problem=Problem("groups", alphas=alphas), seed=seed)
-            # the line needs no more than to begin above the threshold
-            bracket = bisect(setting, float(rng.uniform(0.05, 0.8)), tolerance=5e-4 if exact else 1e-4)
-            value, error = bracket.value, bracket.half_width
-            if exact:
-                found = line(setting, bracket.value)
-                value, error = found.value, found.stderr
-            predicted, wrong = 1 / sum(alphas), 1 / (len(alphas) * max(alphas))
-            # half a bracket is a bound, not a standard error: it stands in the tolerance
-            out.append(
-                Measurement(
-                    quantity=_CRITICAL[exact], system=_name(np.array(alphas)), predicted=predicted, measured=value, wrong=wrong,
-                    stderr=error if exact else 0.0,
-                )
-            )  # fmt: skip
-        return out
+        systems = _THRESHOLDS[exact]
+        seeds = [int(rng.integers(2**31)) for _ in systems]
+        guesses = [float(rng.uniform(0.05, 0.8)) for _ in systems]
+        # one system a thread: long runs of few starts do not fill the cores
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            return list(pool.map(found, systems, seeds, guesses))
 
     return check
 

@@ -201,9 +201,9 @@ def _circle(records: Records, runs: Runs) -> Sequence[Measurement]:
 
 def _free_runs(scale: float, seed: int) -> dict[str, Run]:
     """SGD with u = 0.002 on the free norm, twice, and projected SGD at gamma* = sqrt(2u/tau)."""
-    u, dim, kappa = 0.002, 3, 3.0
+    u, dim, kappa = 0.002, 3, 4.5
     gamma = math.sqrt(2 * u / (dim - 1))
-    chosen = {"N": 500, "B": 1, "dim": dim, "epochs": 120, "paths": 640, "scale": scale,
+    chosen = {"N": 500, "B": 1, "dim": dim, "epochs": 120, "paths": 288, "scale": scale,
               "parameters": {"signal": kappa * gamma / 2}}  # fmt: skip
     out = {
         f"lr={lr:g}": run("vmf", lr=lr, wd=u / lr, method="sgd", init_norm="1eq", seed=seed + i, **chosen)
