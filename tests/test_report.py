@@ -167,7 +167,8 @@ def test_a_row_says_what_the_number_is_and_the_page_how_it_is_measured():
         ("angle of a step", "rad", "mean over <paths>"),
         ("cosine", "1", "of two weights"),
     ]
-    assert [cell["quantity"] for cell in sheet.cells(found)] == ["angle of a step [rad]", "cosine"]
+    shown = [cell["quantity and system"] for cell in sheet.cells(found)]
+    assert shown == ["angle of a step [rad]\na", "cosine\na"]
     page = Page(html.page([found], {"norm": b""}, seed=0, full=False))
     assert any("mean over <paths>" in text for text in page.text)
 

@@ -144,6 +144,9 @@ def _number(is_number: bool) -> str:
 
 def _cell(name: str, text: str, is_number: bool) -> str:
     shown = badge(text) if name in ("verdict", "expected") and text else escape(text)
+    first, lines, rest = shown.partition("\n")
+    if lines:
+        shown = f"<div>{first}<br><small>{rest}</small></div>"
     return f'<td data-label="{escape(name)}"{_number(is_number)}>{shown}</td>'
 
 

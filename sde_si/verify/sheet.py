@@ -31,12 +31,12 @@ PERCENT = 1e-5  # tolerances from here on are shown in per cent
 TEXT, CODE, LINK, TERMS = "text", "code", "link", "terms"
 # column -> whether it holds numbers
 COLUMNS = {
-    "quantity": False, "system": False, "predicted": True, "measured ± s.e.": True, "error": True, "z": True,
+    "quantity and system": False, "predicted": True, "measured ± s.e.": True, "error": True, "z": True,
     "verdict": False, "corrected or exact theory": True, "z against it": True, "wrong variant says": True,
     "wrong variant": False,
 }  # fmt: skip
 OVERVIEW = {
-    "claim": False, "quantity": False, "system": False, "predicted": True, "measured ± s.e.": True, "error": True,
+    "claim": False, "quantity and system": False, "predicted": True, "measured ± s.e.": True, "error": True,
     "verdict": False, "expected": False, "s": True,
 }  # fmt: skip
 READING = (
@@ -192,11 +192,16 @@ def cells(result: Result) -> list[dict[str, str]]:
 def _row(claim: Claim, one: Measurement) -> Mapping[str, str]:
     rejected = "rejected" if claim.rejects_wrong(one) else "NOT REJECTED"
     values = (
-        one.quantity.title, one.system, number(one.predicted), number(one.measured, error=one.stderr),
+        _what(one), number(one.predicted), number(one.measured, error=one.stderr),
         error(claim, one), _errors(one.z), claim.verdict(one), number(one.truth), _errors(one.z_truth),
         number(one.wrong), rejected,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def _what(one: Measurement) -> str:
+    """Two lines: the quantity with its unit; the system."""
+    return f"{one.quantity.title}\n{one.system}"
 
 
 def _errors(z: float) -> str:
@@ -221,7 +226,7 @@ def overview(result: Result) -> list[dict[str, str]]:
     rows, claim = [], result.claim
     for i, one in enumerate(result.measurements):
         values = (
-            claim.id if i == 0 else "", one.quantity.title, one.system, number(one.predicted),
+            claim.id if i == 0 else "", _what(one), number(one.predicted),
             number(one.measured, error=one.stderr), error(claim, one), claim.verdict(one), claim.expected,
             f"{result.seconds:.1f}" if i == 0 else "",
         )  # fmt: skip

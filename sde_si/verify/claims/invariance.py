@@ -81,7 +81,7 @@ def _li_curve(records: Records, runs: Runs) -> Curve:
     every = slice(4, None, 5)
     lines = {"norm's relaxation, 2u": _li_share(runs)[every], "4u": _li_share(runs, 4.0)[every]}
     return Curve(x=_times(value.size)[every], measured=value[every], stderr=error[every], lines=lines,
-                 xlabel="steps x 2 lr wd", ylabel="loss between that of equal lr (0) and of equal lr wd (1)")  # fmt: skip
+                 xlabel="steps x 2 lr wd", ylabel="loss, 0: of equal lr, 1: of equal lr wd")  # fmt: skip
 
 
 def _li_system(runs: Runs) -> str:

@@ -24,11 +24,11 @@ from sde_si.verify.claims.common import (
     versine,
 )
 
-_QUARTERS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of an epoch
+_PARTS = tuple(k / 8 for k in range(1, 13))  # of an epoch
 
 
 def _lags(n: int) -> tuple[int, ...]:
-    return tuple(round(part * n) for part in _QUARTERS)
+    return tuple(round(part * n) for part in _PARTS)
 
 
 def _reshuffle_runs(scale: float, seed: int) -> dict[str, Run]:
@@ -78,7 +78,7 @@ def _reshuffled(corrected: bool):
     def measure(records: Records, runs: Runs) -> Sequence[Measurement]:
         out = []
         for name, one in runs.items():
-            exact, _, replaced = (float(law[_QUARTERS.index(1.0)]) for law in _laws(one))
+            exact, _, replaced = (float(law[_PARTS.index(1.0)]) for law in _laws(one))
             common = {"system": describe(one), "curve": _curve(records[name], one), "truth": exact,
                       **versine(records[name])}  # fmt: skip
             if corrected:
@@ -98,7 +98,7 @@ def _within(records: Records, runs: Runs) -> Sequence[Measurement]:
             Measurement(system=f"{describe(one)}, from an epoch's begin, {part:g} epochs", predicted=float(first[i]),
                         truth=float(exact[i]), wrong=float(replaced[i]),
                         curve=_curve(records[name], one) if part == 0.5 else None, **at_lag(records[name], one.lags[i]))
-            for i, part in enumerate(_QUARTERS) if part in (0.5, 1.5)
+            for i, part in enumerate(_PARTS) if part in (0.5, 1.5)
         ]  # fmt: skip
     return out
 
@@ -108,8 +108,8 @@ def _all_orders(records: Records, runs: Runs) -> Sequence[Measurement]:
     out = []
     for name, one in runs.items():
         exact, first, _ = _laws(one)
-        i = _QUARTERS.index(1.0 if one.hyperparameters.momentum else 0.75)
-        out.append(Measurement(system=f"{describe(one)}, from an epoch's begin, {_QUARTERS[i]:g} epochs",
+        i = _PARTS.index(1.0 if one.hyperparameters.momentum else 0.75)
+        out.append(Measurement(system=f"{describe(one)}, from an epoch's begin, {_PARTS[i]:g} epochs",
                                predicted=float(exact[i]), wrong=float(first[i]), curve=_curve(records[name], one),
                                **at_lag(records[name], one.lags[i])))  # fmt: skip
     return out
