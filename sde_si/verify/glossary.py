@@ -76,9 +76,14 @@ _BY_TOKEN = {tokens(name)[0]: name for name in SYMBOLS}
 
 
 def symbols(claim: Claim) -> Mapping[str, str]:
-    """Symbols of a claim's formula and what they mean: its own first."""
+    """Symbols of a claim's formula, range and tolerance and what they mean: its own first."""
     own = {token for name in claim.where for token in tokens(name)}
-    found = [_BY_TOKEN[name] for name in tokens(claim.formula) if name in _BY_TOKEN and name not in own]
+    # In prose "a" is a word, and "s.e." no symbol.
+    prose = [
+        name for text in (claim.broken, *claim.tolerance) for name in tokens(text.replace("s.e.", "")) if name != "a"
+    ]
+    used = dict.fromkeys([*tokens(claim.formula), *prose])
+    found = [_BY_TOKEN[name] for name in used if name in _BY_TOKEN and name not in own]
     return {**claim.where, **{name: SYMBOLS[name] for name in found}}
 
 
