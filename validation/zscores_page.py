@@ -26,6 +26,7 @@ NOTHING = 1e-12  # probabilities that need no digits
 SHIFTED = {
     "long-lag": "exp(-T) against c_n of 9.2, which keeps 1/(n (1 - mu)); against c_n the mean is zero",
     "collapse": "with momentum the same 1/(n (1 - mu)); against c_n of each run the mean is zero",
+    "effective-lr-per-epoch": "first order in u: u/4, 0.013 to 0.025 %",
     "step-angle": "arccos(1 - u/(1 + mu)) against the rms angle of 2.7 in d = 256; against 2.7 the mean is zero",
     "sde-step-angle": "self-averaging against 2.7 in d = 256; against 2.7 the mean is zero",
     "sgdm-sde-step-angle": "the same data as sde-step-angle",
@@ -51,7 +52,7 @@ SHIFTED = {
     "kosson-sgdw": "first order in u: u mu/(1 - mu^2), 0.1 %; against 9.5 the mean is zero",
     "adamw-rate": "finite d, and a fit over deviations that are not infinitesimal",
     "li-2025-early": "a simple statement against paired paths, whose standard errors are tiny: the named u k",
-    "li-2025-late": "a simple statement against paired paths: the named rest of the relaxation",
+    "li-2025-late": "a simple statement against paired paths: what the relaxation has left at the window's begin",
     "li-2025-crossover": "a simple statement against paired paths: the direction lags, momentum shares the gradient",
     "sphere-vmf": "what is left of the step size after extrapolation",
     "sphere-ito": "the step size's bias, of first order in h, and more of it where the noise varies less",
