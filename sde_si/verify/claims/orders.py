@@ -227,7 +227,7 @@ CLAIMS = (
           wrong="order 1/2", runs=_em_strong_momentum_runs, measure=_substep_orders(1.0, 0.5, rms, norm=False)),
     Claim(id="em-limit", source="Yun et al. eq. 12; theory.md 2.3-2.5, 3.1", expected=HOLDS,
           statement="Extrapolated to no step, Euler-Maruyama has the norm and the first two harmonics of the Ito equation.",
-          formula="E cos = exp(-wd t) r_0/r_t; E cos^2 - 1/d = (1 - 1/d) exp(-d s); r_t^4 = exp(-4 wd t) r_0^4 + "
+          formula="1 - E cos = 1 - exp(-wd t) r_0/r_t; E cos^2 - 1/d = (1 - 1/d) exp(-d s); r_t^4 = exp(-4 wd t) r_0^4 + "
                   "(lr tau/(2 wd))(1 - exp(-4 wd t))",
           assumes="isotropic noise, no mean gradient", tolerance={MONTE_CARLO: 0.02, "second order in the step": 0.005},
           wrong="the equation read in Stratonovich's sense", runs=_limit_runs, measure=_limit),

@@ -171,3 +171,20 @@ def start(problem: Problem, rng: np.random.Generator, steps: int) -> tuple[Array
     """Random weights and noises of `steps` steps."""
     d = problem.arrays(SAMPLES, 0).dim
     return rng.standard_normal(d), rng.standard_normal((steps, d))
+
+
+# --- pairs on the sphere without noise ----------------------------------------------------------------------------
+
+PROJECTED = "no noise; all weights rescaled to length 1 after every step"
+THREE = np.array([1.0, 2.0, 4.0])
+
+
+def first_alphas(n: int) -> Array:
+    """Curvatures 1 to n: all different, so that a wrong sum shows."""
+    return np.arange(1.0, n + 1)
+
+
+def pairs_name(alphas: Array, a: float | None = None) -> str:
+    """The system in one line; the effective LR is `a` times its threshold."""
+    shown = "" if a is None else f", eta = {a:g}/sum(alpha)"
+    return f"groups on the sphere, alphas {','.join(f'{v:g}' for v in alphas)}{shown}, no noise"
