@@ -10,7 +10,8 @@ import numpy as np
 
 from sde_si import regimes
 from sde_si.sphere import laws
-from sde_si.sphere.course import Progress, Setting, courses
+from sde_si.sphere.course import Progress, courses
+from sde_si.sphere.setting import Setting
 from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.streams import START, generator
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from sde_si import theory
 from sde_si.problem import Problem
-from sde_si.sphere.course import Setting
 from sde_si.sphere.lyapunov import lyapunov
+from sde_si.sphere.setting import Setting
 from sde_si.sphere.threshold import bisect, line
 from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.verify.claim import APPROXIMATE, EXACT, HOLDS, Claim, Measurement
