@@ -23,7 +23,9 @@ def test_ten_kills(study):
 
 
 def test_two_sweeps_at_once(study):
-    assert two_at_once(study)["runs"] == 24
+    figures = two_at_once(study)
+    assert figures["runs"] == 24
+    assert figures["runs done by both"] == 0
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from sde_si.monitor.predictions import Rule
+from sde_si.theory.optimizers import Rule
 
 Array = np.ndarray
 COLUMNS = (

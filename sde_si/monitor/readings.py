@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sde_si.monitor import predictions
 from sde_si.monitor import statistics as stats
 from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm
-from sde_si.monitor.predictions import Rule
 from sde_si.monitor.statistics import LagReading
+from sde_si.theory import optimizers as laws
+from sde_si.theory.optimizers import Rule
 
 Array = np.ndarray
 SCHEDULE = "schedule of the learning rate: predictions are quasi-static"
@@ -98,7 +98,7 @@ def _reading(history: History, g: int) -> Reading:
     row, rule = rows[-1], history.rule(rows[-1], g)
     group = history.groups[g]
     adam_norm, pull = stats.adam_pull(history, row, g)
-    relaxation, power = predictions.relaxation(rule, adam_pull=pull)
+    relaxation, power = laws.relaxation(rule, adam_pull=pull)
     recent = stats.recent(rows, relaxation, scheduled=scheduled)
     found = _step(history, recent, g)
     norm = float(end_norm(row.values[g]))
@@ -107,7 +107,7 @@ def _reading(history: History, g: int) -> Reading:
     settled, why = _settled(rule, rows, relaxation, (drift, error), found, recent)
     if scheduled and rule.usable and not frozen:
         settled, why = None, SCHEDULE
-    target = predictions.equilibrium_norm(rule, group.count, adam_norm=adam_norm)
+    target = laws.equilibrium_norm(rule, group.count, adam_norm=adam_norm)
     if rule.form in NORM_POWER:
         target = norm * math.sqrt(found["ratio"])
     n_e = _steps_per_epoch(history)
@@ -192,7 +192,7 @@ def _settled(
 ) -> tuple[bool | None, str]:
     if found["angle_step"] == 0:
         return None, f"frozen: it has not moved in the last {len(rows)} records"
-    if rule.form not in predictions.FORMS:
+    if rule.form not in laws.FORMS:
         return None, f"no law is known for {rule.form}"
     if rule.wd == 0:
         return False, "no weight decay, no equilibrium"

@@ -15,9 +15,9 @@ from torch.optim import Optimizer
 from sde_si.monitor.history import EPOCH, Epoch, Group, History, Row
 from sde_si.monitor.notices import Clipping
 from sde_si.monitor.optimizers import form_of, rule_of, second_moment
-from sde_si.monitor.predictions import Rule
 from sde_si.monitor.probe import Pending, Probe
 from sde_si.terminal import say
+from sde_si.theory.optimizers import Rule
 
 MOST_FAILURES = 5
 LOOK = 4  # every so many recorded steps the gradients' total norm is looked at

@@ -140,7 +140,7 @@ class Sweep:
     def _decoupled(self, settings: Mapping[str, Any]) -> bool:
         """Whether the weight decay of these settings bypasses the momentum."""
         if self.kind == "train":
-            from sde_si.sweep.kinds.train import decoupled
+            from sde_si.sweep.kinds.trainings import decoupled
 
             sized = settings.get("N") is not None or self.solve_for == "N"
             require(sized, "tuning_factor", "N beside it (the trainer's own is that of its data)", "none", "N = 5000")

@@ -27,7 +27,7 @@ GOALS = {"overhead": 5.0, "speed-up": 1.8}
 def tiny(seed: int, folder: str) -> None:
     """One simulation and its record."""
     from sde_si.record import save
-    from sde_si.sweep.kinds.simulation import make_simulation
+    from sde_si.sweep.kinds.simulations import make_simulation
 
     save(make_simulation(TINY | {"seed": seed}), Path(folder) / f"{seed}.nc")
 

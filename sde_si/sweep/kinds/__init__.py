@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sde_si.sweep.job import Job
-from sde_si.sweep.kinds.call import call
-from sde_si.sweep.kinds.command import command
-from sde_si.sweep.kinds.simulation import simulation
-from sde_si.sweep.kinds.sphere import sphere
-from sde_si.sweep.kinds.train import train
+from sde_si.sweep.kinds.calls import call
+from sde_si.sweep.kinds.commands import command
+from sde_si.sweep.kinds.simulations import simulation
+from sde_si.sweep.kinds.spheres import sphere
+from sde_si.sweep.kinds.trainings import train
 
 # kind -> (what `Sweep.function` is for it, maker of a job)
 KINDS: dict[str, tuple[str, Callable[..., Job]]] = {

@@ -18,7 +18,7 @@ from sde_si.methods import METHODS
 from sde_si.record import diverged, load
 from sde_si.run import file_digest, sha256
 from sde_si.sweep.job import FORMAT, Diverged, Job, Settings, canonical
-from sde_si.sweep.kinds.command import how_it_ended, run_program
+from sde_si.sweep.kinds.commands import how_it_ended, run_program
 
 if TYPE_CHECKING:
     import xarray as xr
