@@ -151,6 +151,7 @@ def file_digest(path: Path) -> str:
     return sha256(path.read_bytes())
 
 
+@functools.lru_cache(maxsize=256)
 def source_digest(function: Any) -> str:
     """Hash of the file in which a function stands; of its own text if it was typed into an interpreter."""
     function = inspect.unwrap(function)
