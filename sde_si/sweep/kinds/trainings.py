@@ -59,7 +59,7 @@ def flags() -> frozenset[str]:
     done = subprocess.run(words, env=_environment(root), capture_output=True, text=True, check=False)
     if done.returncode:
         raise BadInput("kind", "a trainer that starts", how_it_ended(done.returncode, done.stderr))
-    found = {name.replace("-", "_") for name in re.findall(r"--([a-z0-9-]+)", done.stdout)}
+    found = {name.replace("-", "_") for name in re.findall(r"--([A-Za-z0-9-]+)", done.stdout)}
     return frozenset(found - set(OURS))
 
 
