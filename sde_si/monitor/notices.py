@@ -170,9 +170,10 @@ def _course(readings: Sequence[Reading], total_steps: int | None) -> list[Notice
     if off:
         worst = max(off, key=lambda r: abs(math.log(r.ratio)))
         share = "not known" if math.isnan(worst.signal) else f"{worst.signal:.2g}"
+        steps = "" if math.isnan(worst.step_size) else f", its steps {worst.step_size:.2g} of theirs"
         text = (
             f"{_some([r.name for r in off])}: not as the law of {worst.rule.form}, which assumes equilibrium and "
-            f"zero-mean gradients (signal share {share}) of steady size: squared angle over the law's"
+            f"zero-mean gradients (signal share {share}) of steady size{steps}: squared angle over the law's"
         )
         out.append(Notice("law", text, worst.ratio**2, 1.0, OFF))
     away = [

@@ -100,8 +100,8 @@ def names(model: torch.nn.Module, optimizer: Optimizer) -> dict[str, tuple[torch
     return found
 
 
-def second_moment(optimizer: Optimizer, p: torch.Tensor, beta2: float, steps: int) -> torch.Tensor | None:
-    """Sum of the roots of Adam's second-moment estimate of one tensor, on its device; None before the first step."""
+def root_second_moment(optimizer: Optimizer, p: torch.Tensor, beta2: float, steps: int) -> torch.Tensor | None:
+    """Root of Adam's second-moment estimate of one tensor, on its device; None before the first step."""
     state = optimizer.state.get(p, {})
     if "exp_avg_sq" not in state:
         return None
@@ -109,4 +109,4 @@ def second_moment(optimizer: Optimizer, p: torch.Tensor, beta2: float, steps: in
     if isinstance(step, torch.Tensor):
         step = float(step) if step.device.type == "cpu" else steps
     correction = 1 - beta2 ** max(float(step), 1.0)
-    return state["exp_avg_sq"].sqrt().sum(dtype=torch.float32) / math.sqrt(correction)
+    return state["exp_avg_sq"].sqrt() / math.sqrt(correction)

@@ -48,7 +48,22 @@ def adam_pull(history: History, row: Row, g: int) -> tuple[float, float]:
     rule = history.rule(row, g)
     if rule.form != "adam" or g == len(history.groups):
         return math.nan, math.nan
-    return laws.adam_equilibrium(rule, history.groups[g].count, math.sqrt(row.values[g, 0]), float(row.extra[g]))
+    return laws.adam_equilibrium(rule, history.groups[g].count, math.sqrt(row.values[g, 0]), float(row.extra[g, 0]))
+
+
+def adam_state(history: History, rows: list[Row], g: int) -> tuple[float, float, float]:
+    """`sde_si.theory.optimizers.adam_balance` of some rows, and the standard error of its first number."""
+    rule = history.rule(rows[-1], g)
+    if rule.form != "adam" or g == len(history.groups) or not rule.usable:
+        return math.nan, math.nan, math.nan
+    sums = np.array([(row.values[g, 0], row.values[g, 2], row.extra[g, 1]) for row in rows])
+    if not np.isfinite(sums).all() or not (sums[:, 0] > 0).all():
+        return math.nan, math.nan, math.nan
+    count = history.groups[g].count
+    balance, size = laws.adam_balance(rule, count, *sums.mean(axis=0).tolist())
+    parts = np.array_split(sums, min(BATCHES, len(rows)))
+    each = np.array([laws.adam_balance(rule, count, *part.mean(axis=0).tolist())[0] for part in parts])
+    return balance, size, batch_error(each, balance).stderr
 
 
 def predicted_versines(history: History, row: Row, lag: int) -> Array:

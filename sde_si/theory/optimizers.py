@@ -191,6 +191,37 @@ def adam_equilibrium(rule: Rule, count: int, norm: float, root_sum: float) -> tu
     return star, rule.lr**2 * count / (2 * star**2)
 
 
+def adam_balance(
+    rule: Rule, count: int, norm_squared: float, step_squared: float, weighted_squared: float
+) -> tuple[float, float]:
+    """What holds of Adam with decay in the gradient whatever the loss, and how large its steps are.
+
+    Adam divides the gradient by s, the roots of its second moments. In the lengths that these define, sum s x^2, its
+    step is that of SGD: <x, s (g/s)> = <x, g> = 0. So at a stationary length, for s that change slowly, decay and steps
+    balance for any gradients, steady or not, with a mean or without: E sum s d^2 = 2 lr wd E|x|^2 (1-b1)/(1+b1), which
+    is theory.md 9.2 in the form H of 0.8. The table's law (theory.md 6.7) follows where each weight has steps of size
+    lr^2 (1-b1)/(1+b1), as steady gradients give. Where dead weights or bursts make them k times that, its squared angle
+    is missed by about k over the power 2/3 of the same ratio of sum s d^2, both measured.
+
+    Parameters
+    ----------
+    rule : Rule
+        Of form ``adam``.
+    count : int
+        Number of weights C.
+    norm_squared, step_squared, weighted_squared : float
+        Means of |x|^2, |d|^2 and sum s d^2.
+
+    Returns
+    -------
+    balance, size : float
+        E sum s d^2 over what a stationary length needs; E|d|^2 over that of steady gradients without a mean.
+    """
+    share = (1 - rule.momentum) / (1 + rule.momentum)
+    balance = weighted_squared / (2 * rule.lr * rule.wd * share * norm_squared)
+    return balance, step_squared / (rule.lr**2 * count * share)
+
+
 def relaxation(rule: Rule, *, adam_pull: float = math.nan) -> tuple[float, float]:
     """Steps in which a small deviation of |w|^p falls by e, and p; (inf, 1) without weight decay.
 
