@@ -17,6 +17,7 @@ from sde_si.theory.optimizers import Rule
 Array = np.ndarray
 SCHEDULE = "schedule of the learning rate: predictions are quasi-static"
 SETTLED = 0.02  # change of ln |x|^2 per relaxation time at equilibrium (theory.md 17)
+LEAVE = 2 * SETTLED  # what was settled drifts if it changes by more: the length of few weights wanders by that
 BALANCE = 0.05  # of the squared one-step angle (theory.md 4.7, 17)
 WITHIN = 0.04  # of the squared angle: what `steps_left` leads to
 ADAPTIVE = ("adam", "adamw", "lion")  # a stationary norm fixes their angle only if the noise has mean zero
@@ -211,7 +212,7 @@ def _settled(
     if not math.isfinite(change) or not math.isfinite(found["ratio"]):
         return None, f"{len(recent)} records after the start of the phase, {stats.FEWEST} are needed"
     shown = f"ln |w|^2 by {change:+.2g} ± {error:.1g} per relaxation time"
-    if abs(change) > SETTLED + 3 * error:
+    if abs(change) > (LEAVE if before else SETTLED) + 3 * error:
         return False, f"the norm drifts: {shown}"
     if seen < relaxation:
         return None, f"seen {seen} steps of the {relaxation:.3g} in which the norm relaxes"

@@ -89,9 +89,7 @@ def level(axis: Axes, found: Survey) -> None:
     means, errors = (np.array([getattr(p, k) for p in found.points]) for k in ("loss_mean", "loss_stderr"))
     axis.errorbar(rates, means, errors, fmt="o", color="k", ms=3.5, label="measured", zorder=4)
     fine = np.geomspace(rates[0], rates[-1], 400)
-    lines = [laws.mean_loss(found.setting, rate) for rate in fine]
-    if any(v is not None for v in lines):
-        axis.plot(fine, [np.nan if v is None else v for v in lines], label=_law_name(found))
+    _predicted_levels(axis, found, fine)
     random = laws.random_loss(found.setting)
     if random is not None:
         axis.axhline(random, color="C1", ls="--", label="random directions")
@@ -102,7 +100,19 @@ def level(axis: Axes, found: Survey) -> None:
     size = high - low or 1.0
     axis.set_ylim(low - 0.04 * size, high + 0.22 * size)
     axis.margins(x=0)
-    axis.legend(loc="lower right")
+    axis.legend(loc="lower right", fontsize=6.5, frameon=True, framealpha=0.9)
+
+
+def _predicted_levels(axis: Axes, found: Survey, rates: np.ndarray) -> None:
+    """The predicted mean loss: a line where it is exact, dashes where it holds only approximately."""
+    values = np.array([np.nan if v is None else v for v in (laws.mean_loss(found.setting, r) for r in rates)])
+    rough = np.array([bool(laws.approximation(found.setting, r)) for r in rates])
+    name = _law_name(found)
+    for which, style, label in ((~rough, "-", name), (rough, (0, (3, 1.5)), "the same, approximate")):
+        # the first rough value joins the two
+        shown = which | np.append(which[1:], False) if style != "-" else which
+        if np.isfinite(values[which]).any():
+            axis.plot(rates, np.where(shown, values, np.nan), color="C0", ls=style, label=label)
 
 
 def _law_name(found: Survey) -> str:
@@ -127,17 +137,24 @@ def _shade(axis: Axes, found: Survey, rates: np.ndarray) -> None:
         begin = i
 
 
+# lines between samples that jump by decades would cover everything
+_INDIVIDUAL: dict[str, dict[str, Any]] = {
+    regimes.CONVERGENCE: {"ls": "--", "lw": 0.9}, regimes.EQUILIBRIUM: {"ls": "-", "lw": 0.9},
+    regimes.DIVERGENCE: {"ls": "", "marker": ".", "ms": 1.5},
+}  # fmt: skip
+
+
 def individual(axis: Axes, found: Survey) -> None:
     """Individual effective LRs of one start over time, at the smallest effective LR of each regime."""
     shown: dict[str, Course] = {}
     for point in found.points:
         shown.setdefault(point.regime.name, point.course)
     alphas = found.setting.problem.parameters.get("alphas")
-    for style, (name, course) in zip(("--", "-", ":"), [x for x in shown.items() if x[0] != "undecided"], strict=False):
+    for name, course in [x for x in shown.items() if x[0] in _INDIVIDUAL]:
         rates = course.individual_lr[0]
         for g in range(course.groups):
             label = f"η={course.effective_lr:.2g}: {name}" if g == 0 else None
-            axis.loglog(course.iterations, rates[:, g], color=f"C{g}", ls=style, lw=0.9, label=label)
+            axis.loglog(course.iterations, rates[:, g], color=f"C{g}", label=label, **_INDIVIDUAL[name])
     for g, alpha in enumerate(alphas or ()):
         axis.axhline(1 / alpha, color=f"C{g}", lw=2.5, alpha=0.3, label="thresholds 1/α" if g == 0 else None)
     least = min(float(p.course.individual_lr.min()) for p in found.points)

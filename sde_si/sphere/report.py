@@ -169,7 +169,8 @@ def print_table(found: Survey, figure: Path | None, out: Path | None = None) -> 
     names = ("conf.", "final loss", "mean loss ± s.e.", "predicted", "gradient", "angle [deg]", "individual LRs",
              ">1/alpha", *(["exponent", "motion"] if any(p.lyapunov for p in found.points) else []))  # fmt: skip
     for name in names:
-        table.add_column(name, justify="right", overflow="fold", no_wrap=name in ("mean loss ± s.e.", "individual LRs"))
+        whole = name in ("mean loss ± s.e.", "individual LRs", "exponent")
+        table.add_column(name, justify="right", overflow="fold", no_wrap=whole)
     for point in found.points:
         table.add_row(
             f"{point.effective_lr:.4g}", point.regime.name, f"{point.regime.confidence:.3f}", f"{point.loss_final:.4g}",
