@@ -12,8 +12,10 @@ convergence
 divergence
     Gradient norm and loss are stationary: p < 1/2 by three standard errors, |p| <= 1/4 within two; second half and
     first half of the loss differ by no more than three standard errors, or 5 % of its height above the lowest; and the
-    means of 16 blocks of time scatter as independent ones do (von Neumann's ratio at least 1: a random walk wanders),
-    or by no more than 5 % of that height, and a quarter of the gradient norm. The loss is at the level of random
+    means of 16 blocks of time (32 for three paths or fewer) scatter as independent ones do (von Neumann's ratio at least
+    1: a random walk wanders), or by no more than 5 % of that height, and a quarter of the gradient norm. Three paths or
+    fewer whose blocks scatter little but follow each other may be at the beginning of a walk: the confidence is then
+    multiplied by half of the ratio, the share of independent blocks. The loss is at the level of random
     directions, which must be given, or above: less than 5 % of the way from there to the lowest loss, by three standard
     errors. And the direction has moved: the angles of the steps, added as those of a random walk, make a radian. A
     series that is not finite in most of the paths has diverged, too.
@@ -54,6 +56,7 @@ INDEPENDENT = (
 ERRORS = 3.0
 FEWEST = 16  # samples
 BLOCKS = 8
+FEW = 3  # paths up to which errors are those between blocks of time
 
 
 @dataclass(frozen=True)
@@ -166,14 +169,14 @@ def _decide(
     late = times > times[0] + (times[-1] - times[0]) / 4
     each, error = exponents(gradient_norm[:, late], times[late])
     fall = float(each.mean())
-    mean, mean_error = _mean(loss[:, late])
+    mean, mean_error, mean_freedom = _mean(loss[:, late])
     found = (fall, error, mean, mean_error)
-    freedom = each.size - 1 if each.size > 3 else BLOCKS - 2
+    freedom = each.size - 1 if each.size > FEW else BLOCKS - 2
 
     def undecided(why: str) -> Regime:
         return Regime(UNDECIDED, 0.0, *found, why)
 
-    def sure_of(distance: float, stderr: float) -> float:
+    def sure_of(distance: float, stderr: float, freedom: float = freedom) -> float:
         from scipy.special import stdtr
 
         return float(stdtr(freedom, distance / stderr)) if stderr else 1.0
@@ -196,8 +199,11 @@ def _decide(
         return undecided(f"the loss still drifts, by {drift:+.2g} +- {drift_error:.1g}")
     logs = np.log(np.maximum(gradient_norm[:, late], np.finfo(float).tiny))
     for name, series, most in (("loss", loss[:, late], height), ("gradient norm", logs, STATIONARY)):
-        if _wanders(series, most):
+        steady = _steadiness(series, most)
+        if steady == 0:
             return undecided(f"the {name} wanders as slowly as the run is long")
+        if each.size <= FEW:
+            sure *= steady
     if random_loss is None:
         level = float(loss[:, 0].mean())
         mean_error = math.hypot(mean_error, float(loss[:, late].std(axis=1).mean()) / math.sqrt(each.size))
@@ -206,7 +212,7 @@ def _decide(
     away = level - mean - SHARE * max(level - lowest, 0.0)
     if abs(away) < ERRORS * mean_error:
         return undecided(f"the loss, {mean:.4g} +- {mean_error:.1g}, is too near to the border of divergence to tell")
-    border = sure_of(abs(away), mean_error)
+    border = sure_of(abs(away), mean_error, mean_freedom)
     steps, turns = times[-1] - times[late][0], angle[:, late]
     if away > 0:
         moved = float(steps * turns.mean())
@@ -233,7 +239,7 @@ def exponents(series: Array, times: Array) -> tuple[Array, float]:
     logs = np.stack([logs[:, cut].mean(axis=1) for cut in cuts], axis=1)
     centred = x - x.mean()
     slopes = logs @ centred / (centred @ centred)
-    if slopes.size > 3:
+    if slopes.size > FEW:
         return -slopes, float(slopes.std(ddof=1) / math.sqrt(slopes.size))
     rest = logs - logs.mean(axis=1, keepdims=True) - slopes[:, None] * centred
     variance = (rest**2).sum(axis=1) / (BLOCKS - 2) / (centred @ centred)
@@ -244,19 +250,45 @@ def exponents(series: Array, times: Array) -> tuple[Array, float]:
     return -slopes, float(math.sqrt(variance.sum()) / slopes.size)
 
 
-def _mean(series: Array) -> tuple[float, float]:
-    """Mean and standard error: between paths, or, if they are few, between blocks of time."""
-    means = series.mean(axis=1)
-    if means.size <= 3:
-        means = np.concatenate([[part.mean() for part in np.array_split(row, BLOCKS)] for row in series])
-    return float(means.mean()), float(means.std(ddof=1) / math.sqrt(means.size))
+def _mean(series: Array) -> tuple[float, float, float]:
+    """Mean, standard error and its degrees of freedom: between paths, or, if they are few, between blocks of time.
+
+    Blocks that follow each other closely are fewer than they are counted: von Neumann's ratio of squared steps to
+    squared deviations is 2 for independent ones, and falls with the number of those that are. For a random walk, about
+    three are left of 16.
+    """
+    if len(series) > FEW:
+        means = series.mean(axis=1)
+        return float(means.mean()), float(means.std(ddof=1) / math.sqrt(means.size)), means.size - 1.0
+    blocks = _blocks(series)
+    count = max(1.5, blocks.size * min(1.0, _independence(blocks)[0] / 2))  # of independent blocks
+    # between paths, too: each has a level of its own
+    spread = float(blocks.std(ddof=1))
+    return float(blocks.mean()), spread / math.sqrt(count), count - 1
+
+
+def _blocks(series: Array) -> Array:
+    """Means of 16 blocks of time, 32 where there are few paths to average over; shape (path, block)."""
+    count = 2 * BLOCKS * (1 if len(series) > FEW else 2)
+    count = min(count, series.shape[1])
+    return np.stack([part.mean(axis=1) for part in np.array_split(series, count, axis=1)], axis=1)
+
+
+def _independence(blocks: Array) -> tuple[float, float]:
+    """Von Neumann's ratio of squared steps to squared deviations, and the mean squared deviation.
+
+    The ratio is 2 for independent blocks; of a random walk's 16 it is about a third, of 32 about a fifth.
+    """
+    deviations = float(((blocks - blocks.mean(axis=1, keepdims=True)) ** 2).sum())
+    steps = float((np.diff(blocks, axis=1) ** 2).sum())
+    return (steps / deviations if deviations > 0 else 2.0), deviations / blocks.size
 
 
 def _drift(series: Array) -> tuple[float, float]:
     """Second half minus first half, and its standard error."""
     middle = series.shape[1] // 2
     changes = series[:, middle:].mean(axis=1) - series[:, :middle].mean(axis=1)
-    if changes.size > 3:
+    if changes.size > FEW:
         return float(changes.mean()), float(changes.std(ddof=1) / math.sqrt(changes.size))
     # few paths: the scatter of blocks within each half, so that the drift itself does not count as noise
     halves = [np.array_split(row, 2) for row in series]
@@ -265,9 +297,15 @@ def _drift(series: Array) -> tuple[float, float]:
     return float(changes.mean()), float(math.sqrt(variance.sum()) / changes.size)
 
 
-def _wanders(series: Array, most: float) -> bool:
-    """Whether 16 blocks of time scatter by more than `most`, and not as independent ones: von Neumann's ratio."""
-    blocks = np.stack([part.mean(axis=1) for part in np.array_split(series, 2 * BLOCKS, axis=1)], axis=1)
-    scatter = float(((blocks - blocks.mean(axis=1, keepdims=True)) ** 2).sum())
-    steps = float((np.diff(blocks, axis=1) ** 2).sum())
-    return scatter > most**2 * blocks.size and steps < INDEPENDENT * scatter
+def _steadiness(series: Array, most: float) -> float:
+    """How far a series that scatters by `most` at the most, or as independent blocks do, is steady; 0 if neither.
+
+    Little scatter alone is no proof of a level: a walk has it, too, for as long as it has not gone far. Then the share
+    of the blocks that are independent counts.
+    """
+    blocks = _blocks(series)
+    ratio, scatter = _independence(blocks)
+    rounding = math.sqrt(scatter) <= ROUNDING * float(np.abs(blocks).max())
+    if ratio >= INDEPENDENT or rounding:
+        return 1.0
+    return ratio / 2 if scatter <= most**2 else 0.0
