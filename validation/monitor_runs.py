@@ -1,4 +1,4 @@
-"""``python -m validation.monitor_runs FOLDER [digits|fashion-mnist]``: the monitor on a small network and real images.
+"""``python -m validation.monitor_runs FOLDER [digits|fashion-mnist [sgdm|adamw]]``: the monitor on a small network and real images.
 
 Three convolutions with batch norm, batches drawn with replacement and shifted by a pixel, one drop of the learning rate
 by 5; SGDM, then AdamW. Writes tables, their numbers, and the figure of each run into FOLDER.
@@ -24,8 +24,9 @@ from validation.data import load
 
 @dataclass(frozen=True)
 class Case:
-    """Images of so many pixels a side, and a run on them; `after` is the number of steps from the drop to a look."""
+    """So many images of so many pixels a side, and a run on them; `after` is steps from the drop to the next look."""
 
+    N: int
     size: int
     B: int
     steps: int
@@ -33,7 +34,7 @@ class Case:
     after: int
 
 
-CASES = {"digits": Case(8, 32, 9000, 5000, 300), "fashion-mnist": Case(14, 64, 7500, 4700, 300)}
+CASES = {"digits": Case(1280, 8, 32, 9000, 5000, 300), "fashion-mnist": Case(12_800, 14, 64, 5000, 2600, 300)}
 OPTIMIZERS = {
     "sgdm": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=2e-3),
     "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=1e-2, weight_decay=0.1),
@@ -42,7 +43,7 @@ OPTIMIZERS = {
 
 def images(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Training images (number, 1, size, size) of mean 0 and variance 1, and labels."""
-    data = load(name, size=CASES[name].size)
+    data = load(name, N=CASES[name].N, size=CASES[name].size)
     x = torch.as_tensor(data.train, dtype=torch.float32)
     return (x - x.mean()) / x.std(), torch.as_tensor(data.train_labels, dtype=torch.int64)
 
@@ -80,17 +81,18 @@ def train(kind: str, case: Case, x: torch.Tensor, y: torch.Tensor) -> tuple[Angu
 
 
 def main() -> int:
-    """Run both optimizers on the images named, digits by default."""
+    """Run the optimizers on the images named; digits and both by default."""
     words = sys.argv[1:]
-    name = words[1] if len(words) == 2 else "digits"
-    if len(words) not in (1, 2) or name not in CASES:
-        say(f"usage: python -m validation.monitor_runs FOLDER [{'|'.join(CASES)}]")
+    name = words[1] if len(words) > 1 else "digits"
+    kinds = words[2:] or list(OPTIMIZERS)
+    if not words or name not in CASES or not set(kinds) <= set(OPTIMIZERS):
+        say(f"usage: python -m validation.monitor_runs FOLDER [{'|'.join(CASES)} [{'|'.join(OPTIMIZERS)}]]")
         return BAD_INPUT
     folder = Path(words[0])
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     x, y = images(name)
-    for kind in OPTIMIZERS:
+    for kind in kinds:
         monitor, summaries = train(kind, CASES[name], x, y)
         for summary in summaries:
             print(summary)
