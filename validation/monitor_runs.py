@@ -1,4 +1,4 @@
-"""``python -m validation.monitor_runs FOLDER [digits|fashion-mnist [sgdm|adamw]]``: the monitor on a small network and real images.
+"""The monitor on a small network and real images: ``python -m validation.monitor_runs FOLDER [digits|fashion-mnist]``.
 
 Three convolutions with batch norm, batches drawn with replacement and shifted by a pixel, one drop of the learning rate
 by 5; SGDM, then AdamW. Writes tables, their numbers, and the figure of each run into FOLDER.

@@ -199,7 +199,7 @@ def adam_balance(
     Adam divides the gradient by s, the roots of its second moments. In the lengths that these define, sum s x^2, its
     step is that of SGD: <x, s (g/s)> = <x, g> = 0. So at a stationary length, for s that change slowly, decay and steps
     balance for any gradients, steady or not, with a mean or without: E sum s d^2 = 2 lr wd E|x|^2 (1-b1)/(1+b1), which
-    is theory.md 9.2 in the form H of 0.8. The table's law (theory.md 6.7) follows where each weight has steps of size
+    is theory.md 6.9. The table's law (theory.md 6.7) follows where each weight has steps of size
     lr^2 (1-b1)/(1+b1), as steady gradients give. Where dead weights or bursts make them k times that, its squared angle
     is missed by about k over the power 2/3 of the same ratio of sum s d^2, both measured.
 
