@@ -12,10 +12,10 @@ convergence
 divergence
     Gradient norm and loss are stationary: p < 1/2 by three standard errors, |p| <= 1/4 within two; second half and
     first half of the loss differ by no more than three standard errors, or 5 % of its height above the lowest; and the
-    means of 16 blocks of time (32 for three paths or fewer) scatter as independent ones do (von Neumann's ratio at least
-    1: a random walk wanders), or by no more than 5 % of that height, and a quarter of the gradient norm. Three paths or
-    fewer whose blocks scatter little but follow each other may be at the beginning of a walk: the confidence is then
-    multiplied by half of the ratio, the share of independent blocks. The loss is at the level of random
+    means of 16 blocks of time (32 for three paths or fewer) scatter as independent ones do (von Neumann's ratio at
+    least 1: a random walk wanders), or by no more than 5 % of that height, and a quarter of the gradient norm. Three
+    paths or fewer whose blocks scatter little but follow each other may be at the beginning of a walk: the confidence
+    is then multiplied by half of the ratio, the share of independent blocks. The loss is at the level of random
     directions, which must be given, or above: less than 5 % of the way from there to the lowest loss, by three standard
     errors. And the direction has moved: the angles of the steps, added as those of a random walk, make a radian. A
     series that is not finite in most of the paths has diverged, too.
@@ -40,6 +40,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sde_si.errors import require
+from sde_si.series import BLOCKS, FEW, drift, exponents, mean_in_time, steadiness
 
 Array = np.ndarray
 CONVERGENCE, EQUILIBRIUM, DIVERGENCE, UNDECIDED = "convergence", "chaotic equilibrium", "divergence", "undecided"
@@ -50,13 +51,8 @@ COLLAPSED = 1e-10  # of the largest gradient norm: nothing is left to converge
 ROUNDING = 1e-12  # of the height of the loss: a gradient norm that is rounding
 DOUBTFUL = 1e-5  # of the largest gradient norm: perhaps the rounding of single precision
 SHARE = 0.05  # of the way from the random level to the lowest loss
-INDEPENDENT = (
-    1.0  # least von Neumann ratio of what scatters about its mean: 2 for independent blocks, a third for a walk
-)
 ERRORS = 3.0
 FEWEST = 16  # samples
-BLOCKS = 8
-FEW = 3  # paths up to which errors are those between blocks of time
 
 
 @dataclass(frozen=True)
@@ -169,7 +165,7 @@ def _decide(
     late = times > times[0] + (times[-1] - times[0]) / 4
     each, error = exponents(gradient_norm[:, late], times[late])
     fall = float(each.mean())
-    mean, mean_error, mean_freedom = _mean(loss[:, late])
+    mean, mean_error, mean_freedom = mean_in_time(loss[:, late])
     found = (fall, error, mean, mean_error)
     freedom = each.size - 1 if each.size > FEW else BLOCKS - 2
 
@@ -193,13 +189,13 @@ def _decide(
     if left < DOUBTFUL:
         return undecided(f"the gradient norm has fallen to {left:.1g} of its largest: perhaps rounding")
     sure = sure_of(BORDER - fall, error) * float((~gone).mean())
-    drift, drift_error = _drift(loss[:, late])
+    change, change_error = drift(loss[:, late])
     height = SHARE * (mean - lowest)
-    if abs(drift) > max(ERRORS * drift_error, height):
-        return undecided(f"the loss still drifts, by {drift:+.2g} +- {drift_error:.1g}")
+    if abs(change) > max(ERRORS * change_error, height):
+        return undecided(f"the loss still drifts, by {change:+.2g} +- {change_error:.1g}")
     logs = np.log(np.maximum(gradient_norm[:, late], np.finfo(float).tiny))
     for name, series, most in (("loss", loss[:, late], height), ("gradient norm", logs, STATIONARY)):
-        steady = _steadiness(series, most)
+        steady = steadiness(series, most)
         if steady == 0:
             return undecided(f"the {name} wanders as slowly as the run is long")
         if each.size <= FEW:
@@ -227,85 +223,3 @@ def _decide(
     if moved < 1:
         return undecided(f"the direction has moved by {moved:.2g} rad only: too short a run")
     return Regime(DIVERGENCE, sure * border, *found, f"stationary at the level of random directions, {level:.4g}")
-
-
-def exponents(series: Array, times: Array) -> tuple[Array, float]:
-    """Exponent p of series ~ t^-p for each path, and the standard error of their mean."""
-    tiny = np.finfo(float).tiny
-    logs, x = np.log(np.maximum(series, tiny)), np.log(np.maximum(times, 1))
-    # block means: neighbouring samples are correlated
-    cuts = np.array_split(np.arange(x.size), BLOCKS)
-    x = np.array([x[cut].mean() for cut in cuts])
-    logs = np.stack([logs[:, cut].mean(axis=1) for cut in cuts], axis=1)
-    centred = x - x.mean()
-    slopes = logs @ centred / (centred @ centred)
-    if slopes.size > FEW:
-        return -slopes, float(slopes.std(ddof=1) / math.sqrt(slopes.size))
-    rest = logs - logs.mean(axis=1, keepdims=True) - slopes[:, None] * centred
-    variance = (rest**2).sum(axis=1) / (BLOCKS - 2) / (centred @ centred)
-    # a random walk lies close to its line: its steps tell how far it may have gone by chance
-    steps = np.diff(logs, axis=1) - slopes[:, None] * np.diff(x)
-    walk = (steps**2).sum(axis=1) / (BLOCKS - 2) * (BLOCKS - 1) / (x[-1] - x[0]) ** 2
-    variance = np.maximum(variance, walk)
-    return -slopes, float(math.sqrt(variance.sum()) / slopes.size)
-
-
-def _mean(series: Array) -> tuple[float, float, float]:
-    """Mean, standard error and its degrees of freedom: between paths, or, if they are few, between blocks of time.
-
-    Blocks that follow each other closely are fewer than they are counted: von Neumann's ratio of squared steps to
-    squared deviations is 2 for independent ones, and falls with the number of those that are. For a random walk, about
-    three are left of 16.
-    """
-    if len(series) > FEW:
-        means = series.mean(axis=1)
-        return float(means.mean()), float(means.std(ddof=1) / math.sqrt(means.size)), means.size - 1.0
-    blocks = _blocks(series)
-    count = max(1.5, blocks.size * min(1.0, _independence(blocks)[0] / 2))  # of independent blocks
-    # between paths, too: each has a level of its own
-    spread = float(blocks.std(ddof=1))
-    return float(blocks.mean()), spread / math.sqrt(count), count - 1
-
-
-def _blocks(series: Array) -> Array:
-    """Means of 16 blocks of time, 32 where there are few paths to average over; shape (path, block)."""
-    count = 2 * BLOCKS * (1 if len(series) > FEW else 2)
-    count = min(count, series.shape[1])
-    return np.stack([part.mean(axis=1) for part in np.array_split(series, count, axis=1)], axis=1)
-
-
-def _independence(blocks: Array) -> tuple[float, float]:
-    """Von Neumann's ratio of squared steps to squared deviations, and the mean squared deviation.
-
-    The ratio is 2 for independent blocks; of a random walk's 16 it is about a third, of 32 about a fifth.
-    """
-    deviations = float(((blocks - blocks.mean(axis=1, keepdims=True)) ** 2).sum())
-    steps = float((np.diff(blocks, axis=1) ** 2).sum())
-    return (steps / deviations if deviations > 0 else 2.0), deviations / blocks.size
-
-
-def _drift(series: Array) -> tuple[float, float]:
-    """Second half minus first half, and its standard error."""
-    middle = series.shape[1] // 2
-    changes = series[:, middle:].mean(axis=1) - series[:, :middle].mean(axis=1)
-    if changes.size > FEW:
-        return float(changes.mean()), float(changes.std(ddof=1) / math.sqrt(changes.size))
-    # few paths: the scatter of blocks within each half, so that the drift itself does not count as noise
-    halves = [np.array_split(row, 2) for row in series]
-    blocks = np.array([[[b.mean() for b in np.array_split(half, BLOCKS // 2)] for half in row] for row in halves])
-    variance = blocks.var(axis=2, ddof=1) / (BLOCKS // 2)
-    return float(changes.mean()), float(math.sqrt(variance.sum()) / changes.size)
-
-
-def _steadiness(series: Array, most: float) -> float:
-    """How far a series that scatters by `most` at the most, or as independent blocks do, is steady; 0 if neither.
-
-    Little scatter alone is no proof of a level: a walk has it, too, for as long as it has not gone far. Then the share
-    of the blocks that are independent counts.
-    """
-    blocks = _blocks(series)
-    ratio, scatter = _independence(blocks)
-    rounding = math.sqrt(scatter) <= ROUNDING * float(np.abs(blocks).max())
-    if ratio >= INDEPENDENT or rounding:
-        return 1.0
-    return ratio / 2 if scatter <= most**2 else 0.0

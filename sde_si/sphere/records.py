@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import sde_si
 from sde_si import regimes
 from sde_si.record import SCHEMA, load, save
 from sde_si.run import file_digest, sha256
@@ -25,13 +24,13 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 CODES = {regimes.UNDECIDED: 0, regimes.CONVERGENCE: 1, regimes.EQUILIBRIUM: 2, regimes.DIVERGENCE: 3}
-_TOY, _ALL = ("sphere/toy", "streams"), ("sphere/course", "sphere/laws", "sphere/setting", "regimes")
+_TOY, _ALL = ("sphere/toy", "streams"), ("sphere/course", "sphere/laws", "sphere/setting", "regimes", "series")
 
 
 def digest(setting: Setting, effective_lr: float) -> str:
     """Hex digest of configuration, sources and format."""
     made = toy_configuration(setting, effective_lr) if setting.fast else setting.run(effective_lr).digest()
-    root = Path(sde_si.__file__).parent
+    root = Path(__file__).parent.parent
     names = _ALL + (_TOY if setting.fast else ())
     sources = {name: file_digest(root / f"{name}.py") for name in names}
     return sha256(json.dumps({"format": FORMAT, "sphere": made, "sources": sources}, sort_keys=True).encode())

@@ -25,7 +25,7 @@ from sde_si.sweep.job import Job, readable
 from sde_si.sweep.status import Status
 from sde_si.terminal import say
 
-STATES = ("done", "running", "failed", "missing", "unreadable")
+STATES: tuple[str, ...] = ("done", "running", "failed", "missing", "unreadable")
 STALE = 120.0  # s without a sign of life from another host
 _TEMPORARY = re.compile(r"^\.(?P<name>.+)\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<born>\d+)\.[^.]+$")
 _RUNNING = re.compile(r"^\.running\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<born>\d+)\.json$")

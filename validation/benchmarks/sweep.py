@@ -62,7 +62,7 @@ def _joblib(runs: int, folder: str) -> None:
 def _dask(runs: int, folder: str) -> None:
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:  # pyright: ignore[reportArgumentType]
         client.gather(client.map(tiny, range(runs), folder=folder, pure=False))
 
 

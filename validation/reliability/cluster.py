@@ -48,7 +48,7 @@ def dask_cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, Any]]:
             def kill_worker(rng: random.Random) -> None:
                 """Kill a working process now and then; its nanny starts another."""
                 if rng.random() < 0.25:
-                    pids = list(client.run(os.getpid).values())
+                    pids = list(client.run(os.getpid).values())  # pyright: ignore[reportAttributeAccessIssue]
                     if pids:  # else all are being started anew
                         os.kill(rng.choice(pids), signal.SIGKILL)
 
