@@ -1,4 +1,4 @@
-"""Is a noisy series of shape (path, time) steady? Exponent, mean and drift with standard errors, for `sde_si.regimes`."""
+"""Is a series of shape (path, time) steady? Exponent, mean and drift with standard errors, for `sde_si.regimes`."""
 
 from __future__ import annotations
 
