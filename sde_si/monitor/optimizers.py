@@ -110,3 +110,34 @@ def root_second_moment(optimizer: Optimizer, p: torch.Tensor, beta2: float, step
         step = float(step) if step.device.type == "cpu" else steps
     correction = 1 - beta2 ** max(float(step), 1.0)
     return state["exp_avg_sq"].sqrt() / math.sqrt(correction)
+
+
+PLAIN = (float, int, bool, type(None))
+# what a rule is made of; anything but plain numbers is read each time
+HYPER = ("lr", "weight_decay", "momentum", "dampening", "nesterov", "betas", "decoupled_weight_decay")
+
+
+class RuleReader:
+    """The rules of an optimizer's parameter groups, made anew only where its hyperparameters have changed."""
+
+    def __init__(self, optimizer: Optimizer, form: str) -> None:
+        self.optimizer, self.form = optimizer, form
+        self._raw: list[tuple[Any, ...]] = []
+        self._known_rules: tuple[Rule, ...] = ()
+
+    def read(self) -> tuple[tuple[Rule, ...], dict[int, torch.Tensor]]:
+        """Rule of every parameter group, and learning rates that are kept on an accelerator."""
+        groups = self.optimizer.param_groups
+        raw = [tuple(group.get(key) for key in HYPER) for group in groups]
+        plain = all(
+            type(v) in PLAIN for of in raw for value in of for v in (value if type(value) is tuple else (value,))
+        )
+        if plain and raw == self._raw:
+            return self._known_rules, {}
+        kept = {
+            i: group["lr"].detach().clone()
+            for i, group in enumerate(groups)
+            if isinstance(group.get("lr"), torch.Tensor) and group["lr"].device.type != "cpu"
+        }
+        self._raw, self._known_rules = raw if plain else [], tuple(rule_of(self.form, group) for group in groups)
+        return self._known_rules, kept

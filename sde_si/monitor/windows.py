@@ -15,15 +15,12 @@ from torch.optim import Optimizer
 
 from sde_si.monitor.history import EPOCH, Epoch, Group, History, Row
 from sde_si.monitor.notices import Clipping
-from sde_si.monitor.optimizers import form_of, root_second_moment, rule_of
+from sde_si.monitor.optimizers import RuleReader, form_of, root_second_moment
 from sde_si.monitor.probe import Pending, Probe
 from sde_si.terminal import say
 from sde_si.theory.optimizers import Rule
 
 MOST_FAILURES = 5
-PLAIN = (float, int, bool, type(None))
-# what a rule is made of; anything but plain numbers is read each time
-HYPER = ("lr", "weight_decay", "momentum", "dampening", "nesterov", "betas", "decoupled_weight_decay")
 LOOK = 4  # every so many recorded steps the gradients' total norm is looked at
 
 
@@ -88,8 +85,7 @@ class Windows:
         self._lrs: dict[int, torch.Tensor] = {}
         self._initial: list[torch.Tensor] | None = None
         self._asked_initial = False
-        self._raw: list[tuple[Any, ...]] = []
-        self._known_rules: tuple[Rule, ...] = ()
+        self._reader = RuleReader(optimizer, self.form)
         self._stepped = [p for group in optimizer.param_groups for p in group["params"]]
         self._hooks: list[Any] = [
             optimizer.register_step_pre_hook(self._ahead),
@@ -141,7 +137,7 @@ class Windows:
             self._before = k - 1
         probe.copy("now")
         self._recording = k
-        self._rules, self._lrs = self._read_rules()
+        self._rules, self._lrs = self._reader.read()
         record = k // self.every
         for lag in self.lags:
             if record % math.ceil(lag / self.every) == 0:
@@ -183,22 +179,6 @@ class Windows:
         if len(probe.pending) >= self.flush_every:
             self.on_full()
 
-    def _read_rules(self) -> tuple[tuple[Rule, ...], dict[int, torch.Tensor]]:
-        groups = self.optimizer.param_groups
-        raw = [tuple(group.get(key) for key in HYPER) for group in groups]
-        plain = all(
-            type(v) in PLAIN for of in raw for value in of for v in (value if type(value) is tuple else (value,))
-        )
-        if plain and raw == self._raw:
-            return self._known_rules, {}
-        kept = {
-            i: group["lr"].detach().clone()
-            for i, group in enumerate(groups)
-            if isinstance(group.get("lr"), torch.Tensor) and group["lr"].device.type != "cpu"
-        }
-        self._raw, self._known_rules = raw if plain else [], tuple(rule_of(self.form, group) for group in groups)
-        return self._known_rules, kept
-
     def _second_moments(self) -> list[torch.Tensor | None]:
         """`probe.EXTRA` sums per tensor of the step that was recorded; None where Adam has no state yet."""
         rules = {m: self._rules[g.param_group] for g in self.groups for m in g.members}
@@ -217,7 +197,7 @@ class Windows:
         if self.step == self._epoch_first:
             return
         if self._epoch_copied:  # not after a resumption within the epoch
-            rules, lrs = self._read_rules()
+            rules, lrs = self._reader.read()
             with torch.no_grad():
                 values = self.probe.measure(EPOCH)
             self.probe.pending.append(Pending(self._epoch_first, EPOCH, self.epoch_number, rules, values, [], lrs))
