@@ -155,7 +155,7 @@ def test_the_tail_is_written_when_the_loop_fails(tmp_path):
 @pytest.mark.parametrize("kind", ["Adam", "AdamW"])
 @pytest.mark.parametrize("correlation", [0.0, -0.5])
 def test_a_law_that_is_not_met_is_no_unqualified_yes(kind, correlation, one_thread):
-    """Gradients that turn against the step before leave a stationary norm and an angle off the law: said, and a note."""
+    """Gradients that turn against the step before leave a stationary norm and an angle off the law: it is said."""
     torch.manual_seed(0)
     model = Noise(1500)
     with torch.no_grad():
