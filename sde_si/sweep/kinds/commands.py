@@ -57,9 +57,7 @@ def make_command(words: list[str], digest: str, settings: Settings, folder: str)
     with tempfile.TemporaryDirectory(prefix="sde_si-") as room:
         out = Path(room) / "record"
         asked = any("{out}" in word for word in words)
-        code, said, complained = run_program([word.replace("{out}", str(out)) for word in words], folder)
-        if code:
-            raise RuntimeError(how_it_ended(code, complained))
+        said = output_of([word.replace("{out}", str(out)) for word in words], folder)
         if not asked:
             return finished(json.loads(said.strip().splitlines()[-1]), digest, settings, "command")
         content = out.read_bytes()
@@ -67,6 +65,20 @@ def make_command(words: list[str], digest: str, settings: Settings, folder: str)
             return finished(json.loads(content), digest, settings, "command")
         with xr.open_dataset(out, engine="scipy") as opened:
             return finished(opened.load(), digest, settings, "command")
+
+
+def output_of(words: Sequence[str], folder: str) -> str:
+    """Run a command, and return what it printed.
+
+    Raises
+    ------
+    RuntimeError
+        If it ends with another code than 0, with the end of its stderr.
+    """
+    code, said, complained = run_program(words, folder)
+    if code:
+        raise RuntimeError(how_it_ended(code, complained))
+    return said
 
 
 def run_program(
