@@ -7,6 +7,7 @@ import functools
 import hashlib
 import inspect
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,19 @@ class Run:
         """The tuning factor after the last change, per epoch; without 1/(1 - momentum) for decoupled decay (9.5)."""
         hp = self.settled
         return hp.decoupled_tuning_factor if self.method.decoupled else hp.tuning_factor
+
+    @property
+    def noise_trace(self) -> float:
+        """Trace of the minibatch gradient's covariance at the unit vector (theory.md 0.2), at the first batch size.
+
+        nan where it is not constant.
+        """
+        return self.arrays.noise_trace / self.hyperparameters.B
+
+    @property
+    def noise_deviation(self) -> float:
+        """Standard deviation of the minibatch gradient at the unit vector in each tangential direction; nan if none."""
+        return math.sqrt(self.arrays.noise_variance / self.hyperparameters.B)
 
     @property
     def law(self) -> Noise | None:
@@ -153,10 +167,17 @@ def file_digest(path: Path) -> str:
 
 def source_digest(function: Any) -> str:
     """Hash of the file in which a function stands; of its own text if it was typed into an interpreter."""
+    file = _source_file(function)
+    return file_digest(file) if isinstance(file, Path) else sha256(file.encode())
+
+
+@functools.lru_cache(maxsize=256)
+def _source_file(function: Any) -> Path | str:
+    """The file in which a function stands, or else its own text."""
     function = inspect.unwrap(function)
     function = getattr(function, "func", function)  # functools.partial
     file = inspect.getsourcefile(function)
-    return file_digest(Path(file)) if file and Path(file).is_file() else sha256(inspect.getsource(function).encode())
+    return Path(file) if file and Path(file).is_file() else inspect.getsource(function)
 
 
 def _plain(value: Any) -> Any:
