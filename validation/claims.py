@@ -18,7 +18,8 @@ import numpy as np
 from sde_si import theory
 from sde_si.estimators import equilibrium
 from sde_si.record import configuration, load
-from sde_si.verify.claim import APPROXIMATE, EXACT, FAILS, HOLDS, Claim, Curve, Measurement
+from sde_si.verify.claim import APPROXIMATE, EXACT, FAILS, HOLDS, Claim, Curve, Measurement, Quantity
+from sde_si.verify.claims.common import AT_LAG, SETTLED
 from validation.compare import overlays, rotations
 from validation.compare.keep import title_of
 from validation.compare.overlay import course
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 RECORDS = Path(__file__).parent / "records" / "networks"
+_LOG_COSINES = Quantity("sum of ln cos of a training's steps", "summed while it trains, mean over seeds")
+_EPOCH = Quantity("1 - cos over an epoch", "mean over all epochs and seeds")
 Check = Callable[[np.random.Generator], Sequence[Measurement]]
 
 
@@ -58,7 +61,7 @@ def _telescoping(record: xr.Dataset, title: str) -> Sequence[Measurement]:
     decay = float((record["steps_per_epoch"] * np.log1p(-record["lr"] * made["wd"])).sum())
     shrunk = float(np.log(whole["weight_norm_initial"] / whole["weight_norm"].isel(epoch=-1)).mean())
     found = float(whole["log_cos_step"].sum("epoch").mean())
-    return [Measurement(system=title, predicted=decay + shrunk, measured=found, wrong=decay)]
+    return [Measurement(quantity=_LOG_COSINES, system=title, predicted=decay + shrunk, measured=found, wrong=decay)]
 
 
 def _split(record: xr.Dataset, title: str) -> Sequence[Measurement]:
@@ -68,7 +71,9 @@ def _split(record: xr.Dataset, title: str) -> Sequence[Measurement]:
     parts = {name: float(whole[f"split_{name}"].mean()) for name in ("decay", "velocity", "drift")}
     found = 1 - float(whole["cos_epoch"].mean())
     without = 1 - parts["decay"] - parts["velocity"]
-    return [Measurement(system=title, predicted=1 - sum(parts.values()), measured=found, wrong=without)]
+    return [
+        Measurement(quantity=_EPOCH, system=title, predicted=1 - sum(parts.values()), measured=found, wrong=without)
+    ]
 
 
 def _step(record: xr.Dataset, title: str) -> Sequence[Measurement]:
@@ -77,7 +82,8 @@ def _step(record: xr.Dataset, title: str) -> Sequence[Measurement]:
     used, mu, u = window(record), configuration(record)["momentum"], _u(record)
     found = equilibrium(record, used, "angle_step")
     wrong = theory.angle_of(u / (1 - mu)) if mu else theory.angle_of(u / 2)
-    return [Measurement(system=title, predicted=theory.step_angle(u, mu), measured=found.value, stderr=found.stderr,
+    return [Measurement(quantity=SETTLED["angle_step"], system=title, predicted=theory.step_angle(u, mu),
+                        measured=found.value, stderr=found.stderr,
                         wrong=wrong)]  # fmt: skip
 
 
@@ -93,7 +99,8 @@ def _norm(*, momentum: bool) -> Callable[[xr.Dataset, str], Sequence[Measurement
         if "optimizer" not in over:
             return []
         # |x| goes with the fourth root of the noise
-        return [Measurement(system=title, predicted=over["optimizer"], measured=found.value, stderr=found.stderr,
+        return [Measurement(quantity=SETTLED["weight_norm"], system=title, predicted=over["optimizer"],
+                            measured=found.value, stderr=found.stderr,
                             wrong=over["optimizer"] * 2**0.25)]  # fmt: skip
 
     return measure
@@ -106,7 +113,8 @@ def _norm_by_response(record: xr.Dataset, title: str) -> Sequence[Measurement]:
         return []
     found = equilibrium(record, window(record), "weight_norm")
     error = math.hypot(found.stderr, said[1])
-    return [Measurement(system=title, predicted=said[0], measured=found.value, stderr=error, wrong=said[0] * 2**0.25)]
+    return [Measurement(quantity=SETTLED["weight_norm"], system=title, predicted=said[0], measured=found.value,
+                        stderr=error, wrong=said[0] * 2**0.25)]  # fmt: skip
 
 
 def _rotation(*, free: bool) -> Callable[[xr.Dataset, str], Sequence[Measurement]]:
@@ -127,8 +135,8 @@ def _rotation(*, free: bool) -> Callable[[xr.Dataset, str], Sequence[Measurement
             alone, answer = one.laws[NOISE_ONLY], one.laws[ANSWERED]
             # The law rests on measurements, too.
             error = math.hypot(one.stderr, one.measured / answer * one.errors[ANSWERED])
-            common = {"system": f"{title}, lag {one.steps}", "measured": one.measured, "stderr": error,
-                      "curve": curve if one.steps == n else None}  # fmt: skip
+            common = {"quantity": AT_LAG, "system": f"{title}, lag {one.steps}", "measured": one.measured,
+                      "stderr": error, "curve": curve if one.steps == n else None}  # fmt: skip
             if free:
                 half = alone + 0.5 * (answer - alone)
                 out.append(Measurement(predicted=alone, truth=answer, wrong=half, **common))
