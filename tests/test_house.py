@@ -19,13 +19,13 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # Each layer may import itself and those before it.
 LAYERS = [
-    {"errors", "jit", "machine", "provenance", "quantities", "streams"},
+    {"errors", "jit", "machine", "provenance", "quantities", "series", "streams"},
     {"hyperparameters"},
     {"schedules", "losses", "noises", "methods"},
     {"problem"},
     {"run"},
     {"resolve"},
-    {"pointers", "kernel", "record"},
+    {"pointers", "angles", "kernel", "record"},
     {"theory"},
     {"wide"},
     {"block"},
