@@ -50,6 +50,12 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "split_drift": (PER_GROUP, "1", "share of cos_epoch from the epoch's gradients (theory.md 1.11)"),
     "curvature": (("path", "checkpoint", "node"), "1", "curvature of the mean loss at the weights (theory.md 18.3)"),
     "curvature_weight": (("path", "checkpoint", "node"), "1", "share of the minibatch noise along it"),
+    "response": (
+        ("path", "kick", "delay"),
+        "1",
+        "what is left of a minibatch's kick after so many steps, along it (theory.md 18.8)",
+    ),
+    "kick_size": (("path", "kick"), "1", "squared kick, lr^2 times the noise trace, over the squared length"),
     "loss": (("path", "epoch"), "1", "full loss at the end of the epoch"),
     "train_loss": (("path", "epoch"), "1", "minibatch loss, mean over the epoch"),
     "test_loss": (("path", "epoch"), "1", "loss on the test set at the end of the epoch"),

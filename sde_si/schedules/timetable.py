@@ -143,6 +143,19 @@ class Timetable:
             momentum = momentum if change.momentum is None else change.momentum
         return lr, momentum
 
+    def noise(self, epoch: int) -> Array:
+        """Factor on the noise variance of each step of one epoch (from 0), shape (steps,)."""
+        out = np.ones(self.steps[epoch])
+        for change in self._changes(self.clock(epoch)):
+            out = out * change.noise
+        return out
+
+    @property
+    def own_noise(self) -> bool:
+        """Whether the noise variance is the loss's own throughout."""
+        hp = self.hyperparameters
+        return hp.schedule == "constant" or all(bool((self.noise(e) == 1).all()) for e in range(hp.epochs))
+
     @property
     def settled(self) -> HyperParameters:
         """The hyperparameters after the last change of the schedule; the first ones if it never settles."""
@@ -159,10 +172,11 @@ class Timetable:
             lr, momentum = self.lr_and_momentum(epoch)
             require(lr.max() > 0, "schedule", "a learning rate above 0 in every epoch", hp.schedule, "constant")
             require(lr.max() * hp.wd < 1, "schedule", "lr * wd < 1 at every step", f"{lr.max() * hp.wd:g}", "constant")
-            now = (lr[0], momentum[0], self.batch[epoch])
+            variance = self.noise(epoch)[0]  # one an epoch
+            now = (lr[0], momentum[0], self.batch[epoch], variance)
             if before is not None and now != before:
                 last = epoch
             if np.ptp(lr) > 0 or np.ptp(momentum) > 0:
                 last = epoch + 1
-            before = (lr[-1], momentum[-1], self.batch[epoch])
+            before = (lr[-1], momentum[-1], self.batch[epoch], variance)
         return last
