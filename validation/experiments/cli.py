@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -50,10 +49,10 @@ Options = options_class(
 def main(args: Sequence[str] | None = None) -> int:
     """Run, or list; returns the exit code."""
     words = list(sys.argv[1:] if args is None else args)
-    return guarded(lambda: _main(parse(Options, "python -m validation.experiments", words), words))
+    return guarded(lambda: _main(parse(Options, "python -m validation.experiments", words)))
 
 
-def _main(options: Any, words: list[str]) -> int:
+def _main(options: Any) -> int:
     device = options.device or "auto"
     require(device in DEVICES, "device", f"one of {', '.join(DEVICES)}", repr(device), "auto")
     for name in ("seeds", "workers"):
@@ -69,10 +68,10 @@ def _main(options: Any, words: list[str]) -> int:
     if options.list:
         return _list(options, experiments)
     if options.pending:
-        return _pending(options, experiments, device, words)
+        return _pending(options, experiments, device)
     require(bool(experiments), "names", "at least one experiment", "none", "--list")
     plans = [_plan(options, experiment, options.scale or "cpu") for experiment in experiments]
-    return _dry_run(options, plans) if options.dry_run else _run(options, plans, device, words)
+    return _dry_run(options, plans) if options.dry_run else _run(options, plans, device)
 
 
 def _chosen(options: Any) -> list[Any]:
@@ -126,7 +125,7 @@ def _dry_run(options: Any, plans: list[Any]) -> int:
     return DONE
 
 
-def _pending(options: Any, experiments: list[Any], device: str, words: list[str]) -> int:
+def _pending(options: Any, experiments: list[Any], device: str) -> int:
     scale = options.scale or (MEANT_FOR.get(device) if options.device else None)
     if options.device == "auto" and scale is None:
         from validation.train.job import pick_device
@@ -137,10 +136,10 @@ def _pending(options: Any, experiments: list[Any], device: str, words: list[str]
     plans = [plan for plan in plans if not plan.done]
     if options.device is None or options.dry_run:
         return _dry_run(options, plans)
-    return _run(options, plans, device, words)
+    return _run(options, plans, device)
 
 
-def _run(options: Any, plans: list[Any], device: str, words: list[str]) -> int:
+def _run(options: Any, plans: list[Any], device: str) -> int:
     from sde_si.machine import usable_cores
     from validation.train.job import pick_device
 
@@ -157,7 +156,7 @@ def _run(options: Any, plans: list[Any], device: str, words: list[str]) -> int:
         result = {"name": plan.experiment.name, "scale": plan.scale, "record": str(plan.path), "status": "recorded"}
         left = None if options.max_minutes is None else options.max_minutes - (time.monotonic() - begin) / 60
         if plan in todo:
-            result |= _one(options, plan, device, workers, left, words)
+            result |= _one(options, plan, device, workers, left)
         results.append(result)
     if options.json:
         print(json.dumps({"experiments": results, "seconds": time.monotonic() - begin}))
@@ -168,7 +167,7 @@ def _run(options: Any, plans: list[Any], device: str, words: list[str]) -> int:
     return DIVERGED if "failed" in status else UNFINISHED if "unfinished" in status else DONE
 
 
-def _one(options: Any, plan: Any, device: str, workers: int, left: float | None, words: list[str]) -> dict[str, Any]:
+def _one(options: Any, plan: Any, device: str, workers: int, left: float | None) -> dict[str, Any]:
     """Run one experiment; its summary is written when no run is missing."""
     if left is not None and left <= 0:
         return {"status": "unfinished", "text": "no time left"}
@@ -184,5 +183,5 @@ def _one(options: Any, plan: Any, device: str, workers: int, left: float | None,
         return {"status": "failed", "text": f"{counts}, {done.failed + done.timeout} failed: reasons in {where}"}
     if done.missing:
         return {"status": "unfinished", "text": f"{counts}, {done.missing} to do; the same command goes on"}
-    plan.summarise(f"python -m validation.experiments {shlex.join(words)}")
+    plan.summarise()
     return {"status": "recorded", "text": f"{counts}; {plan.path}"}

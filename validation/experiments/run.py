@@ -93,7 +93,7 @@ class Plan:
             )  # fmt: skip
             return engine.run(jobs, len(self.runs))
 
-    def summarise(self, command: str) -> Path:
+    def summarise(self) -> Path:
         """Write the summary from the files of the runs.
 
         Raises
@@ -101,7 +101,7 @@ class Plan:
         DiskProblem
             If a run is missing or unreadable.
         """
-        return write(build(self.experiment, self.scale, self.seeds, self._record, command=command), self.records)
+        return write(build(self.experiment, self.scale, self.seeds, self._record), self.records)
 
     def _record(self, cell: Cell, seed: int) -> xr.Dataset:
         from sde_si.record import load

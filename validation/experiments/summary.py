@@ -100,8 +100,8 @@ def load(name: str, scale: str | None = None, *, folder: Path = RECORDS) -> xr.D
     except (OSError, TypeError, ValueError) as error:
         raise DiskProblem(f"cannot read {path}: {error}") from error
     data["cos_epoch"] = np.cos(data["angle_epoch"])
-    data["effective_lr"] = data["lr_end"] / data["weight_norm"] ** 2
-    data["effective_lr_epoch"] = data["effective_lr"] * data["steps_per_epoch"]
+    data["effective_lr"] = (data["lr_end"] / data["weight_norm"] ** 2).transpose(*data["weight_norm"].dims)
+    data["effective_lr_epoch"] = (data["effective_lr"] * data["steps_per_epoch"]).transpose(*data["weight_norm"].dims)
     for made, (unit, text) in {
         "cos_epoch": SCHEMA["cos_epoch"][1:],
         "effective_lr": SCHEMA["effective_lr"][1:],
@@ -125,9 +125,7 @@ def up_to_date(name: str, scale: str, seeds: int, folder: Path = RECORDS) -> boo
         return False
 
 
-def build(
-    experiment: Experiment, scale: str, seeds: int, record_of: Callable[[Cell, int], xr.Dataset], *, command: str
-) -> xr.Dataset:
+def build(experiment: Experiment, scale: str, seeds: int, record_of: Callable[[Cell, int], xr.Dataset]) -> xr.Dataset:
     """The summary of finished runs.
 
     Parameters
@@ -137,8 +135,6 @@ def build(
     seeds : int
     record_of : callable
         ``record_of(cell, seed)`` gives the run's record.
-    command : str
-        What was typed.
     """
     import xarray as xr
 
@@ -170,7 +166,7 @@ def build(
         "title": experiment.title,
         "scale": scale,
         "digest": experiment.digest(scale),
-        "command": command,
+        "command": f"python -m validation.experiments {experiment.name} --scale {scale} --seeds {seeds}",
         "paper": json.dumps(experiment.paper, sort_keys=True),
         "setup": json.dumps(_common(cells), sort_keys=True),
         "provenance": json.dumps(_provenance(one for row in records for one in row), sort_keys=True),
