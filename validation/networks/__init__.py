@@ -13,6 +13,7 @@ from sde_si.errors import BadInput, require
 from validation.networks.layers import GhostNorm, calibrated, ghost_norm, scale_invariant_groups
 from validation.networks.plain import ConvNet, DenseNet, Perceptron
 from validation.networks.resnet import Norm, PreactResNet, ResNet
+from validation.networks.squeeze import SqueezeNet
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,12 @@ NETWORKS: dict[str, Network] = {
         "theory.md 5.6",
         lambda s, norm: Perceptron(s.channels * s.size**2, s.classes, s.width, _one(s), norm),
         width=64, blocks=(3,),
+    ),
+    "se-resnet": Network(
+        "residual squeeze-and-excitation network with SiLU, affine norm, trained last layer: has scale-variant parts",
+        "Hu et al. 2018; in the place of Yun et al.'s EfficientNet, section 6",
+        lambda s, norm: SqueezeNet(s.channels, s.classes, s.width, s.blocks, norm),
+        width=32, blocks=(2, 2, 2, 2), affine=True,
     ),
 }  # fmt: skip
 

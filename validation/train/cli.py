@@ -13,7 +13,7 @@ from sde_si.hyperparameters import HyperParameters
 from sde_si.options import FLOAT, INT, TEXT, comma, flag, options_class, parse, whole
 from sde_si.terminal import guarded, say
 
-NETWORK_NAMES = "si-resnet18, resnet18, si-convnet, si-preact-resnet18, si-densenet100, si-mlp, timm:NAME"
+NETWORK_NAMES = "si-resnet18, resnet18, si-convnet, si-preact-resnet18, si-densenet100, si-mlp, se-resnet, timm:NAME"
 _HP = HyperParameters()
 Options = options_class(
     "Options",
