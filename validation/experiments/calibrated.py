@@ -1,9 +1,10 @@
 """What theory makes of a training's own gradients: norm and angles through any schedule (theory.md 9.10).
 
 The recursion of second moments of a linear optimizer under tangential noise, with the measured mean squared gradient of
-every epoch in the place of a constant noise trace and the measured length after the first epoch, in which gradients change
-too much for one mean. The norm and the angle per step need nothing else (theory.md 1.1, 9.2); the angle per epoch also takes all of the gradient for noise that is drawn with
-replacement and not confined: its distance from the measurement is what drift, confinement and reshuffling do.
+every epoch in the place of a constant noise trace, and the measured length after the first epoch, in which gradients
+change too much for one mean. The norm and the angle per step need nothing else (theory.md 1.1, 9.2); the angle per
+epoch also takes all of the gradient for noise that is drawn with replacement and not confined: its distance from the
+measurement is what drift, confinement and reshuffling do.
 """
 
 from __future__ import annotations

@@ -196,7 +196,9 @@ def _predicted(cells: list[Cell], data: Mapping[str, Any]) -> dict[str, Any]:
     for i, cell in enumerate(cells):
         # (seed, epoch, ...) becomes (epoch, seed, ...)
         known = {
-            name: np.swapaxes(data[name][1][i].astype(float), 0, 1) for name in ("gradient", *MOMENTS) if name in data
+            name: np.swapaxes(data[name][1][i].astype(float), 0, 1)
+            for name in ("gradient", "weight_norm", *MOMENTS)
+            if name in data
         }
         known["weight_norm_initial"] = data["weight_norm_initial"][1][i].astype(float)
         found = calibrated(dict(cell.settings), known)
