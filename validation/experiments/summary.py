@@ -278,6 +278,7 @@ def _provenance(records: Iterable[xr.Dataset]) -> Mapping[str, Any]:
     return {
         "runs": len(found),
         "seconds": round(sum(float(one["seconds"]) for one in found.values()), 1),
+        "cpu_seconds": round(sum(float(one.get("cpu_seconds", "nan")) for one in found.values()), 1),
         "written": max(one["written"] for one in found.values()),
         **{name: values[0] if len(values) == 1 else values for name, values in made.items()},
     }
