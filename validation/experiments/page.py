@@ -49,8 +49,8 @@ for name in ("wan-equilibrium", "reshuffling"):
 
 ## Adding one
 
-A file `validation/experiments/catalogue/my_question.py` with an `EXPERIMENT` is all: the command, `--list`, this page and
-the tests find it.
+A file `validation/experiments/catalogue/my_question.py` with an `EXPERIMENT` is all: the command, `--list`, this page
+and the tests find it.
 
 ```text
 from validation.experiments.base import Experiment, cell
@@ -67,9 +67,9 @@ EXPERIMENT = Experiment(
 
 `cells(scale)` gives settings as flags of `python -m validation.train`, and labels that become columns of the summary.
 `record` names the variables to keep, `groups=True` keeps every layer, `derive` adds what is worked out from the summary.
-Beside the measurement the summary has `weight_norm_predicted`, `angle_step_predicted`, `angle_epoch_predicted`: the second
-moments of the optimizer's own map through the whole schedule (theory 9.10), fed with the measured mean squared gradient
-of every epoch; and `angle_step_equilibrium`, `angle_epoch_equilibrium`, what noise alone would do in the end.
+Beside the measurement the summary has `weight_norm_predicted`, `angle_step_predicted`, `angle_epoch_predicted`: the
+second moments of the optimizer's own map through the whole schedule (theory 9.10), fed with the measured mean squared
+gradient of every epoch; and `angle_step_equilibrium`, `angle_epoch_equilibrium`, what noise alone would do in the end.
 
 ## What there is
 
