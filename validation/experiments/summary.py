@@ -202,8 +202,8 @@ def _predicted(cells: list[Cell], data: Mapping[str, Any]) -> dict[str, Any]:
         }
         known["weight_norm_initial"] = data["weight_norm_initial"][1][i].astype(float)
         found = calibrated(dict(cell.settings), known)
-        for name in NAMES if found is not None else ():
-            made[name][i, :, : found[name].shape[0]] = np.swapaxes(found[name], 0, 1)
+        for name, values in (found or {}).items():
+            made[name][i, :, : values.shape[0]] = np.swapaxes(values, 0, 1)
     text = "predicted from the measured gradients (theory.md 9.10)"
     return {
         f"{name}_predicted": (shape, values, {"units": SCHEMA[name][1], "long_name": f"{SCHEMA[name][2]}, {text}"})
