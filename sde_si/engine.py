@@ -91,7 +91,7 @@ class Engine:
         table["batch"], table["epoch_steps"] = timetable.batch[epoch], lr.size
         table["epoch_step"] = np.arange(lr.size)
         table["step"] = timetable.start[epoch] + np.arange(lr.size)
-        table["noise_variance"] = self.arrays.noise_variance
+        table["noise_variance"] = self.arrays.noise_variance * timetable.noise(epoch)
         table["noise1"] = table["noise2"] = 1.0
         table["radius"] = run.start_norm
         for name, column in run.scheme.coefficients(lr, table["wd"], momentum, h).items():

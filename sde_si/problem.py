@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import math
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from sde_si.errors import BadInput, require
@@ -76,6 +77,28 @@ class Problem:
         return load_array("data", data, 2).shape[0]
 
 
+def import_file(parameter: str, path: Path) -> ModuleType:
+    """The module in a user's file.
+
+    Raises
+    ------
+    BadInput
+        About `parameter`, if it is no Python file or fails to be imported.
+    """
+    require(path.is_file(), parameter, "a file that exists", str(path))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise BadInput(parameter, "a Python file", str(path))
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise BadInput(
+            parameter, "a Python file that can be imported", f"{path} ({type(error).__name__}: {error})"
+        ) from error
+    return module
+
+
 def find_loss(name: str) -> Loss:
     """The loss of that name, or the one in a user's file ``path/file.py:name``.
 
@@ -89,18 +112,7 @@ def find_loss(name: str) -> Loss:
     file, colon, attribute = name.rpartition(":")
     known = f"one of {', '.join(LOSSES)}, or path/file.py:name"
     require(bool(colon) and file.endswith(".py"), "loss", known, repr(name), "isotropic")
-    path = Path(file)
-    require(path.is_file(), "loss", "a file that exists", file)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise BadInput("loss", "a Python file", file)
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise BadInput(
-            "loss", "a Python file that can be imported", f"{file} ({type(error).__name__}: {error})"
-        ) from error
+    module = import_file("loss", Path(file))
     loss = getattr(module, attribute, None)
     losses = [key for key, value in vars(module).items() if isinstance(value, Loss)]
     have = f"a Loss in {file} (it has {', '.join(losses) or 'none'})"

@@ -99,6 +99,13 @@ def resolve(
             loss.name,
             "em",
         )
+    require(
+        math.isfinite(arrays.noise_variance) or run.timetable.own_noise,
+        "schedule",
+        "isotropic noise, or no factor on its variance",
+        f"{hyperparameters.schedule} on {loss.name}",
+        "constant",
+    )
     if loss.finite_sum and noise == "gaussian":
         cost = arrays.N * arrays.dim
         require(

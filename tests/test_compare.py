@@ -1,33 +1,43 @@
-"""Theory laid over a trained network: identities that a damaged record fails, laws, the command line."""
+"""Theory laid over a trained network: identities that a damaged record fails, laws, simulations, claims."""
 
 from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from sde_si import theory  # noqa: E402
+from sde_si.estimators import values, window_of  # noqa: E402
 from sde_si.record import load, save  # noqa: E402
-from validation import compare  # noqa: E402
+from sde_si.verify.cli import main as verify  # noqa: E402
+from validation import claims, compare  # noqa: E402
+from validation.compare.overlay import course  # noqa: E402
+from validation.compare.rotation import ANSWERED, CONFINED, NOISE_ONLY  # noqa: E402
+from validation.train import loop  # noqa: E402
 from validation.train.cli import main as train  # noqa: E402
 
 WORDS = ["--network", "si-mlp", "--width", "8", "--blocks", "2", "--data", "digits", "--N", "320", "--B", "32",
          "--quiet", "--norm-eps", "0", "--precision", "fp64", "--no-figure", "--sampling", "replacement",
-         "--noise-batches", "0", "--evaluate-every", "50"]  # fmt: skip
+         "--noise-batches", "2", "--evaluate-every", "50"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
-    """SGD without and with momentum, long enough for an equilibrium, with curvature."""
+    """SGD without and with momentum, long enough for an equilibrium, with curvature and response."""
     folder, out = tmp_path_factory.mktemp("trained"), {}
+    patch = pytest.MonkeyPatch()
+    patch.setattr(loop, "SEEN", 8)
+    patch.setattr(loop, "PRODUCTS", 15)
     for momentum, wd in (("0", "0.3"), ("0.9", "0.03")):
         before = set(folder.glob("*.nc"))
         words = [*WORDS, "--momentum", momentum, "--wd", wd, "--epochs", "30", "--lags", "1,5,10", "--curvature", "2"]
-        assert train([*words, "--seeds", "1", "--out", str(folder)]) == 0
+        assert train([*words, "--response", "3", "--seeds", "1", "--out", str(folder)]) == 0
         [out[momentum]] = set(folder.glob("*.nc")) - before
+    patch.undo()
     return out
 
 
@@ -52,24 +62,79 @@ def test_rotations_beside_the_laws(records):
     record = load(records["0.9"])
     found = {one.name: one for one in compare.rotations(record)}
     assert {"one step", "epoch, end to end", "epoch, middle to middle", "lag 10"} <= found.keys()
-    epoch = found["epoch, end to end"]
+    epoch, u = found["epoch, end to end"], 0.003
     assert epoch.steps == 10
-    assert epoch.laws["noise alone (9.2)"] == pytest.approx(1 - theory.lag_cosines(10, 0.003, 0.9)[-1])
-    assert epoch.laws["confined (18.2)"] < epoch.laws["noise alone (9.2)"]
+    assert epoch.laws[NOISE_ONLY] == pytest.approx(1 - theory.lag_cosines(10, u, 0.9)[-1])
+    assert epoch.laws[CONFINED] < epoch.laws[NOISE_ONLY]
+    kicks = record["kick_size"].values[0, :, None] * record["response"].values[0]
+    assert epoch.laws[ANSWERED] == pytest.approx(theory.response_versines(u, 0.9, kicks.mean(axis=0))[10])
+    left_out = [theory.response_versines(u, 0.9, np.delete(kicks, i, axis=0).sum(axis=0))[10] for i in range(3)]
+    assert epoch.errors[ANSWERED] == pytest.approx(np.std(left_out) * 2**0.5)
+    assert found["one step"].laws[ANSWERED] == pytest.approx(u / 1.9)
     assert found["lag 10"].laws == epoch.laws
     assert 0 <= compare.unstable_share(record) < 1
 
 
+@pytest.mark.parametrize("momentum", ["0", "0.9"])
+def test_the_simulations_have_the_networks_own_noise(records, momentum):
+    record = load(records[momentum])
+    tau, signal = course(record)
+    whole = record["gradient"].sel(group="all").values.mean(axis=0)
+    assert tau + signal == pytest.approx(whole)
+    over = {one.name: one.record for one in compare.overlays(record, paths=2)}
+    start = record["weight_norm_initial"].sel(group="all").values
+    assert over["SDE"]["weight_norm_initial"].values == pytest.approx(start[0])
+    late = slice(-15, None)
+    norms = {name: (values(one, "weight_norm")[:, late] ** 2).mean() ** 0.5 for name, one in over.items()}
+    # the SDE does not feel the signal: |x|^4 is shorter by its share
+    share = np.mean(signal[late]) / np.mean(whole[late])
+    assert norms["SDE"] / norms["optimizer"] == pytest.approx((1 - share) ** 0.25, rel=0.02)
+    # ten steps an epoch and few epochs: no more than the right size is asked of the network
+    assert norms["optimizer"] == pytest.approx((values(record, "weight_norm")[:, late] ** 2).mean() ** 0.5, rel=0.1)
+
+
+def test_without_measured_noise_nothing_is_simulated(records):
+    record = load(records["0"])
+    record["noise_trace"] = record["noise_trace"] * np.nan
+    assert compare.overlays(record) == []
+
+
+def test_a_norm_that_drifts_slowly_is_compared_and_said_to_drift(records):
+    record = load(records["0"])
+    assert not window_of(record)
+    found = compare.window(record)
+    assert found.epochs == slice(found.first - 1, None)
+    assert found.candidate < found.first < 30
+    assert "drift" in found.why
+    falling = record.copy(deep=True)
+    falling["weight_norm"] = falling["weight_norm"] * np.exp(-0.02 * falling["epoch"])
+    assert not compare.window(falling)
+
+
 def test_command_line(records, tmp_path, capsys):
-    assert compare.main([*map(str, records.values()), "--out", str(tmp_path)]) == 0
+    assert compare.main([*map(str, records.values()), "--out", str(tmp_path), "--keep-in", str(tmp_path / "kept")]) == 0
     shown = capsys.readouterr().out
     assert "epoch, end to end" in shown
-    assert len(list(tmp_path.glob("compare-*.png"))) == 2
+    assert "SDE with noise" in shown
+    assert len(list(tmp_path.glob("compare-*.png"))) == len(list(tmp_path.glob("overlay-*.png"))) == 2
+    kept = sorted((tmp_path / "kept").glob("*.nc"))
+    assert [file.name for file in kept] == ["si-mlp-digits-sgd.nc", "si-mlp-digits-sgdm.nc"]
+    assert list(load(kept[0])["group"].values) == ["all"]
+    # its command names the same training: the record exists, so nothing is trained
+    words = json.loads(load(kept[1]).attrs["provenance"])["command"].removeprefix("python -m validation.train ").split()
+    folder = str(records["0.9"].parent)
+    assert train([*words, "--out", folder, "--quiet", "--no-figure", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reused"]
     damaged = load(records["0.9"])
     damaged["split_drift"] = damaged["split_drift"] + 1
     save(damaged, tmp_path / "damaged.nc")
-    assert compare.main([str(tmp_path / "damaged.nc")]) == 1
-    assert "DOES NOT HOLD" in capsys.readouterr().out
+    assert compare.main([str(tmp_path / "damaged.nc"), "--json"]) == 1
+    [found] = json.loads(capsys.readouterr().out)["records"]
+    assert [check["holds"] for check in found["identities"]] == [False, True]
+    ratio, error = found["balance"]
+    assert ratio == pytest.approx(1, abs=5 * error + 0.05)
+    assert {one["quantity"] for one in found["simulated"]} == {
+        "weight_norm", "effective_lr", "angle_step", "angle_epoch"}  # fmt: skip
 
 
 def test_records_of_another_source_are_refused(tmp_path, capsys, records):
@@ -80,3 +145,48 @@ def test_records_of_another_source_are_refused(tmp_path, capsys, records):
     assert compare.main([str(tmp_path / "missing.nc")]) == 4
     assert json.loads(record.attrs["configuration"])["network"] == "si-mlp"
     assert "expected records of python -m validation.train" in capsys.readouterr().err
+
+
+def test_claims_are_measured_on_records(records, monkeypatch, tmp_path):
+    folder = tmp_path / "networks"
+    assert compare.main([*map(str, records.values()), "--out", str(tmp_path), "--keep-in", str(folder)]) == 0
+    monkeypatch.setattr(claims, "RECORDS", folder)
+    rng = np.random.default_rng(0)
+    for name, count in (("network-telescoping", 1), ("network-split", 2)):
+        claim = claims.CLAIMS[name]
+        found = claim.check(rng)
+        assert len(found) == count
+        assert all(claim.verdict(one) == "exact" and claim.rejects_wrong(one) for one in found)
+    alone = {"network-norm": 1, "network-norm-momentum": 1}
+    both = ("network-step-angle", "network-norm-response", "network-free-rotation", "network-response")
+    for name, count in (alone | dict.fromkeys(both, 2)).items():
+        found = claims.CLAIMS[name].check(rng)
+        assert len(found) == count
+        assert np.isfinite([[one.measured, one.predicted, one.wrong] for one in found]).all()
+
+
+def test_verify_takes_the_claims_of_a_file(capsys, tmp_path):
+    assert verify(["--file", claims.__file__, "--list"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in claims.CLAIMS)
+    empty = tmp_path / "empty.py"
+    empty.write_text("CLAIMS = {}")
+    assert verify(["--file", str(empty)]) == 2
+    assert verify(["--file", str(tmp_path / "none.py")]) == 2
+    assert "expected a file that exists" in capsys.readouterr().err
+
+
+def test_the_committed_records_give_the_expected_verdicts(tmp_path, capsys):
+    names = "network-telescoping,network-split,network-free-rotation"
+    words = ["--file", claims.__file__, "--claims", names, "--controls", "--no-figure", "--quiet"]
+    assert verify([*words, "--json", "--out", str(tmp_path)]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["id"] for row in rows} == set(names.split(","))
+    assert all(row["verdict"] == row["expected"] for row in rows)
+    files = sorted(claims.RECORDS.glob("*.nc"))
+    assert len(files) >= 10
+    for file in files:
+        assert file.stat().st_size < 300_000
+        whence = json.loads(load(file).attrs["provenance"])
+        assert whence["command"].startswith("python -m validation.train --")
+        assert whence["seconds"] > 0

@@ -56,11 +56,45 @@ def test_the_step_angle_stays_that_of_9_2(momentum):
     assert printed > 1.01 * exact
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_the_response_to_a_kick_tells_the_rotation(momentum):
+    """Of modes of any curvature, negative ones among them: no curvature enters."""
+    u, steps = 1e-4, 300
+    pulls, weights = np.array([-1e-3, 0.0, 0.003, 0.05, 0.6]), np.array([0.1, 0.2, 0.3, 0.3, 0.1])
+    kicked = [np.zeros(5), np.ones(5)]
+    for _ in range(steps - 1):
+        kicked.append((1 + momentum - u - pulls) * kicked[-1] - momentum * kicked[-2])
+    found = theory.response_versines(u, momentum, np.array(kicked[1:]) @ weights)
+    exact = theory.confined_versines(steps, u, momentum, pulls, weights)
+    assert found[0] == 0
+    assert found[1:] == pytest.approx(exact[1:], rel=1e-3)
+    # over two steps it grows by the response, whatever happened before
+    two = exact[2:] - exact[:-2]
+    assert two == pytest.approx(exact[2] * (np.array(kicked[1:-1]) @ weights), rel=1e-9)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_response_tells_the_length_too(momentum):
+    lr, wd, k, tau = 0.1, 1e-3, np.array([0.0, 2.0, 5.0]), np.array([0.1, 0.2, 0.3])
+    found = theory.basin(lr, wd, momentum, curvatures=k, traces=tau)
+    kicked = [np.zeros(3), np.ones(3)]
+    for _ in range(30):
+        kicked.append((1 + momentum - lr * wd - found.pulls) * kicked[-1] - momentum * kicked[-2])
+    length = theory.response_norm(lr, wd, momentum, np.array(kicked[1:]) @ tau, noise_trace=tau.sum())
+    assert length == pytest.approx(found.norm_squared**0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("response", [[1.0], [0.0, 1.0], [[1.0, 1.0]]])
+def test_a_response_that_is_none_is_refused(response):
+    with pytest.raises(BadInput, match="response"):
+        theory.response_versines(1e-4, 0.9, response)
+
+
 @pytest.mark.parametrize(
     ("momentum", "u", "b", "measured"),
     [(0.0, 2e-4, 0.020, 0.989), (0.9, 1e-4, 0.010, 0.997), (0.5, 2e-4, 0.050, 0.982), (0.9, 1e-4, 0.099, 0.974)],
 )
-def test_the_balance_explains_what_18_5_measured_against_the_printed_law(momentum, u, b, measured):
+def test_the_balance_explains_what_18_7_quotes_against_the_printed_law(momentum, u, b, measured):
     exact, printed = (theory.confined_versines(16, u, momentum, [b - u], [1.0], balanced=k)[1:] for k in (True, False))
     assert np.ptp(exact / printed) < 1e-12
     assert (exact / printed)[0] == pytest.approx(measured, abs=0.0015)

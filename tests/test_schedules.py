@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from sde_si import SCHEDULES, BadInput, HyperParameters, Problem, theory
+from sde_si.engine import Engine
 from sde_si.resolve import resolve
 from sde_si.schedules import Timetable, functions, timetable
+from sde_si.simulate import simulate
+from sde_si.testing import oracle
 
 torch = pytest.importorskip("torch")
 EPOCHS, STEPS = 12, 20
@@ -122,6 +125,8 @@ def test_batch_growth_shortens_epochs():
         ("cosine", EPOCHS),
         ("1cycle", EPOCHS),
         ("warm-up:2+multi-step:7", 7),
+        ("noise:2,3", 2),
+        ("noise:1,1,0.5,1,1", 3),
     ],
 )
 def test_last_change(text, last):
@@ -165,3 +170,32 @@ def test_a_schedule_that_never_settles_has_no_equilibrium(schedule):
     run = resolve(Problem("isotropic"), HyperParameters(N=1000, B=10, epochs=12, schedule=schedule))
     assert all(row.value is None and "never settles" in row.note for row in theory.equilibrium(run).values())
     assert np.isfinite(theory.predict(run)["weight_norm_predicted"].values).all()
+
+
+def test_the_noise_follows_its_course_and_ends_as_the_loss_has_it():
+    """The norm of the splitting has the closed form 2.3 epoch by epoch, whatever the direction does."""
+    hp = HyperParameters(N=40, B=10, lr=0.1, wd=0.05, momentum=0.0, epochs=4, schedule="noise:3,0.5")
+    record = simulate(Problem("isotropic", dim=16), hp, method="splitting", paths=2, init_norm=1.5)
+    Q, expected = 1.5**4, []
+    for factor in (3.0, 0.5, 1.0, 1.0):
+        decay, tau = np.exp(-4 * hp.intrinsic_lr * 4), factor * 15 / 10
+        Q = Q * decay + hp.lr * tau / (2 * hp.wd) * (1 - decay)
+        expected.append(Q**0.25)
+    found = record["weight_norm"].sel(group="all").values
+    np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-9)
+    np.testing.assert_allclose(record["weight_norm_predicted"], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["sgd", "em", "svag", "adam"])
+def test_a_course_of_the_noise_is_that_of_numpy(method):
+    hp = HyperParameters(N=20, B=5, lr=0.2, wd=0.05, momentum=0.0, epochs=3, schedule="noise:4,0.25")
+    run = resolve(Problem("vmf", dim=5), hp, method=method, paths=3, init_norm=1.3)
+    engine = Engine(run)
+    blocks = engine.blocks()
+    engine.advance(blocks, 3)
+    np.testing.assert_allclose(np.concatenate([b.x for b in blocks]), oracle(run)[0][-1], rtol=1e-9)
+
+
+def test_a_course_of_noise_that_is_not_isotropic_is_refused():
+    with pytest.raises(BadInput, match="isotropic noise"):
+        resolve(Problem("pca", dim=4), HyperParameters(N=20, B=5, schedule="noise:2"), method="sgd")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -13,12 +15,14 @@ pytest.importorskip("sklearn")
 from sde_si import HyperParameters  # noqa: E402
 from sde_si.errors import BadInput  # noqa: E402
 from validation.data import load  # noqa: E402
+from validation.train import loop  # noqa: E402
 from validation.train.cli import main  # noqa: E402
 from validation.train.curvature import lanczos, noise_spectrum  # noqa: E402
 from validation.train.job import Job  # noqa: E402
 from validation.train.loop import Trainer  # noqa: E402
 from validation.train.many import train  # noqa: E402
 from validation.train.optimizers import OPTIMIZERS, Setting  # noqa: E402
+from validation.train.response import responses  # noqa: E402
 
 HP = HyperParameters(N=160, B=32, lr=0.1, wd=0.02, momentum=0.9, epochs=3)
 
@@ -158,6 +162,41 @@ def test_a_resumed_training_is_bit_identical(cut, images, tmp_path):
         np.testing.assert_array_equal(second.results()[name], values, err_msg=name)
 
 
+@pytest.mark.slow
+def test_a_hundred_random_cuts_leave_no_trace(images, tmp_path):
+    """Killed while it trains, anywhere: what was saved before goes on to the same weights and record, bit for bit."""
+    rng = np.random.default_rng(int(os.environ.get("SDE_SI_SEED", "0")))
+    straight = {}
+    for cut in range(100):
+        name = str(rng.choice(["sgd", "adam", "lion", "sgd-displacement"]))
+        hp = HP.replace(epochs=4, schedule=str(rng.choice(["constant", "cosine"])))
+        options = {"optimizer": name, "precision": "fp32", "lags": (3, 12), "augment": ("flip", "shift"),
+                   "sampling": str(rng.choice(["replacement", "reshuffle"]))}  # fmt: skip
+        job, file = small_job(hp, **options), tmp_path / f"{cut}.pt"
+        key = (name, hp.schedule, options["sampling"])
+        if key not in straight:
+            straight[key] = trained(job, images, (0, 1))
+        left = int(rng.integers(0, 4)) * 10 + int(rng.integers(0, 10))
+
+        def killed(done, left=left):
+            nonlocal steps
+            steps += done
+            if steps > left:
+                raise KeyboardInterrupt
+
+        steps = 0
+        first = Trainer(job, images, [0, 1])
+        with contextlib.suppress(KeyboardInterrupt):
+            first.run(file, killed, save_every=0.0)
+        second = Trainer(job, images, [0, 1])
+        if file.exists():
+            second.restore(file)
+        second.run(tmp_path / "end.pt", lambda _: None, save_every=1e9)
+        assert torch.equal(second.stack.x, straight[key].stack.x), (cut, key, left)
+        for quantity, values in straight[key].results().items():
+            np.testing.assert_array_equal(second.results()[quantity], values, err_msg=f"{cut} {key} {quantity}")
+
+
 def test_stacked_networks_train_as_each_by_itself(images):
     job = small_job(HP.replace(epochs=2), network="si-convnet", width=4, augment=("flip",))
     together = trained(job, images, (3, 4)).results()
@@ -278,9 +317,60 @@ def test_the_noise_spectrum_is_that_of_the_hessian(images):
     assert weights.sum() == pytest.approx(1)
 
 
-def test_curvature_is_recorded_at_its_checkpoints(images):
+def test_curvature_is_recorded_at_its_checkpoints(images, monkeypatch):
+    monkeypatch.setattr(loop, "SEEN", 3)
+    monkeypatch.setattr(loop, "PRODUCTS", 6)
     job = small_job(HP.replace(epochs=4), curvature=2)
-    assert job.checkpoints() == [3, 2]
+    assert job.checkpoints(2) == [3, 2]
     got = trained(job, images, (0, 1)).results()
-    assert got["curvature"].shape == got["curvature_weight"].shape == (2, 2, 50)
+    assert got["curvature"].shape == got["curvature_weight"].shape == (2, 2, 2 * 6)
     np.testing.assert_allclose(got["curvature_weight"].sum(-1), 1)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_twins_follow_the_kick_of_their_other_minibatch(momentum):
+    """On a quadratic loss: <d, h_j(H) d>/|d|^2 for the difference d of the two gradients, step by step."""
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(6, 6, dtype=torch.float64, generator=generator)
+    H, noise = matrix @ matrix.T, torch.randn(20, 6, dtype=torch.float64, generator=generator)
+    setting = Setting(0.02, 0.1, momentum, 0.0, 0.0, 1)
+
+    def step(x, state, i):
+        OPTIMIZERS["sgd"].update(x, state, H @ x + noise[i], setting)
+
+    x = torch.randn(6, dtype=torch.float64, generator=generator)
+    found, size = responses(step, x, [torch.zeros_like(x)], 15, 6, twins=3)
+    kicks, before = (noise[15:18] - noise[0]).T, torch.zeros(6, 3, dtype=torch.float64)
+    now, want = kicks, []
+    for _ in range(15):
+        want.append(float((kicks * now).sum() / (kicks * kicks).sum()))
+        now, before = (1 + momentum - 0.02 * 0.1) * now - 0.02 * H @ now - momentum * before, now
+    np.testing.assert_allclose(found, want, rtol=1e-10)
+    assert size == pytest.approx(0.02**2 * float((kicks**2).sum()) / 6)
+
+
+def test_responses_are_recorded_at_their_checkpoints(images):
+    job = small_job(HP.replace(epochs=4), response=2, lags=(1, 7))
+    got = trained(job, images, (0, 1)).results()
+    assert got["response"].shape == (2, 2, 7)
+    np.testing.assert_allclose(got["response"][:, :, 0], 1)
+    assert got["kick_size"].shape == (2, 2)
+    assert np.ptp(got["response"][:, :, -1]) > 0
+    # They are measured beside the training, which goes on as if they were not.
+    alone = trained(job.replace(response=0), images, (0, 1)).results()
+    np.testing.assert_array_equal(got["angle_step"], alone["angle_step"])
+    np.testing.assert_array_equal(got["signal"], alone["signal"])
+
+
+@pytest.mark.parametrize(
+    ("options", "about"),
+    [({"response": 1}, "response"), ({"response": 1, "lags": (1,), "optimizer": "lion"}, "response")],
+)
+def test_responses_need_lags_and_a_linear_optimizer(options, about):
+    with pytest.raises(BadInput, match=about):
+        small_job(**options)
+
+
+def test_a_network_makes_its_own_noise():
+    with pytest.raises(BadInput, match="schedule"):
+        small_job(HP.replace(schedule="noise:2"))

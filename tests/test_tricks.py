@@ -11,10 +11,11 @@ pytest.importorskip("sklearn")
 from sde_si import HyperParameters  # noqa: E402
 from sde_si.errors import BadInput  # noqa: E402
 from sde_si.theory import lag_cosines  # noqa: E402
+from sde_si.theory.optimizers import Rule, equilibrium_versine  # noqa: E402
 from validation.data import load  # noqa: E402
 from validation.train.job import Job  # noqa: E402
 from validation.train.loop import Trainer  # noqa: E402
-from validation.train.optimizers import OPTIMIZERS, Setting, linear_cosines  # noqa: E402
+from validation.train.optimizers import OPTIMIZERS, Setting  # noqa: E402
 from validation.train.outcome import predictions  # noqa: E402
 from validation.train.tricks import Tricks  # noqa: E402
 
@@ -146,13 +147,6 @@ def test_the_split_is_exact_with_nesterov(images):
     assert np.abs(parts - np.cos(got["angle_epoch"])).max() < 1e-9
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
-def test_the_general_linear_law_is_9_2_for_sgd(momentum):
-    for name in ("sgd", "sgd-displacement"):
-        found = linear_cosines(OPTIMIZERS[name].linear, 0.1, 2e-3, momentum, 50)
-        np.testing.assert_allclose(1 - found, 1 - lag_cosines(50, 2e-4, momentum), rtol=1e-7, atol=1e-13)
-
-
 def test_nesterovs_law_is_what_noise_does():
     """Tangential noise of fixed length in many dimensions, its own equilibrium (theory.md 9.2 for this map)."""
     lr, wd, mu, dim, n = 0.1, 0.02, 0.9, 4000, 20
@@ -167,7 +161,8 @@ def test_nesterovs_law_is_what_noise_does():
         steps += 1
         if steps > 600:
             history.append(x.clone())
-    said, plain = linear_cosines(OPTIMIZERS["nesterov"].linear, lr, wd, mu, n), lag_cosines(n, lr * wd, mu)
+    rule, plain = Rule("nesterov", lr, wd, mu), lag_cosines(n, lr * wd, mu)
+    said = {lag: 1 - equilibrium_versine(rule, lag) for lag in (1, n)}
     for lag, exact in ((1, 0.01), (n, 0.04)):
         pairs = zip(history, history[lag:], strict=False)
         versine = 1 - np.mean([float((a * b).sum() / a.norm() / b.norm()) for a, b in pairs])

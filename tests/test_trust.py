@@ -66,7 +66,8 @@ def test_every_mutant_is_caught(tmp_path):
 
 def test_the_quick_set_rings_falsely_less_than_once_in_10_000_runs(rows):
     assert sum(row.alarm for row in rows) < false_alarms.LIMIT
-    assert all(row.precision < 1 / 3 for row in rows)
+    # A claim that fails is held to ten standard errors, not to its tolerance.
+    assert all(row.precision < 1 / 3 for row in rows if row.claim.expected != "fails")
 
 
 def test_the_bound_sees_what_makes_a_claim_ring():

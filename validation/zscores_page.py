@@ -252,7 +252,8 @@ wider than five of the claim's standard errors.
 ## Every measurement
 
 Deviation and tolerance in per cent of the prediction; "exact" is the mean z against the theory without the claim's
-approximation; s.e. in units of the tolerance (must stay below 1/3); last, the probability of a false alarm.
+approximation; s.e. in units of the tolerance (must stay below 1/3 unless the claim fails); last,
+the probability of a false alarm.
 
 | claim | system | mean z | sd | worst z | exact | deviation | tolerance | s.e. | false alarm |
 |---|---|---:|---:|---:|---:|---:|---:|---:|---:|

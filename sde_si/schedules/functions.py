@@ -45,11 +45,12 @@ class Clock:
 
 @dataclass(frozen=True)
 class Change:
-    """What a schedule does: factors on lr and batch size, and a momentum that replaces the run's own."""
+    """What a schedule does: factors on lr, batch size and noise variance, and a momentum in the place of the run's."""
 
     lr: Array | float = 1.0
     momentum: Array | None = None
     batch: Array | float = 1.0
+    noise: Array | float = 1.0
 
 
 SCHEDULES: dict[str, Callable[..., Change]] = {}
@@ -184,3 +185,13 @@ def trapezoid(clock: Clock, warm: float = 0.1, decay: float = 0.2, final: float 
 def batch_growth(clock: Clock, every: float, factor: float = 2) -> Change:
     """Batch size times `factor` every `every` epochs, at most N (Smith et al. 2018)."""
     return Change(batch=factor ** (clock.epoch // int(every)))
+
+
+@_schedule("noise")
+def noise(clock: Clock, *factors: float) -> Change:
+    """Variance of a synthetic loss's noise times one factor after the other, an epoch each; then as the loss has it.
+
+    The course of a trained network's noise, for a simulation beside it. Isotropic noise only.
+    """
+    known = np.concatenate([factors, [1.0]])
+    return Change(noise=known[np.minimum(clock.epoch, len(factors))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -14,11 +15,12 @@ from sde_si.hyperparameters import HyperParameters
 from sde_si.schedules.functions import GROWING, SCHEDULES, Change, Clock
 
 Array = np.ndarray
+_signature = functools.cache(inspect.signature)
 
 
 def usage(name: str) -> str:
     """How a schedule is written, with its defaults."""
-    parameters = list(inspect.signature(SCHEDULES[name]).parameters.values())[1:]
+    parameters = list(_signature(SCHEDULES[name]).parameters.values())[1:]
     shown = [str(p).partition(":")[0] + ("" if p.default is p.empty else f"={p.default:g}") for p in parameters]
     return f"{name}:{','.join(shown)}" if shown else name
 
@@ -45,7 +47,7 @@ def parse(text: str) -> list[tuple[Callable[..., Change], tuple[float, ...], dic
                     kwargs[key.strip()] = float(value)
                 else:
                     args.append(float(value))
-            bound = inspect.signature(function).bind(None, *args, **kwargs)
+            bound = _signature(function).bind(None, *args, **kwargs)
         except (ValueError, TypeError) as error:
             raise BadInput("schedule", f"the arguments of {usage(name)}", repr(part), "constant") from error
         bound.apply_defaults()
@@ -141,6 +143,19 @@ class Timetable:
             momentum = momentum if change.momentum is None else change.momentum
         return lr, momentum
 
+    def noise(self, epoch: int) -> Array:
+        """Factor on the noise variance of each step of one epoch (from 0), shape (steps,)."""
+        out = np.ones(self.steps[epoch])
+        for change in self._changes(self.clock(epoch)):
+            out = out * change.noise
+        return out
+
+    @property
+    def own_noise(self) -> bool:
+        """Whether the noise variance is the loss's own throughout."""
+        hp = self.hyperparameters
+        return hp.schedule == "constant" or all(bool((self.noise(e) == 1).all()) for e in range(hp.epochs))
+
     @property
     def settled(self) -> HyperParameters:
         """The hyperparameters after the last change of the schedule; the first ones if it never settles."""
@@ -157,10 +172,11 @@ class Timetable:
             lr, momentum = self.lr_and_momentum(epoch)
             require(lr.max() > 0, "schedule", "a learning rate above 0 in every epoch", hp.schedule, "constant")
             require(lr.max() * hp.wd < 1, "schedule", "lr * wd < 1 at every step", f"{lr.max() * hp.wd:g}", "constant")
-            now = (lr[0], momentum[0], self.batch[epoch])
+            variance = self.noise(epoch)[0]  # one an epoch
+            now = (lr[0], momentum[0], self.batch[epoch], variance)
             if before is not None and now != before:
                 last = epoch
             if np.ptp(lr) > 0 or np.ptp(momentum) > 0:
                 last = epoch + 1
-            before = (lr[-1], momentum[-1], self.batch[epoch])
+            before = (lr[-1], momentum[-1], self.batch[epoch], variance)
         return last

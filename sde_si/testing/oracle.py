@@ -41,7 +41,7 @@ def _step(run: Run, lr: float, momentum: float, x: Array, state: dict[str, Array
         g1, g2 = draw(x, 1.0), draw(x, 1.0)
         return x - lr * h * ((1 + root) / 2 * g1 + (1 - root) / 2 * g2 + wd * x)
     if name == "splitting" and hp.momentum == 0:
-        trace = run.arrays.noise_variance / hp.B
+        trace = run.arrays.noise_variance * float(state["variance"]) / hp.B
         out = np.empty_like(x)
         g = draw(x, 1 / math.sqrt(h))
         for low, high in zip(run.arrays.offsets[:-1], run.arrays.offsets[1:], strict=True):
@@ -166,11 +166,12 @@ def _block(run: Run, block: int, size: int) -> tuple[Array, Array]:
         if noise:
             noise(x, xi, scale, arrays.params, arrays.offsets, out)
             return out
+        variance = timetable.noise(where["epoch"])[where["step"]]
         for low, high in zip(arrays.offsets[:-1], arrays.offsets[1:], strict=True):
             length = np.linalg.norm(x[:, low:high], axis=1, keepdims=True)
             y, z = x[:, low:high] / length, xi[:, low:high]
             tangent = z - y * np.sum(y * z, axis=1, keepdims=True)
-            out[:, low:high] += scale * math.sqrt(arrays.noise_variance) / length * tangent
+            out[:, low:high] += scale * math.sqrt(arrays.noise_variance * variance) / length * tangent
         return out
 
     x = _unit_start(run, block, size) * run.start_norm
@@ -178,8 +179,9 @@ def _block(run: Run, block: int, size: int) -> tuple[Array, Array]:
     state: dict[str, Array] = {}
     for e in range(run.hyperparameters.epochs):
         lr, momentum = timetable.lr_and_momentum(e)
-        total = np.zeros(size)
+        total, variance = np.zeros(size), timetable.noise(e)
         for k in range(lr.size):
+            state["variance"] = variance[k]
             where.update(epoch=e, step=k)
             before = x
             for _ in range(run.substeps):

@@ -13,7 +13,7 @@ from sde_si.theory.adaptive import (
     lion_equilibrium,
     relaxed,
 )
-from sde_si.theory.confinement import Basin, basin, confined_versines, mode_variance
+from sde_si.theory.confinement import Basin, basin, confined_versines, mode_variance, response_norm, response_versines
 from sde_si.theory.discrete import (
     angle_of,
     decoupled_lag_cosines,
@@ -101,6 +101,8 @@ __all__ = [
     "reshuffled",
     "reshuffled_versine",
     "reshuffled_versines",
+    "response_norm",
+    "response_versines",
     "rms_angle",
     "schedule_angles",
     "sde_lag_cosine",

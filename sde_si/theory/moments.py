@@ -147,7 +147,7 @@ class Closure:
         for e in range(epochs):
             lr, momentum = timetable.lr_and_momentum(e)
             T, K, which = self.maps(lr, momentum)
-            tau = np.full(lr.size, self.trace(int(timetable.batch[e])))
+            tau = self.trace(int(timetable.batch[e])) * timetable.noise(e)
             open_lags = [
                 (r, row) for r, row in open_lags if run.lags and timetable.start[r] + run.lags[-1] > timetable.start[e]
             ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ Options = options_class(
     "Options",
     {
         "claims": flag(comma(str, "ID,..."), None, "only these claims [default all]"),
+        "file": flag(TEXT, None, "a Python file whose CLAIMS (id -> Claim) are measured instead of the theory's"),
         "full": flag(bool, False, "eight times as many paths"),
         "controls": flag(bool, False, "check that the same data reject every claim's wrong variant"),
         "seed": flag(INT, 0, "decides every random number"),
@@ -37,17 +38,37 @@ def main(args: Sequence[str] | None = None) -> int:
     return guarded(lambda: _main(args))
 
 
+def _claims(file: str | None) -> Mapping[str, Any]:
+    """The theory's claims, or those of a user's file.
+
+    Raises
+    ------
+    BadInput
+        If the file has none.
+    """
+    if file is None:
+        from sde_si.verify.claims import CLAIMS
+
+        return CLAIMS
+    from sde_si.problem import import_file
+    from sde_si.verify.claim import Claim
+
+    claims = getattr(import_file("file", Path(file)), "CLAIMS", None)
+    ok = isinstance(claims, Mapping) and bool(claims) and all(isinstance(c, Claim) for c in claims.values())
+    require(ok, "file", "a file with a mapping CLAIMS of Claim by id", file)
+    return claims  # pyright: ignore[reportReturnType]
+
+
 def _main(args: Sequence[str] | None) -> int:
     options: Any = parse(Options, "sde-si verify", args)
-    from sde_si.verify.claims import CLAIMS
-
+    claims = _claims(options.file)
     check_count("seed", options.seed, least=0, advice="0")
     if options.threads is not None:
         check_count("threads", options.threads)
     for name in options.claims or ():
-        require(name in CLAIMS, "claims", "ids that --list shows", repr(name), next(iter(CLAIMS)))
+        require(name in claims, "claims", "ids that --list shows", repr(name), next(iter(claims)))
     require(bool(options.out.strip()), "out", "a folder", repr(options.out), "./runs/verify")
-    chosen = [CLAIMS[name] for name in options.claims or CLAIMS]
+    chosen = [claims[name] for name in options.claims or claims]
     from sde_si.verify import report
 
     if options.list:

@@ -18,7 +18,7 @@ from validation.experiments.work import images_of, job_of, name_of, run_of
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sde_si.sweep.engine import Summary
+    from sde_si.sweep.summary import Summary
 
 SIDE_BY_SIDE = {"cpu": 2, "cuda": 4}  # trainings at once, for estimates; on an accelerator they share it
 
@@ -77,7 +77,7 @@ class Plan:
     ) -> Summary:
         """Do what is missing, on local processes of one thread each."""
         from sde_si.simulate.store import Store
-        from sde_si.sweep.engine import Engine
+        from sde_si.sweep.dispatch import Dispatcher
         from sde_si.sweep.executors import starter
         from sde_si.terminal import Progress
 
@@ -88,11 +88,11 @@ class Plan:
                 yield run_of(cell, seed, self.work, device=device, data_dir=data_dir)
 
         with Progress(f"{self.experiment.name} {self.scale}", len(self.runs), quiet, unit="runs") as progress:
-            engine = Engine(
+            dispatcher = Dispatcher(
                 folder=Folder(self.work, quiet), start=starter(f"local:{workers}", self.work, None), minutes=minutes,
                 retry_failed=retry_failed, progress=progress, quiet=quiet,
             )  # fmt: skip
-            return engine.run(jobs, len(self.runs))
+            return dispatcher.run(jobs, len(self.runs))
 
     def summarise(self) -> Path:
         """Write the summary from the files of the runs.

@@ -29,7 +29,7 @@ def name_of(cell: Cell, seed: int) -> str:
 
 
 def run_of(cell: Cell, seed: int, folder: Path, *, device: str, data_dir: str | None) -> Run:
-    """The run of one seed, for `sde_si.sweep.engine.Engine`."""
+    """The run of one seed, for `sde_si.sweep.dispatch.Dispatcher`."""
     settings, digest = {**cell.settings, "seed": seed}, cell.digest(seed)
     return Run(
         name_of(cell, seed),

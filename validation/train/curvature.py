@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 Array = np.ndarray
-PRODUCTS, VECTORS, SEEN = 25, 2, 8  # Hessian-vector products a vector; noise vectors; minibatches in the Hessian
+PRODUCTS, VECTORS, SEEN = 40, 2, 32  # Hessian-vector products a vector; noise vectors; minibatches in the Hessian
 
 
 def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> tuple[Array, Array]:

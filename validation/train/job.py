@@ -72,6 +72,8 @@ class Job:
     curvature : int
         Checkpoints in the second half of the epochs at which the curvature that the noise sees is measured
         (theory.md 18.3); 0: none.
+    response : int
+        Checkpoints there at which the response of the weights to the noise is measured, up to the longest of `lags`.
     evaluate_every : int
         Epochs between evaluations on the test set.
     seed, seeds : int
@@ -106,6 +108,7 @@ class Job:
     lags: tuple[int, ...] = ()
     noise_batches: int = 4
     curvature: int = 0
+    response: int = 0
     evaluate_every: int = 5
     seed: int = 0
     seeds: int = 1
@@ -133,6 +136,7 @@ class Job:
             ("svag", 1),
             ("noise_batches", 0),
             ("curvature", 0),
+            ("response", 0),
             ("evaluate_every", 1),
         ):
             check_count(name, getattr(self, name), least=least)
@@ -169,6 +173,12 @@ class Job:
             plain = hp.momentum == 0 and self.optimizer == "sgd" and self.sampling == "replacement"
             require(plain, "svag", "sgd without momentum, drawn with replacement", "another setting",
                     "--momentum 0 --sampling replacement")  # fmt: skip
+        if self.response:
+            linear = OPTIMIZERS[self.optimizer].linear and self.svag == 1 and self.effective_lr is None
+            require(bool(linear and self.lags), "response", "lags, and SGD at a free length", f"{self.optimizer}, lags "
+                    f"{self.lags or 'none'}", "0, or --lags 1,10,100")  # fmt: skip
+        steady = Timetable(hp).own_noise
+        require(steady, "schedule", "none on the noise: a network makes its own", hp.schedule, "constant")
         require(self.device in ("cpu", "cuda"), "device", "cpu, cuda or auto", repr(self.device), "cpu")
         require(self.device == "cpu" or torch.cuda.is_available(), "device", "a CUDA device", "none here", "cpu")
 
@@ -179,9 +189,9 @@ class Job:
         beta2, eps = (own.get(n, 0.0) if getattr(hp, n) is None else getattr(hp, n) for n in ("beta2", "eps"))
         return beta2, eps
 
-    def checkpoints(self) -> list[int]:
-        """Epochs (from 0) after which the curvature is measured: spread over the second half, the last among them."""
-        last, count = self.hyperparameters.epochs - 1, self.curvature
+    def checkpoints(self, count: int) -> list[int]:
+        """Epochs (from 0) after which such things are measured: spread over the second half, the last among them."""
+        last = self.hyperparameters.epochs - 1
         return [last - i * (last + 1) // 2 // count for i in range(count)]
 
     @property
@@ -251,7 +261,8 @@ def pick_device(name: str) -> str:
 
 _HERE = Path(__file__).parent
 _SOURCES = [
-    *(_HERE / f"{name}.py" for name in ("curvature", "flat", "loop", "meter", "optimizers", "stack", "tricks")),
+    *(_HERE / f"{name}.py" for name in ("curvature", "flat", "loop", "meter", "optimizers", "response", "stack")),
+    _HERE / "tricks.py",
     *(Path(sde_si.__file__).parent / f"{n}.py" for n in ("streams", "schedules/functions", "schedules/timetable")),
     *sorted((_HERE.parent / "networks").glob("*.py")),
     _HERE.parent / "data" / "batches.py",

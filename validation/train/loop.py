@@ -17,16 +17,17 @@ from sde_si.errors import DiskProblem
 from sde_si.record import write_bytes
 from sde_si.schedules import Timetable
 from validation.data import Batches, Images, order
-from validation.train.curvature import SEEN, VECTORS, noise_spectrum
+from validation.train.curvature import PRODUCTS, SEEN, VECTORS, noise_spectrum
 from validation.train.job import Job
 from validation.train.meter import Meter
 from validation.train.optimizers import OPTIMIZERS, Setting
+from validation.train.response import TWINS, responses
 from validation.train.stack import Stack
 
 Array = np.ndarray
 _EVALUATION = 1024  # images of a chunk
 _CALIBRATION = 2048  # training images by which the normalisation of an evaluation is measured
-TRAINING, MEASURING, CURVATURE = range(3)  # what minibatches are for: each has streams of its own
+TRAINING, MEASURING, CURVATURE, RESPONSE = range(4)  # what minibatches are for: each has streams of its own
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,10 @@ class Trainer:
         losses = self.meter.end(x)
         self._check(losses, first)
         self._measure(epoch, B)
-        if epoch in job.checkpoints():
+        if epoch in job.checkpoints(job.curvature):
             self._curvature(epoch, B)
+        if epoch in job.checkpoints(job.response):
+            self._response(epoch, B)
         self.epoch += 1
 
     def _draw(self, order: Order, at: int) -> tuple[Tensor, Tensor]:
@@ -209,10 +212,34 @@ class Trainer:
         found = []
         for p in range(len(self.seeds)):
             drawn = [self.batches.batch(order.indices[p, i], order.moves[p, i]) for i in range(SEEN + VECTORS)]
-            found.append(noise_spectrum(lambda x, i, d=drawn, q=p: self.stack.loss(x, q, *d[i]), self.stack.x[p]))
+            loss = lambda x, i, d=drawn, q=p: self.stack.loss(x, q, *d[i])  # noqa: E731
+            found.append(noise_spectrum(loss, self.stack.x[p], SEEN, vectors=VECTORS, products=PRODUCTS))
         nodes, weights = zip(*found, strict=True)
         self._keep("curvature", nodes)
         self._keep("curvature_weight", weights)
+
+    def _response(self, epoch: int, B: int) -> None:
+        """How each network answers to its own noise, up to the longest lag."""
+        job, delays = self.job, self.job.lags[-1]
+        order = self._orders(epoch, B, delays + TWINS, RESPONSE)
+        lr, momentum = self.timetable.lr_and_momentum(epoch)
+        setting = Setting(float(lr[-1]), job.hyperparameters.wd, float(momentum[-1]), *job.extras, 1)
+        found, sizes = [], []
+        radius = self.stack.layout.dots(self.stack.x, self.stack.x)[:, -1].cpu().numpy()
+        for p in range(len(self.seeds)):
+
+            def step(x: Tensor, state: list[Tensor], i: int, p: int = p) -> None:
+                images, labels = self.batches.batch(order.indices[p, i], order.moves[p, i])
+                at = x.detach().requires_grad_()
+                (gradient,) = torch.autograd.grad(self.stack.loss(at, p, images, labels), at)
+                self.optimizer.update(x, state, gradient, setting)
+
+            state, size = [s[p] for s in self.state], self.stack.layout.invariant
+            response, kick = responses(step, self.stack.x[p], state, delays, size)
+            found.append(response)
+            sizes.append(kick / radius[p])
+        self._keep("response", found)
+        self._keep("kick_size", sizes)
 
     def _calibration(self, B: int) -> list[Tensor]:
         most = min(_CALIBRATION, self.batches.N)

@@ -128,25 +128,6 @@ def _linear_decoupled(lr: float, wd: float, momentum: float) -> tuple[np.ndarray
     return np.array([[1 - lr * wd, momentum], [0.0, momentum]]), np.array([-lr, -lr])
 
 
-def linear_cosines(linear: Linear, lr: float, wd: float, momentum: float, steps: int) -> np.ndarray:
-    """E cos between weights 0 ... `steps` apart at a stationary norm, noise alone (theory.md 9.2, for any linear map).
-
-    z = (x, memory) obeys z' = T z + e zeta: Z = T Z T' + e e' and the covariance with an earlier x is T^n Z.
-    """
-    from scipy.linalg import solve_discrete_lyapunov
-
-    T, e = linear(lr, wd, momentum)
-    # In units in which x and its memory are of one size, so that the equation is well conditioned.
-    units = np.array([1.0, 1 / lr])
-    T, e = T * units / units[:, None], e / units
-    Z = solve_discrete_lyapunov(T, np.outer(e, e))
-    column, out = Z[:, 0], np.empty(steps + 1)
-    for n in range(steps + 1):
-        out[n] = column[0] / Z[0, 0]
-        column = T @ column
-    return out
-
-
 _ADAM = {"beta2": 0.999, "eps": 1e-8}
 OPTIMIZERS = {
     "sgd": Optimizer("SGD as torch writes it", "theory.md 0.8 (P)", "sgd-torch", _sgd, linear=_linear_buffer,

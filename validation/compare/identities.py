@@ -1,0 +1,67 @@
+"""What holds exactly for every scale-invariant network (theory.md 0.4, 1.3, 1.11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sde_si.record import configuration
+from validation.compare.rotation import batch_means
+from validation.compare.window import window
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class Check:
+    """An identity that must hold: what is left of it, and how much may be."""
+
+    name: str
+    left: float
+    allowed: float
+    source: str
+
+
+def balance(record: xr.Dataset) -> tuple[float, float] | None:
+    """E|x' - x|^2/E|x|^2 at equilibrium over what a stationary norm needs, and its error (theory.md 4.7, 9.2).
+
+    Fluctuation and dissipation: 2u/(1+mu) with SGD whatever the loss. None without an equilibrium.
+    """
+    from sde_si.estimators import mean_and_error, values
+
+    used, expected = window(record), float(record.attrs["expected_displacement_ratio"])
+    if not used or not np.isfinite(expected):
+        return None
+    moved, size = (values(record, f"mean_squared_{name}")[:, used.epochs] for name in ("displacement", "norm"))
+    ratio = moved.mean() / size.mean()
+    error = mean_and_error(batch_means(moved - ratio * size)).stderr / size.mean()
+    return float(ratio / expected), float(error / expected)
+
+
+def identities(record: xr.Dataset) -> list[Check]:
+    """The identities that the record's settings leave exact; 1.3 for plain SGD, the split 1.11, <x, g> = 0."""
+    made = configuration(record)
+    single = made["precision"] != "fp64"
+    out = []
+    if made["optimizer"] == "sgd" and made["momentum"] == 0 and made["effective_lr"] is None and made["svag"] == 1:
+        n, u = record["steps_per_epoch"].values, record["lr"].values * made["wd"]
+        start = record["weight_norm_initial"].values[:, None]
+        groups = [g for g in record["group"].values if g != "all"] or ["all"]
+        radius = np.concatenate([start, record["weight_norm"].transpose("path", "epoch", "group").values], axis=1)
+        said = (n * np.log1p(-u))[:, None] + np.log(radius[:, :-1] / radius[:, 1:])
+        gap = record["log_cos_step"].transpose("path", "epoch", "group").values - said
+        inside = record["group"].isin(groups).values
+        # Of an epoch with a constant learning rate: the record has the last one.
+        scale = np.abs(n * np.log1p(-u))[:, None] if made["wd"] else np.abs(said)
+        left = float(np.nanmax(np.abs(gap / scale)[..., inside]))
+        out.append(Check("sum of ln cos of the steps, largest over groups", left, 1e-2 if single else 1e-10, "1.3"))
+    if np.isfinite(record["split_drift"].values).any():
+        parts = sum(record[f"split_{name}"] for name in ("decay", "velocity", "drift"))
+        left = float(np.nanmax(np.abs(parts - record["cos_epoch"]).values))
+        out.append(Check("split of the cosine, largest over groups", left, 1e-5 if single else 1e-9, "1.11"))
+    left = float(np.nanmax(record["radial_gradient"].sel(group="all").values))
+    out.append(Check("rms cosine of weights and gradient", left, 1e-3, "0.4, 15.5"))
+    return out

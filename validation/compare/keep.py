@@ -1,0 +1,49 @@
+"""Small copies of records of trainings, with the command that makes each again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sde_si.record import configuration, save
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_NO_FLAG = ("method", "beta2", "eps")  # follow from the optimizer
+
+
+def title_of(record: xr.Dataset) -> str:
+    """Network, data, optimizer and sampling in one line."""
+    made = configuration(record)
+    what = f"SVAG({made['svag']})" if made["svag"] > 1 else made["optimizer"]
+    images = "" if made["image_size"] is None else f" {made['image_size']}x{made['image_size']}"
+    moved = f", {'+'.join(made['augment'])}" if made["augment"] else ""
+    return (
+        f"{made['network']} on {made['data']}{images}{moved}, {what}, momentum {made['momentum']:g}, {made['sampling']}"
+    )
+
+
+def command(record: xr.Dataset) -> str:
+    """The command that trains it again."""
+    made = configuration(record)
+    words = ["python -m validation.train"]
+    for key, value in made.items():
+        if key not in _NO_FLAG and value is not None and value != []:
+            word = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            words.append(f"--{key.replace('_', '-')} {word}")
+    return " ".join(words)
+
+
+def keep(record: xr.Dataset, folder: Path) -> Path:
+    """Write what is measured of all weights together, without the single groups, and the command in its provenance."""
+    made, kept = configuration(record), record.sel(group=["all"]).drop_encoding()
+    whence: dict[str, Any] = json.loads(record.attrs["provenance"])
+    kept.attrs["provenance"] = json.dumps(whence | {"command": command(record)}, sort_keys=True)
+    moved = "".join(f"-{name}" for name in made["augment"])
+    sampling = "" if made["sampling"] == "replacement" else "-reshuffled"
+    kind = f"svag{made['svag']}" if made["svag"] > 1 else "sgdm" if made["momentum"] else "sgd"
+    path = folder / f"{made['network']}-{made['data']}{moved}-{kind}{sampling}.nc"
+    save(kept, path)
+    return path
