@@ -53,7 +53,8 @@ class Checkpoint:
         self.x, self.state = trainer.stack.x[0].clone(), [s[0].clone() for s in trainer.state]
         self.size = trainer.stack.layout.invariant
         extra = TWINS + max(seen for seen, _ in QUADRATURES.values()) + 2
-        self.index, self.moves = trainer._orders(trainer.epoch, hp.B, delays + extra, RESPONSE)
+        drawn = trainer._orders(trainer.epoch, hp.B, delays + extra, RESPONSE)
+        self.index, self.moves = drawn.indices, drawn.moves
         self.setting = Setting(hp.lr, hp.wd, hp.momentum, 0.0, 0.0, 1)
 
     def loss(self, x: Tensor, i: int) -> Tensor:

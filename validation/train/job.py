@@ -18,8 +18,9 @@ from sde_si.hyperparameters import HyperParameters, check_count, check_number
 from sde_si.run import sha256
 from sde_si.schedules import Timetable
 from validation.data import AUGMENTATIONS, DATASETS, Images
-from validation.networks import build, measured_groups, scale_invariant_groups
+from validation.networks import NORMS, build, measured_groups, scale_invariant_groups
 from validation.train.optimizers import OPTIMIZERS
+from validation.train.tricks import Tricks
 
 FORMAT = 1
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.float32}
@@ -38,6 +39,8 @@ class Job:
         A name in `validation.networks.NETWORKS`, or ``timm:NAME``.
     width, blocks, ghost : optional
         Other than the network's own.
+    norm : str
+        Kind of its normalisation, a name in `validation.networks.NORMS`.
     norm_eps : float
         eps of its normalisation (theory.md 15.5).
     data : str
@@ -54,6 +57,11 @@ class Job:
         Fixed total effective learning rate, per step, by projection after every step (Kodryan et al.).
     constraint : {"total", "groups"}
         What the projection keeps: the whole length, or each group's.
+    rescale : bool
+        Whenever lr changes between two epochs, put the scale-invariant weights and the memory at once to the lengths
+        of the new equilibrium (theory.md 6.5).
+    tricks : Tricks
+        What is done beside plain training.
     svag : int
         l of SVAG (theory.md 4.1); 1: the optimizer itself.
     sampling : {"replacement", "reshuffle"}
@@ -83,6 +91,7 @@ class Job:
     width: int | None = None
     blocks: tuple[int, ...] | None = None
     ghost: int | None = None
+    norm: str = "batch"
     norm_eps: float = 1e-5
     data: str = "fashion-mnist"
     data_dir: Path | None = None
@@ -92,6 +101,8 @@ class Job:
     optimizer: str = "sgd"
     effective_lr: float | None = None
     constraint: str = "total"
+    rescale: bool = False
+    tricks: Tricks = dataclasses.field(default_factory=Tricks)
     svag: int = 1
     sampling: str = "reshuffle"
     lags: tuple[int, ...] = ()
@@ -113,6 +124,7 @@ class Job:
             ("sampling", self.sampling, SAMPLINGS),
             ("precision", self.precision, tuple(DTYPES)),
             ("data", self.data, tuple(DATASETS)),
+            ("norm", self.norm, tuple(NORMS)),
         ):
             require(value in known, name, f"one of {', '.join(known)}", repr(value), known[0])
         for name in self.augment:
@@ -149,6 +161,14 @@ class Job:
             plain = hp.wd == 0 and hp.momentum == 0 and self.optimizer == "sgd"
             require(plain, "effective_lr", "sgd with wd 0 and momentum 0 at a fixed effective learning rate",
                     f"{self.optimizer}, wd {hp.wd:g}, momentum {hp.momentum:g}", "--wd 0 --momentum 0")  # fmt: skip
+        rescalable = [name for name, entry in OPTIMIZERS.items() if entry.memory_power is not None]
+        fits = not self.rescale or self.optimizer in rescalable
+        require(fits, "rescale", f"one of {', '.join(rescalable)} with it", self.optimizer, "--optimizer sgd")
+        entry = OPTIMIZERS[self.optimizer]
+        coupled = not self.tricks.no_bias_decay or not entry.decoupled
+        require(coupled, "no_bias_decay", "an optimizer with coupled decay", self.optimizer, "--optimizer sgd")
+        either = not (self.tricks.mixup and self.curvature)
+        require(either, "mixup", "mixup or curvature, not both", "both", "--curvature 0")
         if self.svag > 1:
             plain = hp.momentum == 0 and self.optimizer == "sgd" and self.sampling == "replacement"
             require(plain, "svag", "sgd without momentum, drawn with replacement", "another setting",
@@ -182,10 +202,10 @@ class Job:
     def build(self, images: Images) -> nn.Module:
         """A network with weights from torch's generator."""
         _, channels, size, _ = images.train.shape
-        return build(
+        return self.tricks.prepare(build(
             self.network, channels=channels, size=size, classes=images.classes, width=self.width, blocks=self.blocks,
-            ghost=self.ghost, eps=self.norm_eps,
-        )  # fmt: skip
+            ghost=self.ghost, eps=self.norm_eps, norm=self.norm,
+        ))  # fmt: skip
 
     def groups(self, images: Images) -> Callable[[nn.Module], dict[str, list[str]]]:
         """How to find the scale-invariant groups: declared by our own layers, measured for others."""
@@ -213,6 +233,7 @@ class Job:
         """What decides the numbers, as plain JSON types."""
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _NOT_NUMBERS}
         hp = dataclasses.asdict(own.pop("hyperparameters"))
+        own |= dataclasses.asdict(own.pop("tricks"))
         hp["beta2"], hp["eps"] = self.extras
         return {
             "method": OPTIMIZERS[self.optimizer].method,
@@ -241,6 +262,7 @@ def pick_device(name: str) -> str:
 _HERE = Path(__file__).parent
 _SOURCES = [
     *(_HERE / f"{name}.py" for name in ("curvature", "flat", "loop", "meter", "optimizers", "response", "stack")),
+    _HERE / "tricks.py",
     *(Path(sde_si.__file__).parent / f"{n}.py" for n in ("streams", "schedules/functions", "schedules/timetable")),
     *sorted((_HERE.parent / "networks").glob("*.py")),
     _HERE.parent / "data" / "batches.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,15 @@ _CALIBRATION = 2048  # training images by which the normalisation of an evaluati
 TRAINING, MEASURING, CURVATURE, RESPONSE = range(4)  # what minibatches are for: each has streams of its own
 
 
+@dataclass(frozen=True)
+class Order:
+    """Minibatches: `indices` (path, draws, B), `moves` (path, draws, B, 3), shares `mix` (path, draws) or None."""
+
+    indices: Tensor
+    moves: Tensor
+    mix: Tensor | None
+
+
 class Trainer:
     """Trains the networks of some of a job's seeds.
 
@@ -49,7 +58,7 @@ class Trainer:
         self.test.mean, self.test.deviation = self.batches.mean, self.batches.deviation
         self.stack = Stack(
             lambda: job.build(images), seeds, device=device, dtype=job.dtype, groups=job.groups(images),
-            half=job.precision == "bf16", compiled=job.compile,
+            half=job.precision == "bf16", compiled=job.compile, smoothing=job.tricks.label_smoothing,
         )  # fmt: skip
         self.optimizer = OPTIMIZERS[job.optimizer]
         self.timetable = Timetable(job.hyperparameters)
@@ -60,19 +69,27 @@ class Trainer:
         self.dead = np.full(len(seeds), -1)
         if job.effective_lr is not None:
             self._start_on_one_sphere(images)
+        self.classes = images.classes
+        self.average = self.stack.x.clone() if job.tricks.ema else None
         self.fixed = self.stack.layout.dots(self.stack.x, self.stack.x)  # squared norms that a constraint keeps
 
-    def _orders(self, epoch: int, B: int, draws: int, purpose: int = TRAINING) -> tuple[Tensor, Tensor]:
-        """Indices (path, draws, B) and moves (path, draws, B, 3)."""
+    def _orders(self, epoch: int, B: int, draws: int, purpose: int = TRAINING) -> Order:
+        """The minibatches of one epoch."""
         key, N, sampling = (epoch, purpose), self.batches.N, self.job.sampling
         indices = [torch.from_numpy(order(seed, key, N, B, draws, sampling)) for seed in self.seeds]
         moves = [self.batches.moves(seed, key, (draws, B)) for seed in self.seeds]
-        return torch.stack(indices).to(self.stack.device), torch.stack(moves)
+        shares = [self.job.tricks.mixed(seed, key, draws) for seed in self.seeds]
+        mix = torch.stack([share for share in shares if share is not None]) if self.job.tricks.mixup else None
+        return Order(torch.stack(indices).to(self.stack.device), torch.stack(moves), mix)
 
-    def _gradients(self, index: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
+    def _gradients(self, order: Order, at: int) -> tuple[Tensor, Tensor]:
+        """Gradients and losses of one minibatch of each path."""
+        index, moves = order.indices[:, at], order.moves[:, at]
         images, labels = self.batches.batch(index.flatten(), moves.flatten(0, 1))
-        shape = index.shape
-        return self.stack.gradients(images.unflatten(0, shape), labels.view(shape))
+        images, labels = images.unflatten(0, index.shape), labels.view(index.shape)
+        if order.mix is not None:
+            images, labels = self.job.tricks.mix(images, labels, order.mix[:, at], self.classes)
+        return self.stack.gradients(images, labels)
 
     def run_epoch(self) -> None:
         """One epoch."""
@@ -80,20 +97,27 @@ class Trainer:
         lr, momentum = self.timetable.lr_and_momentum(epoch)
         n, B = int(self.timetable.steps[epoch]), int(self.timetable.batch[epoch])
         first, draws = int(self.timetable.start[epoch]), 2 * job.svag if job.svag > 1 else 1
-        indices, moves = self._orders(epoch, B, n * draws)
+        order = self._orders(epoch, B, n * draws)
         x = self.stack.x
+        if job.rescale and epoch and lr[0] > 0:
+            self._rescale(float(self.timetable.lr_and_momentum(epoch - 1)[0][-1]) / float(lr[0]))
         self.meter.begin(x, self.state, epoch, first)
         for k in range(n):
             rates = self._lr(lr[k]), job.hyperparameters.wd, float(momentum[k])
             setting = Setting(*rates, *job.extras, first + k + 1)
             before = x.clone()
             for part in range(job.svag):
-                gradient, loss = self._draw(indices, moves, k * draws + 2 * part)
+                gradient, loss = self._draw(order, k * draws + 2 * part)
+                gradient = job.tricks.clipped(gradient)
                 if part == 0:
                     self.meter.gradient(x, gradient, rates)
+                if job.tricks.no_bias_decay:  # taken off here, for the optimizer to put on
+                    gradient = gradient - rates[1] * x * self.stack.layout.plain.to(x)
                 self.optimizer.update(x, self.state, gradient, replace(setting, lr=setting.lr / job.svag))
             if job.effective_lr is not None:
                 self._project(x)
+            if self.average is not None:
+                self.average.lerp_(x, 1 - job.tricks.ema)
             self.meter.step(before, x, loss, middle=k + 1 == (n + 1) // 2)
         losses = self.meter.end(x)
         self._check(losses, first)
@@ -104,13 +128,13 @@ class Trainer:
             self._response(epoch, B)
         self.epoch += 1
 
-    def _draw(self, indices: Tensor, moves: Tensor, at: int) -> tuple[Tensor, Tensor]:
+    def _draw(self, order: Order, at: int) -> tuple[Tensor, Tensor]:
         """Gradient and loss of one minibatch; of two in SVAG (theory.md 4.1)."""
-        gradient, loss = self._gradients(indices[:, at], moves[:, at])
+        gradient, loss = self._gradients(order, at)
         if self.job.svag == 1:
             return gradient, loss
         root = (2 * self.job.svag - 1) ** 0.5
-        second, other = self._gradients(indices[:, at + 1], moves[:, at + 1])
+        second, other = self._gradients(order, at + 1)
         return gradient * ((1 + root) / 2) + second * ((1 - root) / 2), (loss + other) / 2
 
     def _lr(self, scheduled: float) -> float:
@@ -138,6 +162,16 @@ class Trainer:
         factor = scale[:, owner] if self.job.constraint == "groups" else scale[:, -1:].expand(-1, owner.numel())
         x[:, : layout.invariant] *= factor.to(x.dtype)
 
+    def _rescale(self, drop: float) -> None:
+        """Lengths of the equilibrium at the new lr, the old one over `drop` (theory.md 6.5)."""
+        power = self.optimizer.memory_power
+        if drop in (0, 1) or power is None:
+            return
+        invariant = self.stack.layout.invariant
+        self.stack.x[:, :invariant] *= drop**-0.25
+        for memory in self.state:
+            memory[:, :invariant] *= drop**power
+
     def _check(self, losses: Array, first: int) -> None:
         """Note the step at which a path ceased to be finite."""
         norms = self.meter.results["weight_norm"][-1]
@@ -155,10 +189,10 @@ class Trainer:
         m, shape = job.noise_batches, (len(self.seeds), len(layout.names))
         signal = noise = np.full(shape, np.nan)
         if m > 1:
-            indices, moves = self._orders(epoch, B, m, MEASURING)
+            order = self._orders(epoch, B, m, MEASURING)
             total, squares = torch.zeros_like(x), torch.zeros(shape, dtype=torch.float64, device=x.device)
             for i in range(m):
-                gradient, _ = self._gradients(indices[:, i], moves[:, i])
+                gradient, _ = self._gradients(order, i)
                 total += gradient
                 squares += layout.dots(gradient, gradient)
             radius, whole = layout.dots(x, x), layout.dots(total, total)
@@ -168,16 +202,16 @@ class Trainer:
         self._keep("noise_trace", noise)
         loss = np.full((len(self.seeds), 2), np.nan)
         if (epoch + 1) % job.evaluate_every == 0 or epoch + 1 == job.hyperparameters.epochs:
-            loss = np.array(self.stack.evaluate(self._calibration(B), self._chunks()))
+            loss = np.array(self.stack.evaluate(self._calibration(B), self._chunks(), self.average))
         self._keep("test_loss", loss[:, 0])
         self._keep("test_accuracy", loss[:, 1])
 
     def _curvature(self, epoch: int, B: int) -> None:
         """What the noise sees of the curvature, network by network."""
-        indices, moves = self._orders(epoch, B, SEEN + VECTORS, CURVATURE)
+        order = self._orders(epoch, B, SEEN + VECTORS, CURVATURE)
         found = []
         for p in range(len(self.seeds)):
-            drawn = [self.batches.batch(indices[p, i], moves[p, i]) for i in range(SEEN + VECTORS)]
+            drawn = [self.batches.batch(order.indices[p, i], order.moves[p, i]) for i in range(SEEN + VECTORS)]
             loss = lambda x, i, d=drawn, q=p: self.stack.loss(x, q, *d[i])  # noqa: E731
             found.append(noise_spectrum(loss, self.stack.x[p], SEEN, vectors=VECTORS, products=PRODUCTS))
         nodes, weights = zip(*found, strict=True)
@@ -187,7 +221,7 @@ class Trainer:
     def _response(self, epoch: int, B: int) -> None:
         """How each network answers to its own noise, up to the longest lag."""
         job, delays = self.job, self.job.lags[-1]
-        indices, moves = self._orders(epoch, B, delays + TWINS, RESPONSE)
+        order = self._orders(epoch, B, delays + TWINS, RESPONSE)
         lr, momentum = self.timetable.lr_and_momentum(epoch)
         setting = Setting(float(lr[-1]), job.hyperparameters.wd, float(momentum[-1]), *job.extras, 1)
         found, sizes = [], []
@@ -195,7 +229,7 @@ class Trainer:
         for p in range(len(self.seeds)):
 
             def step(x: Tensor, state: list[Tensor], i: int, p: int = p) -> None:
-                images, labels = self.batches.batch(indices[p, i], moves[p, i])
+                images, labels = self.batches.batch(order.indices[p, i], order.moves[p, i])
                 at = x.detach().requires_grad_()
                 (gradient,) = torch.autograd.grad(self.stack.loss(at, p, images, labels), at)
                 self.optimizer.update(x, state, gradient, setting)
@@ -238,6 +272,7 @@ class Trainer:
             "more": {k: [torch.from_numpy(v) for v in values] for k, values in self.more.items()},
             "dead": torch.from_numpy(self.dead),
             "fixed": self.fixed,
+            "average": self.average,
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
@@ -257,6 +292,7 @@ class Trainer:
             for mine, other in zip(self.state, content["state"], strict=True):
                 mine.copy_(other)
             self.meter.restore(content["meter"])
+            self.average = content["average"]
         except Exception as error:
             reason = str(error).partition("\n")[0][:80]
             raise DiskProblem(f"{file} is damaged ({reason}); remove it and run again") from error

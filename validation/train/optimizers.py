@@ -44,6 +44,9 @@ class Optimizer:
         Weight decay outside the momentum.
     extras : mapping of str to float
         Hyperparameters of its own (``beta2``, ``eps``) and their defaults.
+    memory_power : float or None
+        With lr divided by k and the weights by k^(1/4), the memory at the new equilibrium is the old one times k to
+        this power (theory.md 6.5); None where that is not known.
     """
 
     summary: str
@@ -54,12 +57,19 @@ class Optimizer:
     linear: Linear | None = None
     decoupled: bool = False
     extras: Mapping[str, float] = field(default_factory=dict)
+    memory_power: float | None = None
 
 
 def _sgd(x: Tensor, state: list[Tensor], g: Tensor, s: Setting) -> None:
     buffer = state[0]
     buffer.mul_(s.momentum).add_(g).add_(x, alpha=s.wd)
     x.add_(buffer, alpha=-s.lr)
+
+
+def _nesterov(x: Tensor, state: list[Tensor], g: Tensor, s: Setting) -> None:
+    buffer, g = state[0], g.add(x, alpha=s.wd)
+    buffer.mul_(s.momentum).add_(g)
+    x.add_(g, alpha=-s.lr).add_(buffer, alpha=-s.lr * s.momentum)
 
 
 def _displacement(x: Tensor, state: list[Tensor], g: Tensor, s: Setting) -> None:
@@ -105,6 +115,11 @@ def _linear_buffer(lr: float, wd: float, momentum: float) -> tuple[np.ndarray, n
     return np.array([[1 - lr * wd, -lr * momentum], [wd, momentum]]), np.array([-lr, 1.0])
 
 
+def _linear_nesterov(lr: float, wd: float, momentum: float) -> tuple[np.ndarray, np.ndarray]:
+    ahead = 1 + momentum
+    return np.array([[1 - ahead * lr * wd, -lr * momentum**2], [wd, momentum]]), np.array([-ahead * lr, 1.0])
+
+
 def _linear_velocity(lr: float, wd: float, momentum: float) -> tuple[np.ndarray, np.ndarray]:
     return np.array([[1 - lr * wd, momentum], [-lr * wd, momentum]]), np.array([-lr, -lr])
 
@@ -115,10 +130,15 @@ def _linear_decoupled(lr: float, wd: float, momentum: float) -> tuple[np.ndarray
 
 _ADAM = {"beta2": 0.999, "eps": 1e-8}
 OPTIMIZERS = {
-    "sgd": Optimizer("SGD as torch writes it", "theory.md 0.8 (P)", "sgd-torch", _sgd, linear=_linear_buffer),
+    "sgd": Optimizer("SGD as torch writes it", "theory.md 0.8 (P)", "sgd-torch", _sgd, linear=_linear_buffer,
+                     memory_power=0.25),
     "sgd-displacement": Optimizer(
         "SGD with the paper's displacement velocity", "Yun et al. eq. 3; theory.md 0.8 (S)", "sgd", _displacement,
-        linear=_linear_velocity,
+        linear=_linear_velocity, memory_power=-0.75,
+    ),
+    "nesterov": Optimizer(
+        "SGD with Nesterov's momentum as torch writes it", "Sutskever et al. 2013; torch.optim.SGD", "nesterov",
+        _nesterov, linear=_linear_nesterov,
     ),
     "sgdw": Optimizer(
         "SGD with decoupled decay", "theory.md 0.8 (D), 9.5", "sgdw", _sgdw, linear=_linear_decoupled, decoupled=True
