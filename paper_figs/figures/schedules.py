@@ -1,0 +1,69 @@
+"""What schedules do to the angle per epoch: every schedule of the simulator, predicted and simulated.
+
+Yun et al. read the tuning factor with each phase's own learning rate. Their formula follows a schedule at once; the length
+of the weights does not: it needs 1/(4 tuning factor) epochs.
+"""
+
+import numpy as np
+
+from paper_figs import style
+from paper_figs.scripts import Drawn, Records
+from sde_si.run import Run
+from sde_si.theory import predict
+from sde_si.verify.claims.common import run
+
+SOURCE = "Yun et al. 2022, eq. 27, table 6; bag of tricks; theory.md 7.3, 7.4, 9.10"
+EPOCHS, N = 60, 6400
+SCHEDULES = {
+    "constant": "constant", "step": "step:20", "multi-step": "multi-step:30,45", "cosine": "cosine", "linear": "linear",
+    "warm-up": "warm-up:10", "SGDR": "sgdr:4,2", "triangular": "triangular:8", "triangular2": "triangular2:8",
+    "exp_range": "exp_range:8,decay=0.9995", "1cycle": "1cycle", "trapezoid (WSD)": "trapezoid:0.1,0.3",
+    "batch growth": "batch-growth:15,4", "cosine after warm-up": "cosine+warm-up:5",
+}  # fmt: skip
+
+
+def runs() -> dict[str, Run]:
+    """SGDM in torch's form and the SDE, from the length that the full learning rate keeps."""
+    return {
+        f"{method}: {name}": run(N=N, B=64, lr=0.1, wd=1e-3, momentum=0.9, epochs=EPOCHS, schedule=text, paths=24, dim=64,
+                                 method=method, seed=i)
+        for i, (name, text) in enumerate(SCHEDULES.items()) for method in ("sgd-torch", "splitting")
+    }  # fmt: skip
+
+
+def draw(records: Records) -> Drawn:
+    """One panel a schedule: angle per epoch; the shape of the learning rate below it in grey."""
+    record, known = records["simulated"], runs()
+    figure, axes = style.panels(5, 3, width=2.3, height=2.0, sharex=True, sharey=True)
+    wrong = {}
+    for axis, name in zip(axes, SCHEDULES, strict=False):
+        one = known[f"sgd-torch: {name}"]
+        found, said = record.sel(cell=f"sgd-torch: {name}"), predict(one)
+        exact, formula = (style.DEGREES * said[f"angle_epoch_{kind}"].values for kind in ("predicted", "paper"))
+        epoch = record["epoch"].values
+        style.measured(axis, epoch, style.DEGREES * found["angle_epoch"], style.DEGREES * found["angle_epoch_stderr"],
+                       points=20, ms=2.8)  # fmt: skip
+        style.sde(axis, epoch, style.DEGREES * record.sel(cell=f"splitting: {name}")["angle_epoch"], i=1, points=10)
+        style.exact(axis, epoch, exact)
+        style.paper(axis, epoch, formula)
+        rate = np.array([one.timetable.lr_and_momentum(e)[0].mean() for e in range(EPOCHS)]) / one.timetable.batch
+        axis.fill_between(epoch, 0.03, 0.03 * 10 ** (rate / rate.max()), color="0.82", lw=0, zorder=0)
+        axis.set_title(name, fontsize="small")
+        axis.set(yscale="log", ylim=(0.03, 60))
+        wrong[name] = float(np.max(np.abs(np.log(formula / exact))))
+    for axis in axes[len(SCHEDULES) :]:
+        axis.set_axis_off()
+    for axis in axes[5 * 2 :]:
+        axis.set_xlabel("epoch")
+    for axis in axes[::5]:
+        axis.set_ylabel("angle/epoch [deg]")
+    axes[9].tick_params(labelbottom=True)
+    style.kinds(axes[-1], loc="center left", bbox_to_anchor=(-0.1, 0.5))
+    axes[-1].text(-0.1, 0.05, "grey: lr/B, linear scale", transform=axes[-1].transAxes, fontsize="small", color="0.4")
+    worst = sorted(wrong, key=lambda name: -wrong[name])
+    seen = ("the recursion of the second moments follows every schedule, momentum cycled or not. Largest errors of the "
+            f"formula that is read with each epoch's own rate: {', '.join(f'{n} (factor {np.exp(wrong[n]):.2g})' for n in worst[:4])}; "
+            f"without a change it is off by a factor of {np.exp(wrong['constant']):.2f}. SGDR's restarts and 1cycle's peak turn the weights by "
+            "more than the formula, since the length has shrunk or has not yet grown; a batch that grows acts like a rate "
+            "that falls on the angle, but the length then grows smaller, not larger.")  # fmt: skip
+    return Drawn(figure, seen)

@@ -1,0 +1,187 @@
+"""Theory over the records of real networks: exact course, the paper's formula and the SDE for a cell's settings.
+
+Layout of the records: `validation.experiments`. The exact course is the recursion of the second moments (theory.md 9.10)
+with each epoch's measured squared gradient in the place of the noise trace: what a network with that gradient would do if
+its steps were uncorrelated. What the measurement adds is correlation: signal, confinement, reshuffling.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from paper_figs import style
+from sde_si.hyperparameters import HyperParameters
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+Array = np.ndarray
+SHOWN = {
+    "angle_epoch": ("angle per epoch [deg]", style.DEGREES),
+    "angle_step": ("rms angle per step [deg]", style.DEGREES),
+    "weight_norm": ("weight norm", 1.0),
+    "effective_lr": ("effective LR [per step]", 1.0),
+    "effective_lr_epoch": ("effective LR per epoch", 1.0),
+    "train_loss": ("training loss", 1.0),
+    "test_accuracy": ("test accuracy [%]", 100.0),
+}
+
+
+class Course(NamedTuple):
+    """Predicted epoch by epoch, each of shape (epoch,); nan where the gradient was not measured."""
+
+    angle_epoch: Array
+    angle_step: Array
+    weight_norm: Array
+
+
+def pick(record: xr.Dataset, group: str = "all", **labels: Any) -> list[int]:
+    """Indices of the cells with these labels, numbers to a part in 10^6; of no cell an empty list."""
+    there = np.ones(record.sizes["cell"], bool)
+    for name, wanted in labels.items():
+        values = record[name].values
+        there &= np.isclose(values, wanted, rtol=1e-6) if values.dtype.kind == "f" else values == wanted
+    return [int(i) for i in np.flatnonzero(there)]
+
+
+def mean_and_error(values: Array) -> tuple[Array, Array]:
+    """Mean and standard error over seeds of values (seed, epoch); the error is nan with one seed."""
+    count = np.isfinite(values).sum(axis=0)
+    mean = np.where(count > 0, np.nansum(values, axis=0) / np.maximum(count, 1), np.nan)
+    squares = np.nansum((values - mean) ** 2, axis=0) / np.maximum(count - 1, 1)
+    return mean, np.where(count > 1, np.sqrt(squares / np.maximum(count, 1)), np.nan)
+
+
+def of_cell(record: xr.Dataset, i: int, quantity: str, group: str = "all") -> Array:
+    """A variable of one cell, shape (seed, epoch)."""
+    values = record[quantity].isel(cell=i)
+    if "group" in values.dims:
+        values = values.sel(group=group)
+    return values.transpose("seed", ...).values.astype(float)
+
+
+def hyperparameters(record: xr.Dataset, i: int) -> HyperParameters:
+    """Of one cell, at the start; a schedule that the cells do not share shows in `rates` alone."""
+    cell, setup = record.isel(cell=i), json.loads(record.attrs.get("setup", "{}"))
+    return HyperParameters(
+        N=int(cell["N"]), B=int(cell["B"]), lr=float(cell["lr"]), wd=float(cell["wd"]), momentum=float(cell["momentum"]),
+        epochs=record.sizes["epoch"], schedule=setup.get("schedule", "constant"),
+    )  # fmt: skip
+
+
+def rates(record: xr.Dataset, i: int) -> list[Array]:
+    """Learning rate of every step, epoch by epoch."""
+    from sde_si.schedules import Timetable
+
+    hp = hyperparameters(record, i)
+    if hp.schedule != "constant":
+        table = Timetable(hp)
+        return [table.lr_and_momentum(e)[0] for e in range(hp.epochs)]
+    cell = record.isel(cell=i)
+    steps, lr = (np.nan_to_num(cell[name].values.astype(float)) for name in ("steps_per_epoch", "lr_end"))
+    return [np.full(int(n), rate) for n, rate in zip(steps, lr, strict=True)]
+
+
+def exact(record: xr.Dataset, i: int, group: str = "all") -> Course:
+    """The recursion of the second moments with the measured gradient of every epoch, from the measured start."""
+    from sde_si.methods import METHODS
+    from sde_si.theory.moments import MAP, march
+
+    hp, gradient = hyperparameters(record, i), mean_and_error(of_cell(record, i, "gradient", group))[0]
+    scheme = METHODS["sgd-torch"].scheme(hp.momentum > 0)
+    assert scheme is not None
+    assert scheme.linear is not None
+    start = np.atleast_1d(of_cell(record, i, "weight_norm_initial", group))
+    Z = np.array([[float(np.nanmean(start)) ** 2, 0.0], [0.0, 0.0]])
+    out = np.full((3, hp.epochs), np.nan)
+    for e, lr in enumerate(rates(record, i)):
+        if not lr.size or not math.isfinite(gradient[e]):
+            break
+        settings, which = np.unique(lr, return_inverse=True)
+        pairs = [scheme.linear(float(rate), hp.wd, hp.momentum, 1.0) for rate in settings]
+        T, K = (np.array([pair[k] for pair in pairs], dtype=float) for k in (0, 1))
+        reference, steps = np.array([[Z[0, 0], Z[0, 1], Z[0, 0]]]), np.empty((lr.size, 3))
+        march(Z, T, K, which.ravel(), np.full(lr.size, gradient[e]), 1, MAP, reference, steps)
+        out[:, e] = (2 * math.asin(math.sqrt(max(0.0, 1 - steps[-1, 2]) / 2)), math.sqrt(np.mean(steps[:, 1] ** 2)),
+                     math.sqrt(Z[0, 0]))  # fmt: skip
+    return Course(*out)
+
+
+def sde(record: xr.Dataset, i: int, paths: int = 16) -> xr.Dataset | None:
+    """The SDE of noise alone at the cell's settings, its noise trace the mean measured squared gradient.
+
+    None where a schedule is not known as a text, or momentum or decay are not those of the SDE.
+    """
+    from paper_figs.simulated import collect
+    from sde_si.verify.claims.common import run
+
+    hp = hyperparameters(record, i)
+    gradient = float(np.nanmean(of_cell(record, i, "gradient")))
+    start = float(np.nanmean(of_cell(record, i, "weight_norm_initial")))
+    known = hp.schedule != "constant" or np.ptp(record["lr_end"].isel(cell=i).values) == 0
+    if not known or hp.wd == 0 or not math.isfinite(gradient + start):
+        return None
+    dim = 64
+    one = run(N=hp.N, B=hp.B, lr=hp.lr, wd=hp.wd, momentum=hp.momentum, epochs=hp.epochs, schedule=hp.schedule, dim=dim,
+              paths=paths, method="splitting", init_norm=start, seed=i, parameters={"noise_scale": gradient * hp.B / (dim - 1)})  # fmt: skip
+    return collect({"SDE": one}).isel(cell=0)
+
+
+def draw_course(
+    axis: Axes, record: xr.Dataset, i: int, quantity: str, series: int, label: str | None = None, *, group: str = "all",
+    with_sde: bool = True, with_paper: bool = True,
+) -> None:  # fmt: skip
+    """One cell's course over epochs: measured, and every prediction there is of this quantity."""
+    unit, epoch = SHOWN[quantity][1], record["epoch"].values
+    mean, error = mean_and_error(of_cell(record, i, quantity, group))
+    style.measured(axis, epoch, unit * mean, unit * error, i=series, label=label)
+    hp = hyperparameters(record, i)
+    steps = record["steps_per_epoch"].isel(cell=i).values
+    if "gradient" in record and quantity in ("angle_epoch", "angle_step", "weight_norm", "effective_lr", "effective_lr_epoch"):
+        said = exact(record, i, group)
+        lr = record["lr_end"].isel(cell=i).values / said.weight_norm**2
+        lines = said._asdict() | {"effective_lr": lr, "effective_lr_epoch": lr * steps}
+        style.exact(axis, epoch, unit * lines[quantity], i=series)
+        simulated = sde(record, i) if with_sde else None
+        if simulated is not None and quantity.removesuffix("_epoch") != "effective_lr":
+            style.sde(axis, epoch, unit * simulated[quantity].values, i=series, points=12)
+    if quantity == "angle_epoch" and with_paper:
+        style.paper(axis, epoch, unit * record["angle_epoch_paper"].isel(cell=i).values, i=series, lw=0.8)
+    if quantity == "angle_step" and with_paper and hp.wd > 0:
+        style.paper(axis, epoch, unit * np.sqrt(2 * hp.wd * record["lr_end"].isel(cell=i).values / (1 + hp.momentum)), i=series)
+
+
+def late(record: xr.Dataset, i: int) -> slice:
+    """Epochs after the transient of the first learning rate and before its first drop; empty if there are none."""
+    from paper_figs.quantified import transient_end
+
+    lr = record["lr_end"].isel(cell=i).values
+    changed = np.flatnonzero(lr != lr[0])
+    end = int(changed[0]) if changed.size else lr.size
+    return slice(min(int(transient_end(float(record["tuning_factor"][i]))), end), end)
+
+
+def ratio(record: xr.Dataset, i: int) -> float:
+    """Measured 1 - cos per epoch after the transient over the exact prediction of it."""
+    some = late(record, i)
+    measured = 2 * np.sin(mean_and_error(of_cell(record, i, "angle_epoch"))[0][some] / 2) ** 2
+    said = 2 * np.sin(exact(record, i).angle_epoch[some] / 2) ** 2
+    return float(np.nanmean(measured) / np.nanmean(said)) if measured.size else math.nan
+
+
+def caption(record: xr.Dataset) -> str:
+    """Which data these are."""
+    setup, made = (json.loads(record.attrs.get(key, "{}")) for key in ("setup", "provenance"))
+    said = f"{setup.get('network', 'network')} on {setup.get('data', 'data')}, scale {record.attrs['scale']}"
+    return f"{said}, {record.sizes['seed']} seeds, {made.get('runs', '?')} runs"
+
+
+def combination(record: xr.Dataset, i: int) -> str:
+    """N, B, lr, wd of a cell, for a legend."""
+    return ", ".join(f"{float(record[name][i]):.3g}" if name in ("lr", "wd") else f"{float(record[name][i]):g}"
+                     for name in ("N", "B", "lr", "wd"))  # fmt: skip
