@@ -93,11 +93,11 @@ def records_of(script: Script, scale: str | None) -> tuple[dict[str, xr.Dataset]
         from validation import experiments
 
         for name in script.experiments:
-            record = experiments.load(name, scale)
-            if record is None:
+            there = experiments.present(name) if name in experiments.EXPERIMENTS else []
+            if not there or (scale is not None and scale not in there):
                 pending.append(name if scale is None else f"{name} ({scale})")
             else:
-                found[name] = record
+                found[name] = experiments.load(name, scale)
     return found, pending
 
 

@@ -142,7 +142,13 @@ def draw_course(
     style.measured(axis, epoch, unit * mean, unit * error, i=series, label=label)
     hp = hyperparameters(record, i)
     steps = record["steps_per_epoch"].isel(cell=i).values
-    if "gradient" in record and quantity in ("angle_epoch", "angle_step", "weight_norm", "effective_lr", "effective_lr_epoch"):
+    if "gradient" in record and quantity in (
+        "angle_epoch",
+        "angle_step",
+        "weight_norm",
+        "effective_lr",
+        "effective_lr_epoch",
+    ):
         said = exact(record, i, group)
         lr = record["lr_end"].isel(cell=i).values / said.weight_norm**2
         lines = said._asdict() | {"effective_lr": lr, "effective_lr_epoch": lr * steps}
@@ -153,7 +159,9 @@ def draw_course(
     if quantity == "angle_epoch" and with_paper:
         style.paper(axis, epoch, unit * record["angle_epoch_paper"].isel(cell=i).values, i=series, lw=0.8)
     if quantity == "angle_step" and with_paper and hp.wd > 0:
-        style.paper(axis, epoch, unit * np.sqrt(2 * hp.wd * record["lr_end"].isel(cell=i).values / (1 + hp.momentum)), i=series)
+        style.paper(
+            axis, epoch, unit * np.sqrt(2 * hp.wd * record["lr_end"].isel(cell=i).values / (1 + hp.momentum)), i=series
+        )
 
 
 def late(record: xr.Dataset, i: int) -> slice:

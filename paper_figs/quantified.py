@@ -184,9 +184,7 @@ def spread(angle: Array, first: Array) -> float:
     return float(np.mean(np.nanstd(np.log(kept), axis=0, ddof=1)))
 
 
-def spreads(
-    angle: Array, first: Array, equal: Array, *, seed: int = 0, resamples: int = 500
-) -> Mapping[str, Interval]:
+def spreads(angle: Array, first: Array, equal: Array, *, seed: int = 0, resamples: int = 500) -> Mapping[str, Interval]:
     """`spread` over the cells of equal tuning factor, and over the others, with bootstrap intervals over seeds.
 
     Parameters

@@ -97,9 +97,9 @@ def read(path: Path) -> Script:
     title, _, text = (ast.get_docstring(tree) or "").partition("\n")
     constants: dict[str, Any] = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            if node.targets[0].id in ("SOURCE", "EXPERIMENTS"):
-                constants[node.targets[0].id] = ast.literal_eval(node.value)
+        name = getattr(node.targets[0], "id", "") if isinstance(node, ast.Assign) else ""
+        if isinstance(node, ast.Assign) and name in ("SOURCE", "EXPERIMENTS"):
+            constants[name] = ast.literal_eval(node.value)
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     return Script(
         name=path.stem.replace("_", "-"),

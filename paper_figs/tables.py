@@ -34,7 +34,9 @@ def table(record: xr.Dataset, number: int) -> Drawn:
             axes[2 * row + 1].set_axis_off()
             axes[2 * row + 1].text(0.5, 0.5, "no numbers of the paper at hand", ha="center", color="0.4")
         said.append(one)
-    figure.suptitle(f"{networks.caption(record)}; framed: equal tuning factor, bold: best of the column", fontsize="small")
+    figure.suptitle(
+        f"{networks.caption(record)}; framed: equal tuning factor, bold: best of the column", fontsize="small"
+    )
     return Drawn(figure, f"{networks.caption(record)}. {'. '.join(said)}.", tuple(tables))
 
 

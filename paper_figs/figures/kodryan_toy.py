@@ -34,14 +34,22 @@ def measure() -> Any:
     times = found.points[0].course.iterations
     some = np.unique(np.geomspace(1, times.size, 150).astype(int) - 1)
     curves = {
-        name: (("cell", "sample"), np.array([_geometric(getattr(p.course, name)[:, some]) for p in found.points], np.float32))
+        name: (
+            ("cell", "sample"),
+            np.array([_geometric(getattr(p.course, name)[:, some]) for p in found.points], np.float32),
+        )
         for name in ("loss", "gradient_norm")
     }
-    levels = {name: ("cell", np.array([getattr(p, name) for p in found.points])) for name in ("loss_mean", "loss_stderr")}
+    levels = {
+        name: ("cell", np.array([getattr(p, name) for p in found.points])) for name in ("loss_mean", "loss_stderr")
+    }
     each = {"individual_lr": (("cell", "group"), np.array([p.individual_lr[1] for p in found.points]))}
     names = {"effective_lr": ("cell", np.array(RATES)), "regime": ("cell", np.array([p.regime.name for p in found.points])),
              "iteration": ("sample", times[some].astype(np.int32))}  # fmt: skip
-    threshold = {"threshold": float(found.threshold_measured or np.nan), "threshold_stderr": float(found.threshold_stderr or np.nan)}
+    threshold = {
+        "threshold": float(found.threshold_measured or np.nan),
+        "threshold_stderr": float(found.threshold_stderr or np.nan),
+    }
     return xr.Dataset(curves | levels | each, names, threshold)
 
 
@@ -62,7 +70,9 @@ def draw(records: Records) -> Drawn:
         kept = (cell["loss"].values > 1e-12) & (cell["gradient_norm"].values > 1e-12)
         line = {"color": colormaps["viridis"](shade), "lw": 1.1}
         axes[0].loglog(cell["iteration"], cell["loss"], label=f"{float(cell['effective_lr']):.2g}", **line)
-        axes[1].loglog(cell["gradient_norm"][kept], cell["loss"][kept], MARKS[str(cell["regime"].values)], ms=2.5, **line)
+        axes[1].loglog(
+            cell["gradient_norm"][kept], cell["loss"][kept], MARKS[str(cell["regime"].values)], ms=2.5, **line
+        )
         axes[1].loglog(cell["gradient_norm"][:1], cell["loss"][:1], "*", ms=9, mec="k", mew=0.4, zorder=4, **line)
     axes[0].legend(title="effective LR", ncols=2, fontsize=7, title_fontsize="small", loc="lower left")
     rates = record["effective_lr"].values
@@ -80,8 +90,12 @@ def draw(records: Records) -> Drawn:
         style.measured(axes[3], rates, record["individual_lr"].values[:, i] * alpha, i=i, label=f"α = {alpha:g}")
     style.exact(axes[3], fine, fine * sum(ALPHAS), color="0.3", label="η Σα (equal steps)")
     axes[0].set(xlabel="iteration", ylabel="loss", ylim=(1e-12, 10), title="loss over time")
-    axes[1].set(xlabel="effective gradient norm", ylabel="loss", ylim=(1e-12, 10), title="phase diagram, * = first sample")
-    axes[2].set(xscale="log", xlabel="total effective LR η", ylabel="time-mean loss", title="three regimes", ylim=(-0.2, 4.6))
+    axes[1].set(
+        xlabel="effective gradient norm", ylabel="loss", ylim=(1e-12, 10), title="phase diagram, * = first sample"
+    )
+    axes[2].set(
+        xscale="log", xlabel="total effective LR η", ylabel="time-mean loss", title="three regimes", ylim=(-0.2, 4.6)
+    )
     axes[3].set(xscale="log", yscale="log", xlabel="total effective LR η", ylabel="α × individual effective LR",
                 title="self-equalisation (harmonic means)")  # fmt: skip
     axes[2].legend(loc="upper left", fontsize=7)

@@ -36,7 +36,9 @@ def draw(records: Records) -> Drawn:
         u = FACTOR / STEPS * (1 - mu)
         yun = np.array(LAGS) * u / (1 - mu)
         found, sde = record.sel(cell=f"sgd, mu={mu:g}"), record.sel(cell=f"splitting, mu={mu:g}")
-        style.measured(axis, LAGS, found["versine_lag"] / yun, found["versine_lag_stderr"] / yun, i=i, label=f"μ = {mu:g}")
+        style.measured(
+            axis, LAGS, found["versine_lag"] / yun, found["versine_lag_stderr"] / yun, i=i, label=f"μ = {mu:g}"
+        )
         style.sde(axis, LAGS, sde["versine_lag"] / yun, i=i)
         law = (1 - theory.lag_cosines(LAGS[-1], u, mu)[1:]) * (1 - mu) / (fine * u)
         style.exact(axis, fine, law, i=i)

@@ -58,7 +58,9 @@ def draw(records: Records) -> Drawn:
             time = rate * U * one.hyperparameters.steps_per_epoch * record["epoch"].values[kept]
             angle, loss = (cell[key].values[kept] for key in ("angle_step", "loss"))
             errors = [cell[f"{key}_stderr"].values[kept] for key in ("angle_step", "loss")]
-            style.measured(axes[row], time, style.DEGREES * angle, style.DEGREES * errors[0], i=i, label=f"{name}: {what}")
+            style.measured(
+                axes[row], time, style.DEGREES * angle, style.DEGREES * errors[0], i=i, label=f"{name}: {what}"
+            )
             style.exact(axes[row], time, style.DEGREES * step_angle(one), i=i)
             style.measured(axes[row + 1], time, loss, errors[1], i=i, label=f"{name}: {what}")
             losses.append(loss)

@@ -45,8 +45,20 @@ def draw(records: Records) -> Drawn:
         style.sde(axis, LAGS, record.sel(cell=f"{factor:g}, mu={mu:g}, SDE")["versine_lag"], i=0)
         style.paper(axis, fine, fine * u / (1 - mu))
         middle = theory.reshuffled_versines(STEPS, u, mu, STEPS, start=STEPS // 2)[-1]
-        axis.plot(STEPS, middle, "D", mfc="none", color=style.color(1), ms=6, label="reshuffled, mid-epoch to mid-epoch (exact)")
-        axis.set(xlabel="lag from an epoch's start [steps]", ylabel="1 - cosine", title=f"μ = {mu:g}, tuning factor {factor:g}")
+        axis.plot(
+            STEPS,
+            middle,
+            "D",
+            mfc="none",
+            color=style.color(1),
+            ms=6,
+            label="reshuffled, mid-epoch to mid-epoch (exact)",
+        )
+        axis.set(
+            xlabel="lag from an epoch's start [steps]",
+            ylabel="1 - cosine",
+            title=f"μ = {mu:g}, tuning factor {factor:g}",
+        )
     wide = np.geomspace(FACTORS[0] / 1.5, 1.5 * FACTORS[-1], 12)
     for i, (mu, how) in enumerate([(m, h) for m in MOMENTA for h in SAMPLING]):
         cells = record.sel(cell=[f"{f:g}, mu={mu:g}, {how}" for f in FACTORS])
@@ -54,11 +66,15 @@ def draw(records: Records) -> Drawn:
         angle = np.array([theory.angle_of(float(v)) for v in versine])
         style.measured(axes[2], FACTORS, style.DEGREES * angle, style.DEGREES * error / np.sin(angle), i=i,
                        label=f"μ = {mu:g}, {SAMPLING[how]}")  # fmt: skip
-        axes[2].plot(wide, [style.DEGREES * _angle(f, mu, how) for f in wide], "-", color=style.color(i), lw=1.1, zorder=2)
+        axes[2].plot(
+            wide, [style.DEGREES * _angle(f, mu, how) for f in wide], "-", color=style.color(i), lw=1.1, zorder=2
+        )
         if how == "reshuffle":
             ratios.append(float(angle[2] / _angle(0.1, mu, "replacement")))
     style.paper(axes[2], wide, [style.DEGREES * np.arccos(1 - f) for f in wide])
-    axes[2].set(xscale="log", yscale="log", xlabel="tuning factor", ylabel="angle per epoch [deg]", title="between epoch ends")
+    axes[2].set(
+        xscale="log", yscale="log", xlabel="tuning factor", ylabel="angle per epoch [deg]", title="between epoch ends"
+    )
     axes[2].legend(fontsize=6.5, loc="lower right")
     style.below(figure, axes[0], columns=3)
     seen = (f"reshuffled, the angle between epoch ends is {ratios[0]:.2f} (mu=0) and {ratios[1]:.2f} (mu=0.9) of that with replacement "

@@ -46,13 +46,19 @@ def draw(records: Records) -> Drawn:
         angle = np.array([theory.angle_of(float(v)) for v in cells["versine_epoch_level"]])
         error = cells["versine_epoch_level_stderr"].values / np.sin(angle)
         hps = [known[name].hyperparameters for name in names]
-        exact = [theory.angle_of(float(1 - theory.lag_cosines(hp.steps_per_epoch, hp.intrinsic_lr, MU)[-1])) for hp in hps]
+        exact = [
+            theory.angle_of(float(1 - theory.lag_cosines(hp.steps_per_epoch, hp.intrinsic_lr, MU)[-1])) for hp in hps
+        ]
         style.measured(axes[0], GROWTH, style.DEGREES * angle, style.DEGREES * error, i=i, label=rule)
         style.exact(axes[0], GROWTH, style.DEGREES * np.array(exact), i=i)
         style.paper(axes[0], GROWTH, style.DEGREES * np.arccos([1 - hp.tuning_factor for hp in hps]), i=i)
     field = record.sel(cell=[f"field, k={k}" for k in GROWTH])
     one = known["field, k=1"]
-    tau, norm, signal = one.arrays.noise_variance * 15 / 16, field["weight_norm_level"].values, field["signal_level"].values
+    tau, norm, signal = (
+        one.arrays.noise_variance * 15 / 16,
+        field["weight_norm_level"].values,
+        field["signal_level"].values,
+    )
     base = np.sqrt(0.02 * tau / (2 * 0.05))  # lr/B, and so this, is the same for all k
     style.measured(axes[1], GROWTH, norm**2 / base, 2 * norm / base * field["weight_norm_level_stderr"].values, i=4,
                    label="SGD, lr × k, B × k")  # fmt: skip
@@ -63,7 +69,9 @@ def draw(records: Records) -> Drawn:
         x = record["epoch"].values[:40]
         style.measured(axes[2], x, style.DEGREES * found["angle_epoch"][:40], style.DEGREES * found["angle_epoch_stderr"][:40],
                        i=5 * i, label=f"{name} every 10 epochs")  # fmt: skip
-        style.sde(axes[2], x, style.DEGREES * record.sel(cell=f"splitting, {name}")["angle_epoch"][:40], i=5 * i, points=10)
+        style.sde(
+            axes[2], x, style.DEGREES * record.sel(cell=f"splitting, {name}")["angle_epoch"][:40], i=5 * i, points=10
+        )
         style.exact(axes[2], x, style.DEGREES * said["angle_epoch_predicted"], i=5 * i)
         style.paper(axes[2], x, style.DEGREES * said["angle_epoch_paper"], i=5 * i)
     for axis in axes[:2]:

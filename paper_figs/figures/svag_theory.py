@@ -19,7 +19,16 @@ def runs() -> dict[str, Run]:
     """SGD, SVAG with l = 2 to 16, and the SDE, for three strengths of the mean gradient."""
     made = {}
     for signal in SIGNALS:
-        base = {"N": 100, "B": 1, "lr": 0.1, "wd": U / 0.1, "epochs": 40, "dim": DIM, "paths": 96, "parameters": {"signal": signal}}
+        base = {
+            "N": 100,
+            "B": 1,
+            "lr": 0.1,
+            "wd": U / 0.1,
+            "epochs": 40,
+            "dim": DIM,
+            "paths": 96,
+            "parameters": {"signal": signal},
+        }
         made |= {f"{signal:g}: l={l}": run("vmf", **base, seed=l, **({"method": "svag", "substeps": l} if l > 1 else {}))
                  for l in LENGTHS}  # fmt: skip
         made[f"{signal:g}: SDE"] = run("vmf", **base, seed=99, method="em", substeps=32)

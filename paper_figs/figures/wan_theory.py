@@ -26,7 +26,9 @@ def runs() -> dict[str, Run]:
     for method in ("sgd", "splitting"):
         made |= {f"{method} from {s:g}eq": run(**base, epochs=40, init_norm=f"{s:g}eq", method=method, seed=i)
                  for i, s in enumerate(STARTS)}  # fmt: skip
-        made[f"{method}, drop"] = run(**base, epochs=BEFORE + AFTER, schedule=f"multi-step:{BEFORE}", method=method, seed=5)
+        made[f"{method}, drop"] = run(
+            **base, epochs=BEFORE + AFTER, schedule=f"multi-step:{BEFORE}", method=method, seed=5
+        )
         made[f"{method}, rescaled"] = run(**(base | {"lr": 0.1 / DROP}), epochs=AFTER, method=method, seed=6)
     return made
 
@@ -37,7 +39,11 @@ def draw(records: Records) -> Drawn:
     figure, axes = style.panels(3, width=3.5, height=3.1)
     for i, start in enumerate(STARTS):
         name = f"sgd from {start:g}eq"
-        said, found, sde = predict(known[name]), record.sel(cell=name), record.sel(cell=name.replace("sgd", "splitting"))
+        said, found, sde = (
+            predict(known[name]),
+            record.sel(cell=name),
+            record.sel(cell=name.replace("sgd", "splitting")),
+        )
         for axis, quantity, unit in ((axes[0], "weight_norm", 1.0), (axes[1], "angle_step", style.DEGREES)):
             x = record["epoch"].values[:40]
             style.measured(axis, x, unit * found[quantity][:40], unit * found[f"{quantity}_stderr"][:40], i=i,
@@ -55,12 +61,16 @@ def draw(records: Records) -> Drawn:
                    label="lr / 10")  # fmt: skip
     style.sde(axes[2], epoch, style.DEGREES * record.sel(cell="splitting, drop")["angle_step"], i=3, points=10)
     style.exact(axes[2], epoch[BEFORE:], style.DEGREES * np.asarray(theory.lr_drop_angle(steps, U / DROP, DROP)), i=3)
-    style.measured(axes[2], epoch[BEFORE:], style.DEGREES * rescaled["angle_step"][:AFTER], i=4, label="lr / 10, rescaled")
+    style.measured(
+        axes[2], epoch[BEFORE:], style.DEGREES * rescaled["angle_step"][:AFTER], i=4, label="lr / 10, rescaled"
+    )
     style.paper(axes[2], [-BEFORE + 1, 0], [style.DEGREES * np.sqrt(2 * U)] * 2)
     style.paper(axes[2], [1, AFTER], [style.DEGREES * np.sqrt(2 * U / DROP)] * 2)
     axes[0].set(xlabel="epoch (100 steps)", ylabel="weight norm", yscale="log", title="length")
     axes[1].set(xlabel="epoch (100 steps)", ylabel="rms angle per step [deg]", yscale="log", title="angle")
-    axes[2].set(xlabel="epochs after the drop", ylabel="rms angle per step [deg]", yscale="log", title="drop of lr by 10")
+    axes[2].set(
+        xlabel="epochs after the drop", ylabel="rms angle per step [deg]", yscale="log", title="drop of lr by 10"
+    )
     axes[2].legend(loc="upper right")
     style.below(figure, axes[0], columns=3)
     first, last = (float(drop["angle_step"][e]) / np.sqrt(2 * U / DROP) for e in (BEFORE, -1))

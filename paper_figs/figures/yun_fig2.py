@@ -18,7 +18,9 @@ def draw(records: Records) -> Drawn:
     record = records["yun-fig1-2"]
     figure, axes = style.panels(2, width=4.8, height=3.4, sharey=True)
     spans, off = [], []
-    for axis, worst, title in zip(axes, (False, True), ("(a) best of each search", "(b) worst of each search"), strict=True):
+    for axis, worst, title in zip(
+        axes, (False, True), ("(a) best of each search", "(b) worst of each search"), strict=True
+    ):
         ends = []
         for series, i in enumerate(best_of_combinations(record, worst=worst)):
             networks.draw_course(axis, record, i, "angle_epoch", series, networks.combination(record, i))

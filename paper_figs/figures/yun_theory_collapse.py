@@ -46,7 +46,9 @@ def draw(records: Records) -> Drawn:
         axis.set(xscale="log", yscale="log", xlabel="epoch", title=way)
     axes[0].set_ylabel("angle per epoch [deg]")
     style.below(figure, axes[0], columns=5)
-    spread = "; ".join(f"{way}: {100 * a:.0f} % at epoch 2, {100 * b:.0f} % at epoch 50" for way, (a, b) in gaps.items())
+    spread = "; ".join(
+        f"{way}: {100 * a:.0f} % at epoch 2, {100 * b:.0f} % at epoch 50" for way, (a, b) in gaps.items()
+    )
     seen = (f"the range of the angle over its mean falls as the length forgets its start ({spread}). What is left at "
             "epoch 50 is the short epoch of the small N: of 24 steps the velocity's memory of 10 is no small part, so the "
             "angle stays below that of eq. 27. The paper's 50 epochs are about 16 times 1/(4 tuning factor).")  # fmt: skip

@@ -53,7 +53,9 @@ def draw(records: Records) -> Drawn:
                 style.exact(axis, record["epoch"], unit * said[f"{quantity}_predicted"], i=i)
             style.paper(axes[panel[-1]], record["epoch"], style.DEGREES * said["angle_epoch_paper"], i=i, lw=0.7)
             quarter[one] = [style.DEGREES * float(found["angle_epoch"][e]) for e in (139, 219, 299)]
-    for axis, title in zip(axes, ("(1a) well tuned", "(1b) well tuned", "(2a) well tuned", "(2b) poorly tuned"), strict=True):
+    for axis, title in zip(
+        axes, ("(1a) well tuned", "(1b) well tuned", "(2a) well tuned", "(2b) poorly tuned"), strict=True
+    ):
         axis.set(yscale="log", xlabel="epoch", title=title)
     axes[0].set_ylabel("effective LR [per step]")
     axes[1].set_ylabel("effective LR per epoch")
