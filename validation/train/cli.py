@@ -39,6 +39,7 @@ Options = options_class(
         "eps": flag(FLOAT, None, "addend of Adam's denominator [1e-8]"),
         "effective_lr": flag(FLOAT, None, "fixed total effective learning rate, by projection (needs --wd 0)"),
         "constraint": flag(TEXT, "total", "what the projection keeps: total or groups"),
+        "rescale": flag(bool, False, "rescale the weights to the new equilibrium whenever lr changes between epochs"),
         "svag": flag(INT, 1, "l of SVAG"),
         "sampling": flag(TEXT, "reshuffle", "reshuffle or replacement"),
         "lags": flag(comma(whole, "1,10,..."), None, "record the cosine at these lags, in steps"),

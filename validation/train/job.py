@@ -54,6 +54,9 @@ class Job:
         Fixed total effective learning rate, per step, by projection after every step (Kodryan et al.).
     constraint : {"total", "groups"}
         What the projection keeps: the whole length, or each group's.
+    rescale : bool
+        Whenever lr changes between two epochs, put the scale-invariant weights and the memory at once to the lengths
+        of the new equilibrium (theory.md 6.5).
     svag : int
         l of SVAG (theory.md 4.1); 1: the optimizer itself.
     sampling : {"replacement", "reshuffle"}
@@ -90,6 +93,7 @@ class Job:
     optimizer: str = "sgd"
     effective_lr: float | None = None
     constraint: str = "total"
+    rescale: bool = False
     svag: int = 1
     sampling: str = "reshuffle"
     lags: tuple[int, ...] = ()
@@ -145,6 +149,9 @@ class Job:
             plain = hp.wd == 0 and hp.momentum == 0 and self.optimizer == "sgd"
             require(plain, "effective_lr", "sgd with wd 0 and momentum 0 at a fixed effective learning rate",
                     f"{self.optimizer}, wd {hp.wd:g}, momentum {hp.momentum:g}", "--wd 0 --momentum 0")  # fmt: skip
+        rescalable = [name for name, entry in OPTIMIZERS.items() if entry.memory_power is not None]
+        fits = not self.rescale or self.optimizer in rescalable
+        require(fits, "rescale", f"one of {', '.join(rescalable)} with it", self.optimizer, "--optimizer sgd")
         if self.svag > 1:
             plain = hp.momentum == 0 and self.optimizer == "sgd" and self.sampling == "replacement"
             require(plain, "svag", "sgd without momentum, drawn with replacement", "another setting",

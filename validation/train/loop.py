@@ -81,6 +81,8 @@ class Trainer:
         first, draws = int(self.timetable.start[epoch]), 2 * job.svag if job.svag > 1 else 1
         indices, moves = self._orders(epoch, B, n * draws)
         x = self.stack.x
+        if job.rescale and epoch and lr[0] > 0:
+            self._rescale(float(self.timetable.lr_and_momentum(epoch - 1)[0][-1]) / float(lr[0]))
         self.meter.begin(x, self.state, epoch, first)
         for k in range(n):
             rates = self._lr(lr[k]), job.hyperparameters.wd, float(momentum[k])
@@ -134,6 +136,16 @@ class Trainer:
         owner = layout.owner.to(x.device)
         factor = scale[:, owner] if self.job.constraint == "groups" else scale[:, -1:].expand(-1, owner.numel())
         x[:, : layout.invariant] *= factor.to(x.dtype)
+
+    def _rescale(self, drop: float) -> None:
+        """Lengths of the equilibrium at the new lr, the old one over `drop` (theory.md 6.5)."""
+        power = self.optimizer.memory_power
+        if drop in (0, 1) or power is None:
+            return
+        invariant = self.stack.layout.invariant
+        self.stack.x[:, :invariant] *= drop**-0.25
+        for memory in self.state:
+            memory[:, :invariant] *= drop**power
 
     def _check(self, losses: Array, first: int) -> None:
         """Note the step at which a path ceased to be finite."""

@@ -44,6 +44,9 @@ class Optimizer:
         Weight decay outside the momentum.
     extras : mapping of str to float
         Hyperparameters of its own (``beta2``, ``eps``) and their defaults.
+    memory_power : float or None
+        With lr divided by k and the weights by k^(1/4), the memory at the new equilibrium is the old one times k to
+        this power (theory.md 6.5); None where that is not known.
     """
 
     summary: str
@@ -54,6 +57,7 @@ class Optimizer:
     linear: Linear | None = None
     decoupled: bool = False
     extras: Mapping[str, float] = field(default_factory=dict)
+    memory_power: float | None = None
 
 
 def _sgd(x: Tensor, state: list[Tensor], g: Tensor, s: Setting) -> None:
@@ -115,10 +119,11 @@ def _linear_decoupled(lr: float, wd: float, momentum: float) -> tuple[np.ndarray
 
 _ADAM = {"beta2": 0.999, "eps": 1e-8}
 OPTIMIZERS = {
-    "sgd": Optimizer("SGD as torch writes it", "theory.md 0.8 (P)", "sgd-torch", _sgd, linear=_linear_buffer),
+    "sgd": Optimizer("SGD as torch writes it", "theory.md 0.8 (P)", "sgd-torch", _sgd, linear=_linear_buffer,
+                     memory_power=0.25),
     "sgd-displacement": Optimizer(
         "SGD with the paper's displacement velocity", "Yun et al. eq. 3; theory.md 0.8 (S)", "sgd", _displacement,
-        linear=_linear_velocity,
+        linear=_linear_velocity, memory_power=-0.75,
     ),
     "sgdw": Optimizer(
         "SGD with decoupled decay", "theory.md 0.8 (D), 9.5", "sgdw", _sgdw, linear=_linear_decoupled, decoupled=True

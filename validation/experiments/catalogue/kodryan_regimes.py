@@ -1,0 +1,72 @@
+"""The three regimes of training on the sphere (Kodryan et al. 2022)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from validation.experiments.base import KEPT, MOMENTS, Cell, Experiment, cell
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+RATES = (*(float(f"{a}e{p}") for p in (-5, -4, -3, -2) for a in (1, 2, 5)), 1e-1)
+SETUPS = {
+    "tiny": {"width": 2, "blocks": [2], "data": "digits", "N": 96, "B": 16, "epochs": 16},
+    "cpu": {"width": 8, "blocks": [3], "data": "digits", "N": 1280, "B": 64, "epochs": 200},
+    "gpu": {"data": "fashion-mnist", "image_size": 32, "N": 12_500, "B": 128, "epochs": 60},
+    "full": {"data": "cifar10", "N": 50_000, "B": 128, "epochs": 1000},
+}
+CHOSEN = {"tiny": (1e-4, 1e-2), "cpu": RATES, "gpu": RATES[::2], "full": RATES}
+ORDINARY = {"tiny": ((0.1, 0.01),), "cpu": ((0.1, 5e-4), (0.1, 5e-3), (0.5, 5e-3))}
+
+
+def cells(scale: str) -> list[Cell]:
+    """Effective learning rates on the sphere of the start, and ordinary SGD with weight decay beside them."""
+    base = {"network": "si-convnet", "momentum": 0.0, "noise_batches": 4, **SETUPS[scale]}
+    base |= {"evaluate_every": max(1, base["epochs"] // 20)}
+    sphere = [
+        cell(base, {"lr": 0.1, "wd": 0.0, "effective_lr": one}, training="sphere", fixed=one) for one in CHOSEN[scale]
+    ]
+    pairs = ORDINARY.get(scale, ORDINARY["cpu"])
+    return sphere + [cell(base, {"lr": lr, "wd": wd}, training="ordinary", fixed=float("nan")) for lr, wd in pairs]
+
+
+def regimes(summary: xr.Dataset) -> xr.Dataset:
+    """Add the regime of every cell by `sde_si.regimes.classify`, with its confidence."""
+    from sde_si.regimes import FEWEST, UNDECIDED, classify
+
+    names, sure = [], []
+    for i in range(summary.sizes["cell"]):
+        one = summary.isel(cell=i)
+        loss, norm = one["train_loss"].values, np.sqrt(one["gradient"].values)
+        steps = np.cumsum(one["steps_per_epoch"].values)
+        if one["training"].item() != "sphere" or loss.shape[1] < FEWEST:
+            names.append(UNDECIDED)
+            sure.append(np.nan)
+            continue
+        found = classify(loss, norm, one["angle_step"].values, iterations=steps)
+        names.append(found.name)
+        sure.append(found.confidence)
+    summary["regime"] = ("cell", names, {"long_name": "regime by sde_si.regimes; ordinary training: undecided"})
+    summary["regime_confidence"] = ("cell", np.array(sure), {"units": "1", "long_name": "confidence of the regime"})
+    return summary
+
+
+EXPERIMENT = Experiment(
+    title="Loss, error and effective gradient norm at fixed effective learning rates: three regimes",
+    source="Kodryan et al. 2022, figures 1 and 2; theory.md 5.1",
+    question="Does the network converge below a threshold, settle at a loss that depends on the rate above it, and "
+    "stay at the level of random guessing at the largest rates, and where does ordinary training run in "
+    "the same diagram?",
+    cells=cells,
+    record=(*KEPT, *MOMENTS),
+    figures=("kodryan-fig1", "kodryan-phase-diagram"),
+    paper={
+        "source": "Kodryan et al. 2022, notebook to figure 1, ConvNet on CIFAR-10; theory.md 5.1 (groups as drawn)",
+        "effective_lr": [[1e-5, 1e-4, 5e-4], [1e-3, 2e-3, 5e-3], [5e-2, 1e-1]],
+        "regimes": ["convergence", "chaotic equilibrium", "divergence"],
+    },
+    derive=regimes,
+)

@@ -1,0 +1,252 @@
+"""The committed summary of an experiment: one Dataset over cell, seed, epoch; written, found and read here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sde_si.errors import DiskProblem, require
+from sde_si.record import SCHEMA, save
+from validation.experiments.base import SCALES, Cell, Experiment
+from validation.experiments.catalogue import EXPERIMENTS
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Array = np.ndarray
+RECORDS = Path(__file__).resolve().parent.parent / "records" / "experiments"
+COORDINATES = {
+    "N": ("samples", "training samples"),
+    "B": ("samples", "batch size at the start"),
+    "lr": ("1", "learning rate per step at the start"),
+    "wd": ("1", "weight decay"),
+    "momentum": ("1", "momentum coefficient, or beta1"),
+    "tuning_factor": ("1", "N lr wd/(B (1 - momentum)) at the start; N lr wd/B with decoupled decay"),
+}
+# by epoch alone in a record, by cell and epoch here
+COURSE = {
+    "lr_end": ("lr", "1", "learning rate of the epoch's last step"),
+    "batch": ("batch", "samples", "batch size of the epoch"),
+    "steps_per_epoch": ("steps_per_epoch", "steps", "optimizer steps of the epoch"),
+    "angle_epoch_paper": ("angle_epoch_paper", "rad", SCHEMA["angle_epoch_paper"][2]),
+}
+
+
+def find(name: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises
+    ------
+    BadInput
+    """
+    require(name in EXPERIMENTS, "experiment", f"one of {', '.join(EXPERIMENTS)}", repr(name), "--list")
+    return EXPERIMENTS[name]
+
+
+def check_scale(scale: str) -> None:
+    """Refuse what is no scale.
+
+    Raises
+    ------
+    BadInput
+    """
+    require(scale in SCALES, "scale", f"one of {', '.join(SCALES)}", repr(scale), "cpu")
+
+
+def current(name: str, scale: str) -> str:
+    """Digest of the experiment's present configuration; a summary with another one is out of date."""
+    check_scale(scale)
+    return find(name).digest(scale)
+
+
+def path_of(name: str, scale: str, folder: Path = RECORDS) -> Path:
+    """Where the summary is, or would be."""
+    check_scale(scale)
+    return folder / f"{find(name).name}-{scale}.nc"
+
+
+def present(name: str, folder: Path = RECORDS) -> list[str]:
+    """Scales of which there is a summary, largest first."""
+    return [scale for scale in reversed(SCALES) if path_of(name, scale, folder).exists()]
+
+
+def load(name: str, scale: str | None = None, *, folder: Path = RECORDS) -> xr.Dataset:
+    """The summary of an experiment, of the largest scale that is there unless one is named.
+
+    To what is in the file it adds ``cos_epoch``, ``effective_lr`` (lr over squared norm) and ``effective_lr_epoch``
+    (times the steps of the epoch: Yun et al. eq. 10), which follow from it.
+
+    Raises
+    ------
+    BadInput
+        For an unknown name or scale.
+    DiskProblem
+        If there is none, or it cannot be read.
+    """
+    import xarray as xr
+
+    there = present(name, folder) if scale is None else [scale]
+    path = path_of(name, there[0] if there else "cpu", folder)
+    if not path.exists():
+        command = f"python -m validation.experiments {name} --scale {scale or 'cpu'}"
+        raise DiskProblem(f"there is no record of {name} at scale {scale or 'any'}; try {command}")
+    try:
+        with xr.open_dataset(path, engine="scipy") as opened:
+            data = opened.load()
+    except (OSError, TypeError, ValueError) as error:
+        raise DiskProblem(f"cannot read {path}: {error}") from error
+    data["cos_epoch"] = np.cos(data["angle_epoch"])
+    data["effective_lr"] = (data["lr_end"] / data["weight_norm"] ** 2).transpose(*data["weight_norm"].dims)
+    data["effective_lr_epoch"] = (data["effective_lr"] * data["steps_per_epoch"]).transpose(*data["weight_norm"].dims)
+    for made, (unit, text) in {
+        "cos_epoch": SCHEMA["cos_epoch"][1:],
+        "effective_lr": SCHEMA["effective_lr"][1:],
+        "effective_lr_epoch": ("1", "effective learning rate times steps per epoch (Yun et al. eq. 10)"),
+    }.items():
+        data[made].attrs = {"units": unit, "long_name": text}
+    return data
+
+
+def up_to_date(name: str, scale: str, seeds: int, folder: Path = RECORDS) -> bool:
+    """Whether there is a summary of the present configuration with at least so many seeds."""
+    import xarray as xr
+
+    path = path_of(name, scale, folder)
+    if not path.exists():
+        return False
+    try:
+        with xr.open_dataset(path, engine="scipy") as opened:
+            return opened.attrs.get("digest") == current(name, scale) and opened.sizes["seed"] >= seeds
+    except (OSError, TypeError, ValueError, KeyError):
+        return False
+
+
+def build(experiment: Experiment, scale: str, seeds: int, record_of: Callable[[Cell, int], xr.Dataset]) -> xr.Dataset:
+    """The summary of finished runs.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    scale : str
+    seeds : int
+    record_of : callable
+        ``record_of(cell, seed)`` gives the run's record.
+    """
+    import xarray as xr
+
+    cells = experiment.cells(scale)
+    records = [[record_of(cell, seed) for seed in range(seeds)] for cell in cells]
+    epochs = max(record.sizes["epoch"] for row in records for record in row)
+    data: dict[str, Any] = {}
+    for name in experiment.record:
+        dims, unit, text = SCHEMA[name]
+        values = np.stack([np.stack([_values(one, name, epochs, experiment.groups) for one in row]) for row in records])
+        if np.isnan(values).all():
+            continue
+        shape = ("cell", "seed", *(d for d in dims if d != "path" and (d != "group" or experiment.groups)))
+        data[name] = (shape, values.astype(np.float32), {"units": unit, "long_name": text})
+    for name, (source, unit, text) in COURSE.items():
+        course = np.stack([_longest(row, source, epochs) for row in records])
+        data[name] = (("cell", "epoch"), course.astype(np.float32), {"units": unit, "long_name": text})
+    dead = np.array([[int(one["diverged_step"].values[0]) for one in row] for row in records], np.int32)
+    data["diverged_step"] = (("cell", "seed"), dead, {"units": "steps", "long_name": SCHEMA["diverged_step"][2]})
+    coordinates: dict[str, Any] = {
+        "seed": ("seed", np.arange(seeds, dtype=np.int32)),
+        "epoch": ("epoch", np.arange(1, epochs + 1, dtype=np.int32), {"units": "epochs", "long_name": "epoch"}),
+    }
+    if experiment.groups:
+        coordinates["group"] = ("group", records[0][0]["group"].values)
+    summary = xr.Dataset(data, coordinates | _columns(cells, [row[0] for row in records]))
+    summary.attrs = {
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "scale": scale,
+        "digest": experiment.digest(scale),
+        "command": f"python -m validation.experiments {experiment.name} --scale {scale} --seeds {seeds}",
+        "paper": json.dumps(experiment.paper, sort_keys=True),
+        "setup": json.dumps(_common(cells), sort_keys=True),
+        "provenance": json.dumps(_provenance(one for row in records for one in row), sort_keys=True),
+    }
+    return experiment.derive(summary) if experiment.derive else summary
+
+
+def write(summary: xr.Dataset, folder: Path = RECORDS) -> Path:
+    """Write the summary under its name; returns the path."""
+    path = path_of(summary.attrs["experiment"], summary.attrs["scale"], folder)
+    save(summary, path)
+    return path
+
+
+def _values(record: xr.Dataset, name: str, epochs: int, groups: bool) -> Array:
+    """A variable of a record of one path, epochs that a diverged run never had as nan."""
+    found = record[name].isel(path=0)
+    if "group" in found.dims and not groups:
+        found = found.isel(group=-1, drop=True)
+    values = found.values.astype(float)
+    if "epoch" not in found.dims:
+        return values
+    missing = np.full((epochs - values.shape[0], *values.shape[1:]), np.nan)
+    return np.concatenate([values, missing])
+
+
+def _longest(row: list[xr.Dataset], name: str, epochs: int) -> Array:
+    """A schedule, from the seed that went furthest."""
+    values = max((record[name].values.astype(float) for record in row), key=len)
+    return np.concatenate([values, np.full(epochs - values.size, np.nan)])
+
+
+def _columns(cells: list[Cell], records: list[xr.Dataset]) -> dict[str, Any]:
+    """Hyperparameters and labels as coordinates on the cells."""
+    from validation.experiments.setups import hyperparameters
+
+    columns: dict[str, Any] = {}
+    every = [hyperparameters(cell.settings) for cell in cells]
+    for name, (unit, text) in COORDINATES.items():
+        if name == "tuning_factor":
+            values: list[float] = [_factor(record, hp) for record, hp in zip(records, every, strict=True)]
+        else:
+            values = [float(getattr(hp, name)) for hp in every]
+        columns[name] = ("cell", np.array(values), {"units": unit, "long_name": text})
+    for name in dict.fromkeys(key for cell in cells for key in cell.labels):
+        first = next(cell.labels[name] for cell in cells if name in cell.labels)
+        absent: str | float = "" if isinstance(first, str) else float("nan")
+        columns[name] = ("cell", np.array([cell.labels.get(name, absent) for cell in cells]))
+    columns["digest"] = ("cell", np.array([cell.digest(0)[:12] for cell in cells]))
+    return columns
+
+
+def _factor(record: xr.Dataset, hp: Any) -> float:
+    """The tuning factor at the start, by the optimizer's kind of decay."""
+    from validation.train.optimizers import OPTIMIZERS
+
+    entry = OPTIMIZERS[json.loads(record.attrs["configuration"])["optimizer"]]
+    return hp.decoupled_tuning_factor if entry.decoupled else hp.tuning_factor
+
+
+def _common(cells: list[Cell]) -> dict[str, Any]:
+    """Settings that all cells share."""
+    first = cells[0].settings
+    return {
+        name: value
+        for name, value in first.items()
+        if all(name in cell.settings and cell.settings[name] == value for cell in cells)
+    }
+
+
+def _provenance(records: Iterable[xr.Dataset]) -> Mapping[str, Any]:
+    """Seconds of all runs, each once, and where and with what they were made."""
+    found: dict[str, dict[str, Any]] = {}
+    for record in records:
+        found[record.attrs["digest"]] = json.loads(record.attrs["provenance"])
+    several = ("processor", "torch_device", "torch", "numpy", "python", "sde_si", "commit")
+    made = {name: sorted({str(one.get(name, "")) for one in found.values()}) for name in several}
+    return {
+        "runs": len(found),
+        "seconds": round(sum(float(one["seconds"]) for one in found.values()), 1),
+        "written": max(one["written"] for one in found.values()),
+        **{name: values[0] if len(values) == 1 else values for name, values in made.items()},
+    }
