@@ -153,8 +153,8 @@ def theirs(paper: Mapping[str, Any]) -> dict[str, Part]:
 def common(one: Part, other: Part) -> tuple[Array, Array]:
     """Accuracies of the cells that two parts share: the same distance from the diagonal, the same place among columns.
 
-    With fewer columns on one side the middle ones of the other are taken. Both of shape (cell, 2): accuracy, and accuracy
-    minus the best of the shared cells of its column.
+    With fewer columns on one side the middle ones of the other are taken. Both of shape (cell, 2): accuracy, and
+    accuracy minus the best of the shared cells of its column.
     """
     a, b = one.mean, other.mean
     shift = (b.shape[1] - a.shape[1]) // 2

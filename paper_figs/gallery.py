@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paper_figs.scripts import scripts
+from paper_figs.scripts import scripts, styled
 from paper_figs.style import png
 from sde_si.record import write_bytes
 
@@ -53,7 +53,8 @@ def write(folder: Path, shown: Mapping[str, Mapping[str, Any]], *, whole: bool) 
     """
     for name, entry in shown.items():
         if "drawn" in entry:
-            content = smallest(entry["drawn"].figure)
+            with styled():
+                content = smallest(entry["drawn"].figure)
             write_bytes(content, folder / PICTURES / f"{name}.png")
     if not whole:
         return folder / PICTURES

@@ -18,13 +18,13 @@ NOTE = "† equal tuning factor; bold: best of the column"
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """One table.
+    r"""One table.
 
     Attributes
     ----------
     title : str
     corner : str
-        What rows and columns are, as ``lr, wd \\ N``.
+        What rows and columns are, as ``lr, wd \ N``.
     rows, columns : tuple of str
         Their heads.
     value, stderr : ndarray, shape (row, column)
@@ -72,7 +72,7 @@ class Grid:
         return "\n".join(lines)
 
     def latex(self) -> str:
-        """LaTeX with booktabs and ``\\usepackage[table]{xcolor}``."""
+        r"""LaTeX with booktabs and ``\usepackage[table]{xcolor}``."""
         lines = [rf"% {self.title}", rf"\begin{{tabular}}{{l{'r' * len(self.columns)}}}", r"\toprule"]
         lines += [" & ".join(_escaped(head) for head in (self.corner, *self.columns)) + r" \\", r"\midrule"]
         for i, head in enumerate(self.rows):
@@ -91,7 +91,8 @@ class Grid:
         cells = [[head, *(self.cell(i, j) for j in range(len(self.columns)))] for i, head in enumerate(self.rows)]
         longest = max(len(row[0]) for row in [[self.corner], *cells])
         wide = max((len(text) for row in cells for text in row[1:]), default=5)
-        widths = np.array([longest + 1.0, *[max(wide, max(map(len, self.columns))) + 1.5] * len(self.columns)])
+        wide = max(wide, *map(len, self.columns)) + 1.5
+        widths = np.array([longest + 1.0, *[wide] * len(self.columns)])
         table = axis.table(cells, colLabels=[self.corner, *self.columns], colWidths=list(widths / widths.sum()),
                            bbox=[0, 0, 1, 1], cellLoc="right")  # fmt: skip
         table.auto_set_font_size(False)

@@ -1,8 +1,8 @@
 """Theory over the records of real networks: exact course, the paper's formula and the SDE for a cell's settings.
 
-Layout of the records: `validation.experiments`. The exact course is the recursion of the second moments (theory.md 9.10)
-with each epoch's measured squared gradient in the place of the noise trace: what a network with that gradient would do if
-its steps were uncorrelated. What the measurement adds is correlation: signal, confinement, reshuffling.
+Layout of the records: `validation.experiments`. The exact course is the recursion of the second moments (theory.md
+9.10) with each epoch's measured squared gradient in the place of the noise trace: what a network with that gradient
+would do if its steps were uncorrelated. What the measurement adds is correlation: signal, confinement, reshuffling.
 """
 
 from __future__ import annotations
@@ -68,10 +68,9 @@ def of_cell(record: xr.Dataset, i: int, quantity: str, group: str = "all") -> Ar
 def hyperparameters(record: xr.Dataset, i: int) -> HyperParameters:
     """Of one cell, at the start; a schedule that the cells do not share shows in `rates` alone."""
     cell, setup = record.isel(cell=i), json.loads(record.attrs.get("setup", "{}"))
-    return HyperParameters(
-        N=int(cell["N"]), B=int(cell["B"]), lr=float(cell["lr"]), wd=float(cell["wd"]), momentum=float(cell["momentum"]),
-        epochs=record.sizes["epoch"], schedule=setup.get("schedule", "constant"),
-    )  # fmt: skip
+    plain = {name: float(cell[name]) for name in ("lr", "wd", "momentum")}
+    schedule = setup.get("schedule", "constant")
+    return HyperParameters(N=int(cell["N"]), B=int(cell["B"]), epochs=record.sizes["epoch"], schedule=schedule, **plain)
 
 
 def rates(record: xr.Dataset, i: int) -> list[Array]:
@@ -112,10 +111,10 @@ def exact(record: xr.Dataset, i: int, group: str = "all") -> Course:
     return Course(*out)
 
 
-def sde(record: xr.Dataset, i: int, paths: int = 16) -> xr.Dataset | None:
-    """The SDE of noise alone at the cell's settings, its noise trace the mean measured squared gradient.
+def sde(record: xr.Dataset, i: int, quantity: str, paths: int = 16) -> Array | None:
+    """A quantity by the SDE of noise alone at the cell's settings, its noise the mean measured squared gradient.
 
-    None where a schedule is not known as a text, or momentum or decay are not those of the SDE.
+    Of shape (epoch,); None where the schedule is not known as a text, or without weight decay.
     """
     from paper_figs.simulated import collect
     from sde_si.verify.claims.common import run
@@ -127,9 +126,10 @@ def sde(record: xr.Dataset, i: int, paths: int = 16) -> xr.Dataset | None:
     if not known or hp.wd == 0 or not math.isfinite(gradient + start):
         return None
     dim = 64
+    noise = {"noise_scale": gradient * hp.B / (dim - 1)}
     one = run(N=hp.N, B=hp.B, lr=hp.lr, wd=hp.wd, momentum=hp.momentum, epochs=hp.epochs, schedule=hp.schedule, dim=dim,
-              paths=paths, method="splitting", init_norm=start, seed=i, parameters={"noise_scale": gradient * hp.B / (dim - 1)})  # fmt: skip
-    return collect({"SDE": one}).isel(cell=0)
+              paths=paths, method="splitting", init_norm=start, seed=i, parameters=noise)  # fmt: skip
+    return collect({"SDE": one}, keep=(quantity,))[quantity].values[0]
 
 
 def draw_course(
@@ -153,9 +153,9 @@ def draw_course(
         lr = record["lr_end"].isel(cell=i).values / said.weight_norm**2
         lines = said._asdict() | {"effective_lr": lr, "effective_lr_epoch": lr * steps}
         style.exact(axis, epoch, unit * lines[quantity], i=series)
-        simulated = sde(record, i) if with_sde else None
-        if simulated is not None and quantity.removesuffix("_epoch") != "effective_lr":
-            style.sde(axis, epoch, unit * simulated[quantity].values, i=series, points=12)
+        simulated = sde(record, i, quantity) if with_sde and quantity in Course._fields else None
+        if simulated is not None:
+            style.sde(axis, epoch, unit * simulated, i=series, points=12)
     if quantity == "angle_epoch" and with_paper:
         style.paper(axis, epoch, unit * record["angle_epoch_paper"].isel(cell=i).values, i=series, lw=0.8)
     if quantity == "angle_step" and with_paper and hp.wd > 0:
@@ -165,13 +165,13 @@ def draw_course(
 
 
 def late(record: xr.Dataset, i: int) -> slice:
-    """Epochs after the transient of the first learning rate and before its first drop; empty if there are none."""
+    """Epochs after the transient of the first learning rate and before its first drop, at least the phase's quarter."""
     from paper_figs.quantified import transient_end
 
     lr = record["lr_end"].isel(cell=i).values
-    changed = np.flatnonzero(lr != lr[0])
+    changed = np.flatnonzero(lr < 0.999 * lr[0])
     end = int(changed[0]) if changed.size else lr.size
-    return slice(min(int(transient_end(float(record["tuning_factor"][i]))), end), end)
+    return slice(min(int(transient_end(float(record["tuning_factor"][i]))), 3 * end // 4), end)
 
 
 def ratio(record: xr.Dataset, i: int) -> float:

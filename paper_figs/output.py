@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from paper_figs.scripts import Drawn, Script
+from paper_figs.scripts import Drawn, Script, styled
 from paper_figs.style import picture
 from sde_si.record import write_bytes
 
@@ -18,7 +18,8 @@ def write(script: Script, drawn: Drawn, folder: Path, formats: Sequence[str]) ->
     DiskProblem
         If the folder or the disk refuses.
     """
-    content = {form: picture(drawn.figure, form) for form in formats}
+    with styled():
+        content = {form: picture(drawn.figure, form) for form in formats}
     if drawn.tables:
         content["md"] = "\n\n".join(one.markdown() for one in drawn.tables).encode() + b"\n"
         content["tex"] = "\n\n".join(one.latex() for one in drawn.tables).encode() + b"\n"

@@ -6,8 +6,8 @@ All take plain arrays, so that made data with a known answer can test them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -99,29 +99,36 @@ def seed_mean(values: Array) -> Array:
 
 
 def best_value(means: Array, grid: Array) -> Array:
-    """The logarithm of the best hyperparameter of each column: vertex of the parabola through the best cell and its
-    two neighbours in log(grid); at an edge of the grid the edge itself.
+    """Logarithm of the best hyperparameter of each column.
+
+    Vertex of the parabola through the best cell and its two neighbours in log(grid); the best cell itself at an edge of
+    the grid, or where a neighbour is missing or equal.
 
     Parameters
     ----------
-    means : ndarray, shape (row, column)
+    means : ndarray, shape (..., row, column)
     grid : ndarray, shape (row,)
         Values of the hyperparameter, rising or falling by equal factors or not.
+
+    Returns
+    -------
+    ndarray, shape (..., column)
+        nan for a column without a number.
     """
-    x, out = np.log(grid), np.full(means.shape[1], np.nan)
-    for j, column in enumerate(means.T):
-        rows = np.flatnonzero(np.isfinite(column))
-        if not rows.size:
-            continue
-        k = int(np.argmax(column[rows]))
-        out[j] = x[rows[k]]
-        if 0 < k < rows.size - 1:
-            near = rows[k - 1 : k + 2]
-            curve, slope, _ = np.polyfit(x[near] - x[rows[k]], column[near], 2)
-            if curve < 0:
-                reach = np.ptp(x[near]) / 2
-                out[j] += float(np.clip(-slope / (2 * curve), -reach, reach))
-    return out
+    x, rows = np.log(grid), means.shape[-2]
+    filled = np.where(np.isfinite(means), means, -np.inf)
+    k = filled.argmax(axis=-2)
+    at = x[k]
+    if rows > 2:
+        near = np.clip(k, 1, rows - 2)
+        left, middle, right = (np.take_along_axis(means, (near + d)[..., None, :], -2)[..., 0, :] for d in (-1, 0, 1))
+        before, after = x[near] - x[near - 1], x[near + 1] - x[near]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            up, down = (middle - left) / before, (right - middle) / after
+            vertex = (x[near - 1] + x[near]) / 2 - up * (before + after) / (2 * (down - up))
+        inside = (k == near) & np.isfinite(vertex) & (down < up)
+        at = np.where(inside, np.clip(vertex, *np.sort([x[near - 1], x[near + 1]], axis=0)), at)
+    return np.where(np.isfinite(means).any(axis=-2), at, np.nan)
 
 
 def slope(accuracy: Array, grid: Array, along: Array, *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
@@ -138,25 +145,26 @@ def slope(accuracy: Array, grid: Array, along: Array, *, seed: int = 0, resample
     along : ndarray, shape (column,)
         N or B.
     """
-    value = _slope(seed_mean(accuracy), grid, along)
+    value = float(_slope(seed_mean(accuracy), grid, along))
     seeds = accuracy.shape[2]
     if seeds < 2 or not math.isfinite(value):
         return Interval(value, math.nan, math.nan)
-    rng = np.random.default_rng(seed)
-    found = np.empty(resamples)
-    for k in range(resamples):
-        drawn = rng.integers(seeds, size=(accuracy.shape[1], seeds))
-        taken = np.stack([accuracy[:, j, drawn[j]] for j in range(accuracy.shape[1])], axis=1)
-        found[k] = _slope(seed_mean(taken), grid, along)
-    return Interval(value, *_edges(found))
+    drawn = np.random.default_rng(seed).integers(seeds, size=(resamples, 1, accuracy.shape[1], seeds))
+    taken = np.take_along_axis(accuracy[None], drawn, axis=-1)
+    return Interval(value, *_edges(_slope(seed_mean(taken), grid, along)))
 
 
-def _slope(means: Array, grid: Array, along: Array) -> float:
+def _slope(means: Array, grid: Array, along: Array) -> Any:
+    """Least squares over the columns that have a best value, shape of `means` without its last two axes."""
     best = best_value(means, grid)
     there = np.isfinite(best)
-    if there.sum() < 2:
-        return math.nan
-    return float(np.polyfit(np.log(along[there]), best[there], 1)[0])
+    x = np.where(there, np.log(along), 0.0)
+    count = np.maximum(there.sum(axis=-1), 1)
+    centre = x.sum(axis=-1, keepdims=True) / count[..., None]
+    away = np.where(there, x - centre, 0.0)
+    size = (away**2).sum(axis=-1)
+    total = (away * np.where(there, best, 0.0)).sum(axis=-1)
+    return np.where(size > 0, total / np.where(size > 0, size, 1.0), np.nan)[()]
 
 
 def _edges(found: Array) -> tuple[float, float]:
@@ -167,24 +175,33 @@ def _edges(found: Array) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def spread(angle: Array, first: Array) -> float:
+def spread(angle: Array, first: Array) -> Any:
     """Relative spread of the angle per epoch between cells: standard deviation of its logarithm, averaged over epochs.
 
     Parameters
     ----------
-    angle : ndarray, shape (cell, epoch)
+    angle : ndarray, shape (..., cell, epoch)
         Means over seeds.
     first : ndarray of int, shape (cell,)
         Epoch (from 0) after each cell's transient; an epoch counts once at least two cells are past theirs.
+
+    Returns
+    -------
+    ndarray or float, shape (...)
+        nan where no epoch counts.
     """
-    late = np.where(np.arange(angle.shape[1]) >= np.asarray(first)[:, None], angle, np.nan)
-    kept = late[:, np.isfinite(late).sum(axis=0) >= 2]
-    if not kept.size:
-        return math.nan
-    return float(np.mean(np.nanstd(np.log(kept), axis=0, ddof=1)))
+    late = np.isfinite(angle) & (np.arange(angle.shape[-1]) >= np.asarray(first)[:, None])
+    logs = np.log(np.where(late, angle, 1.0))
+    count = late.sum(axis=-2)
+    mean = np.where(late, logs, 0.0).sum(axis=-2) / np.maximum(count, 1)
+    squares = np.where(late, (logs - mean[..., None, :]) ** 2, 0.0).sum(axis=-2)
+    width = np.sqrt(squares / np.maximum(count - 1, 1))
+    good = count >= 2
+    total = np.where(good, width, 0.0).sum(axis=-1)
+    return np.where(good.any(axis=-1), total / np.maximum(good.sum(axis=-1), 1), np.nan)[()]
 
 
-def spreads(angle: Array, first: Array, equal: Array, *, seed: int = 0, resamples: int = 500) -> Mapping[str, Interval]:
+def spreads(angle: Array, first: Array, equal: Array, *, seed: int = 0, resamples: int = 400) -> dict[str, Interval]:
     """`spread` over the cells of equal tuning factor, and over the others, with bootstrap intervals over seeds.
 
     Parameters
@@ -195,22 +212,21 @@ def spreads(angle: Array, first: Array, equal: Array, *, seed: int = 0, resample
     """
     rng, seeds = np.random.default_rng(seed), angle.shape[1]
     out = {}
-    for name, which in (("equal tuning factor", equal), ("others", ~np.asarray(equal))):
+    for name, which in (("equal tuning factor", np.asarray(equal)), ("others", ~np.asarray(equal))):
         of, begin = angle[which], np.asarray(first)[which]
-        value = spread(_mean_over_seeds(of), begin)
-        found = np.array([])
+        value, found = float(spread(_mean_over_seeds(of), begin)), np.array([])
         if seeds > 1 and math.isfinite(value):
             drawn = rng.integers(seeds, size=(resamples, of.shape[0], seeds))
-            cells = np.arange(of.shape[0])[:, None]
-            found = np.array([spread(_mean_over_seeds(of[cells, one]), begin) for one in drawn])
+            taken = of[np.arange(of.shape[0])[:, None], drawn]  # resample, cell, seed, epoch
+            found = spread(_mean_over_seeds(taken), begin)
         out[name] = Interval(value, *_edges(found))
     return out
 
 
 def _mean_over_seeds(values: Array) -> Array:
-    return seed_mean(np.moveaxis(values, 1, -1))
+    return seed_mean(np.moveaxis(values, -2, -1))
 
 
-def transient_end(tuning_factor: Array, last_change: Array | int = 0) -> Array:
+def transient_end(tuning_factor: Array | float, last_change: Array | int = 0) -> Array:
     """First epoch (from 0) after max(7/(4 tuning factor), 5) epochs: what is left of the transient is e^-7."""
     return np.asarray(last_change) + np.ceil(np.maximum(7 / (4 * np.asarray(tuning_factor)), 5)).astype(int)

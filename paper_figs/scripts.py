@@ -5,8 +5,8 @@ A file ``paper_figs/figures/a_name.py`` is the figure ``a-name``. It holds
 - a docstring: the title, then what the paper says;
 - ``SOURCE``: the paper's figure or table, and sections of the theory;
 - ``EXPERIMENTS``: names of `validation.experiments` whose records it draws (left out: none);
-- ``runs()``: the simulations it draws, a dict of `sde_si.run.Run` (left out: none), or ``configuration()`` and
-  ``measure()`` for another kind of simulation;
+- ``runs()``: the simulations it draws, a dict of `sde_si.run.Run` (left out: none), with ``KEEP``, what is kept of
+  them; or ``configuration()`` and ``measure()`` for another kind of simulation;
 - ``draw(records)``: a `Drawn` from the records by name; that of its own simulations is ``records["simulated"]``.
 """
 
@@ -50,6 +50,15 @@ class Drawn(NamedTuple):
     tables: tuple[Grid, ...] = ()
 
 
+def styled() -> Any:
+    """The one style, for drawing and for saving."""
+    import matplotlib as mpl
+
+    from sde_si.figures import STYLE
+
+    return mpl.rc_context(fname=str(STYLE))
+
+
 @dataclass(frozen=True)
 class Script:
     """One figure or table.
@@ -83,11 +92,7 @@ class Script:
 
     def draw(self, records: Records) -> Drawn:
         """Draw from records, in the one style."""
-        import matplotlib as mpl
-
-        from sde_si.figures import STYLE
-
-        with mpl.rc_context(fname=str(STYLE)):
+        with styled():
             return self.module.draw(records)
 
 

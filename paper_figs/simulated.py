@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,8 @@ def configuration(script: Script) -> dict[str, Any]:
     """What decides a script's simulations, as plain JSON types."""
     module = script.module
     if hasattr(module, "runs"):
-        return {name: run.configuration() for name, run in module.runs().items()}
+        kept = list(getattr(module, "KEEP", ()))
+        return {"kept": kept, "runs": {name: run.configuration() for name, run in module.runs().items()}}
     return module.configuration()
 
 
@@ -82,7 +83,10 @@ def recompute(script: Script, quiet: bool = False) -> xr.Dataset:
     """
     begin = time.perf_counter()
     module = script.module
-    record = collect(module.runs(), script.name, quiet) if hasattr(module, "runs") else module.measure()
+    if hasattr(module, "runs"):
+        record = collect(module.runs(), script.name, quiet, keep=getattr(module, "KEEP", ()))
+    else:
+        record = module.measure()
     seconds = round(time.perf_counter() - begin, 1)
     record.attrs |= {
         "experiment": script.name,
@@ -96,8 +100,20 @@ def recompute(script: Script, quiet: bool = False) -> xr.Dataset:
     return record
 
 
-def collect(runs: Mapping[str, Run], name: str = "simulation", quiet: bool = True) -> xr.Dataset:
-    """Simulate and sum up, one cell a run; what a shorter run or one without lags lacks is nan."""
+def collect(
+    runs: Mapping[str, Run], name: str = "simulation", quiet: bool = True, keep: Sequence[str] = ()
+) -> xr.Dataset:
+    """Simulate and sum up, one cell a run; what a shorter run or one without lags lacks is nan.
+
+    Parameters
+    ----------
+    runs : mapping of str to Run
+    name : str
+        Shown while it works.
+    quiet : bool
+    keep : sequence of str
+        Variables, with their standard errors; none: all.
+    """
     import xarray as xr
 
     from sde_si.simulate.session import Session
@@ -107,20 +123,20 @@ def collect(runs: Mapping[str, Run], name: str = "simulation", quiet: bool = Tru
         for run in runs.values():
             session = Session(run, progress=progress.advance)
             session.advance()
-            cells.append(summary(session.record()))
+            cells.append(summary(session.record(), keep))
     epochs = max(run.hyperparameters.epochs for run in runs.values())
     lags = sorted({lag for run in runs.values() for lag in run.lags})
     data: dict[str, Any] = {}
     for key in sorted({key for cell in cells for key in cell}):
         dims, size = _layout(key, epochs, len(lags))
         rows = np.full((len(cells), *size), np.nan)
-        for row, cell, run in zip(rows, cells, runs.values(), strict=True):
+        for k, (cell, run) in enumerate(zip(cells, runs.values(), strict=True)):
             if key in cell and "lag" in dims:
-                row[[lags.index(lag) for lag in run.lags]] = cell[key]
+                rows[k, [lags.index(lag) for lag in run.lags]] = cell[key]
             elif key in cell and "epoch" in dims:
-                row[: cell[key].size] = cell[key]
+                rows[k, : cell[key].size] = cell[key]
             elif key in cell:
-                row[...] = cell[key]
+                rows[k] = cell[key]
         data[key] = (dims, rows.astype(np.float32))  # a figure shows no more digits
     coordinates = {"cell": np.array(list(runs)), "epoch": np.arange(1, epochs + 1, dtype=np.int32)}
     if lags:
@@ -144,27 +160,20 @@ def labels(runs: Mapping[str, Run]) -> dict[str, Any]:
     return out
 
 
-def summary(record: xr.Dataset) -> dict[str, Array]:
+def summary(record: xr.Dataset, keep: Sequence[str] = ()) -> dict[str, Array]:
     """Means and standard errors: epoch by epoch, at equilibrium (``_level``), and at every lag at equilibrium."""
     from sde_si import estimators
 
     out: dict[str, Array] = {}
-    for name in (name for name in COURSES if name in record):
+    for name in (name for name in COURSES if name in record and (not keep or name in keep)):
         out[name], out[f"{name}_stderr"] = estimators.series(record, name)
     window = estimators.window_of(record)
-    for name in (name for name in LEVELS if name in record or name == "versine_epoch"):
-        found = estimators.equilibrium(record, window, name)
-        out[f"{name}_level"], out[f"{name}_level_stderr"] = np.array(found.value), np.array(found.stderr)
-    if "lag" in record:
+    for name in LEVELS:
+        if (name in record or name == "versine_epoch") and (not keep or f"{name}_level" in keep):
+            found = estimators.equilibrium(record, window, name)
+            out[f"{name}_level"], out[f"{name}_level_stderr"] = np.array(found.value), np.array(found.stderr)
+    if "lag" in record and (not keep or "versine_lag" in keep):
         versines = [estimators.lag_versine(record, window, int(lag)) for lag in record["lag"].values]
         out["versine_lag"] = np.array([one.value for one in versines])
         out["versine_lag_stderr"] = np.array([one.stderr for one in versines])
     return out
-
-
-def warn_if_foreign(script: Script, record: xr.Dataset, quiet: bool = False) -> bool:
-    """Say so if the record is of another configuration; returns whether it belongs."""
-    belongs = record.attrs.get("digest") == digest(script)
-    if not belongs:
-        say(f"{script.name}: its record is of another configuration; --recompute makes it anew", quiet)
-    return belongs

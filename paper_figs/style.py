@@ -33,12 +33,17 @@ def panels(columns: int, rows: int = 1, *, width: float = 3.6, height: float = 3
 
 
 def color(i: int) -> str:
-    """Colour of series `i`."""
-    return f"C{i % 7}" if i % 7 != 6 else "C7"  # the yellow of the cycle is too light for lines
+    """Colour of series `i`, from the style that is in force."""
+    from matplotlib.colors import to_hex
+
+    return to_hex(f"C{i % 7}" if i % 7 != 6 else "C7")  # the yellow of the cycle is too light for lines
 
 
-def picks(size: int, i: int = 0, points: int = POINTS) -> Array:
-    """Which points of a curve get a marker: spread evenly, those of different series side by side."""
+def picks(size: int, i: int = 0, points: int = POINTS, log: bool = False) -> Array:
+    """Which points of a curve get a marker: spread evenly (on a logarithmic axis with `log`), those of series apart."""
+    if log and size > points:
+        grid = np.geomspace(1, size, points + 1)[:-1] * (size ** (i / 7 / points))
+        return np.unique(np.minimum(grid.astype(int), size) - 1)
     step = max(1, size // points)
     return np.arange(min(size - 1, (i * step) // 7), size, step)
 
@@ -48,7 +53,7 @@ def measured(
 ) -> None:
     """Measured points of series `i` with a band of one standard error."""
     x, mean = np.asarray(x, float), np.asarray(mean, float)
-    some = picks(x.size, i, kwargs.pop("points", POINTS))
+    some = picks(x.size, i, kwargs.pop("points", POINTS), kwargs.pop("log", False))
     if error is not None and np.isfinite(error).any():
         error = np.broadcast_to(np.asarray(error, float), mean.shape)
         axis.fill_between(x, mean - error, mean + error, color=color(i), alpha=0.25, lw=0)
@@ -72,7 +77,7 @@ def paper(axis: Axes, x: Any, y: Any, *, i: int | None = None, label: str | None
 def sde(axis: Axes, x: Any, mean: Any, *, i: int = 0, label: str | None = None, **kwargs: Any) -> None:
     """Simulation of the SDE of series `i`."""
     x, mean = np.asarray(x, float), np.asarray(mean, float)
-    some = picks(x.size, i + 3, kwargs.pop("points", POINTS))
+    some = picks(x.size, i + 3, kwargs.pop("points", POINTS), kwargs.pop("log", False))
     axis.plot(x[some], mean[some], "x", **{"color": color(i), "ms": 4.5, "mew": 0.9, "zorder": 2.5, "label": label,
                                           **kwargs})  # fmt: skip
 

@@ -69,8 +69,8 @@ def _spread(record: xr.Dataset, cells: list[int], tuned: str) -> str:
     spans = [float(np.ptp(angles[:, e]) / angles[:, e].mean()) for e in (first, last)]
     off = [networks.ratio(record, i) for i in cells]
     past = last >= int(transient_end(float(record["tuning_factor"][cells[0]])))
-    said = f"{TITLES[tuned]}: range of the angle over its mean {100 * spans[0]:.0f} % in epoch {first + 1}, {100 * spans[1]:.0f} % in "
-    said += f"epoch {last + 1}" + ("" if past else ", still in the transient")
+    said = f"{TITLES[tuned]}: range of the angle over its mean {100 * spans[0]:.0f} % in epoch {first + 1}, "
+    said += f"{100 * spans[1]:.0f} % in epoch {last + 1}" + ("" if past else ", still in the transient")
     if np.isfinite(off).any():
         said += f"; 1 - cos is {np.nanmin(off):.2f} to {np.nanmax(off):.2f} of the exact prediction"
     return said + "."

@@ -17,7 +17,7 @@ from sde_si.sphere import laws
 SOURCE = "Kodryan et al. 2022, sec. 3.2, fig. 1 in kind; theory.md 5.2-5.4"
 ALPHAS, STARTS, ITERATIONS = (1.0, 2.0, 4.0), 16, 20_000
 RATES = tuple(float(f"{v:.4g}") for v in np.geomspace(0.03, 30, 25))
-SHOWN = (0, 4, 7, 8, 10, 13, 18, 24)  # effective LRs with curves
+SHOWN = (0, 4, 5, 6, 8, 10, 15, 24)  # effective LRs with curves
 MARKS = {regimes.CONVERGENCE: "o", regimes.EQUILIBRIUM: "s", regimes.DIVERGENCE: "^", regimes.UNDECIDED: "x"}
 
 
@@ -83,7 +83,7 @@ def draw(records: Records) -> Drawn:
                              color="0.2", mfc="white" if name == regimes.EQUILIBRIUM else "0.2", label=name)  # fmt: skip
     fine = np.geomspace(rates[0], rates[-1], 300)
     style.exact(axes[2], fine, [laws.mean_loss(setting, float(rate)) for rate in fine], label="(Σα - 1/η)/2")
-    style.paper(axes[2], [rates[0], rates[-1]], [laws.random_loss(setting)] * 2, label="random directions")
+    style.paper(axes[2], [rates[0], rates[-1]], [laws.random_loss(setting)] * 2, label="random directions", zorder=0)
     for axis in axes[2:]:
         axis.axvline(1 / sum(ALPHAS), color="0.3", ls=":", lw=1.1, label="threshold 1/Σα")
     for i, alpha in enumerate(ALPHAS):
@@ -98,7 +98,7 @@ def draw(records: Records) -> Drawn:
     )
     axes[3].set(xscale="log", yscale="log", xlabel="total effective LR η", ylabel="α × individual effective LR",
                 title="self-equalisation (harmonic means)")  # fmt: skip
-    axes[2].legend(loc="upper left", fontsize=7)
+    axes[2].legend(loc="lower right", fontsize=7)
     axes[3].legend(loc="upper left", fontsize=7)
     measured, error = record.attrs["threshold"], record.attrs["threshold_stderr"]
     seen = (f"threshold measured at {measured:.6f} ± {error:.0e}, predicted 1/Σα = {1 / sum(ALPHAS):.6f}. Above it the level is "

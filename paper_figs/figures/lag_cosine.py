@@ -13,6 +13,7 @@ from sde_si.run import Run
 from sde_si.verify.claims.common import run
 
 SOURCE = "Wan et al. 2021 and Yun et al. 2022, eqs. 18, 27; theory.md 9.2, 9.3, 9.7"
+KEEP = ("versine_lag",)
 MOMENTA = (0.0, 0.5, 0.9)
 FACTOR, STEPS = 0.1, 100  # tuning factor, steps per epoch
 LAGS = (1, 2, 3, 5, 8, 13, 20, 32, 50, 80, 100, 130, 200, 300)

@@ -16,6 +16,7 @@ from sde_si.verify import CLAIMS
 from sde_si.verify.claims.common import run
 
 SOURCE = "Li et al. 2025, trajectory invariance; theory.md 7.8, 6.7, 9.4"
+KEEP = ("angle_step", "loss")
 SYSTEMS = {"A": "lr, wd", "B": "lr, 4 wd", "C": "4 lr, wd"}
 U = 2e-4  # lr wd of B and C, per step
 
@@ -27,7 +28,7 @@ def runs() -> dict[str, Run]:
     lr, dim, heavy = 0.02, 64, {"A": (1, 1), "B": (1, 4), "C": (4, 1)}
     start = theory.sgd_moments(4 * lr, U / 4 / lr, 0.9, noise_trace=dim - 1.0).xx ** 0.5
     sgdm = {
-        f"SGDM {name}": run("vmf", N=100, B=1, lr=a * lr, wd=b * U / 4 / lr, momentum=0.9, epochs=60, dim=dim, paths=96,
+        f"SGDM {name}": run("vmf", N=20, B=1, lr=a * lr, wd=b * U / 4 / lr, momentum=0.9, epochs=200, dim=dim, paths=96,
                             parameters={"signal": 2.0}, init_norm=start, seed=7)
         for name, (a, b) in heavy.items()
     }  # fmt: skip
@@ -59,17 +60,24 @@ def draw(records: Records) -> Drawn:
             angle, loss = (cell[key].values[kept] for key in ("angle_step", "loss"))
             errors = [cell[f"{key}_stderr"].values[kept] for key in ("angle_step", "loss")]
             style.measured(
-                axes[row], time, style.DEGREES * angle, style.DEGREES * errors[0], i=i, label=f"{name}: {what}"
+                axes[row],
+                time,
+                style.DEGREES * angle,
+                style.DEGREES * errors[0],
+                i=i,
+                label=f"{name}: {what}",
+                log=True,
             )
             style.exact(axes[row], time, style.DEGREES * step_angle(one), i=i)
-            style.measured(axes[row + 1], time, loss, errors[1], i=i, label=f"{name}: {what}")
+            lowest = one.problem.parameters["signal"]  # the loss is -<m, y>
+            style.measured(axes[row + 1], time, loss + lowest, errors[1], i=i, log=True)
             losses.append(loss)
         share = (losses[1] - losses[0]) / (losses[2] - losses[0])
         shares[optimizer] = (float(share[:3].mean()), float(share[-10:].mean()))
         for axis in axes[row : row + 2]:
             axis.set(xscale="log", xlabel=f"steps × {rate:g} lr wd of B and C", title=optimizer)
         axes[row].set(yscale="log", ylabel="rms angle per step [deg]")
-        axes[row + 1].set(ylabel="loss")
+        axes[row + 1].set(yscale="log", ylabel="loss above its minimum")
     style.below(figure, axes[0], (style.MEASURED, style.EXACT))
     said = "; ".join(f"{name}: {a:+.2f} at first, {b:+.2f} at last" for name, (a, b) in shares.items())
     seen = (f"where the loss of B lies between that of equal lr (0) and that of equal lr wd (1): {said}. The change comes "

@@ -13,6 +13,7 @@ from sde_si.run import Run
 from sde_si.verify.claims.common import run
 
 SOURCE = "Yun et al. 2022, eqs. 18, 27, for sampling without replacement; theory.md 1.12, 1.13"
+KEEP = ("versine_lag", "versine_epoch_level")
 STEPS, FACTORS, MOMENTA = 40, (0.01, 0.03, 0.1, 0.3), (0.0, 0.9)
 LAGS = (1, 2, 4, 7, 10, 15, 20, 25, 30, 35, 38, 40, 45, 50, 60, 70, 75, 80)
 SAMPLING = {"replacement": "with replacement", "reshuffle": "reshuffled"}

@@ -12,6 +12,7 @@ from sde_si.run import Run
 from sde_si.verify.claims.common import run
 
 SOURCE = "Li, Malladi, Arora 2021; theory.md 4.1-4.4"
+KEEP = ("weight_norm_level", "signal_level")
 LENGTHS, SIGNALS, DIM, U = (1, 2, 4, 8, 16), (1.0, 4.0, 12.0), 8, 0.02
 
 
@@ -29,8 +30,8 @@ def runs() -> dict[str, Run]:
             "paths": 96,
             "parameters": {"signal": signal},
         }
-        made |= {f"{signal:g}: l={l}": run("vmf", **base, seed=l, **({"method": "svag", "substeps": l} if l > 1 else {}))
-                 for l in LENGTHS}  # fmt: skip
+        made |= {f"{signal:g}: l={k}": run("vmf", **base, seed=k, **({"method": "svag", "substeps": k} if k > 1 else {}))
+                 for k in LENGTHS}  # fmt: skip
         made[f"{signal:g}: SDE"] = run("vmf", **base, seed=99, method="em", substeps=32)
     return made
 
@@ -41,7 +42,7 @@ def draw(records: Records) -> Drawn:
     figure, axes = style.panels(2, width=4.4, height=3.2)
     shares, off = [], []
     for i, signal in enumerate(SIGNALS):
-        names = [f"{signal:g}: l={l}" for l in LENGTHS]
+        names = [f"{signal:g}: l={k}" for k in LENGTHS]
         one = known[names[0]]
         tau, hp = one.arrays.noise_variance * (DIM - 1), one.hyperparameters
         square = np.sqrt(hp.lr * tau / (2 * hp.wd))

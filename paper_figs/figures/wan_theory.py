@@ -15,6 +15,7 @@ from sde_si.theory import predict
 from sde_si.verify.claims.common import run
 
 SOURCE = "Wan et al. 2021, theorems on norm and angular update; theory.md 6.4, 6.5, 9.4"
+KEEP = ("angle_step", "weight_norm")
 STARTS, DROP, BEFORE, AFTER = (0.3, 1.0, 3.0), 10.0, 10, 50
 U, STEPS = 5e-4, 100
 

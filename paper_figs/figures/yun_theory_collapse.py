@@ -12,6 +12,7 @@ from sde_si.theory import predict
 from sde_si.verify.claims.common import run
 
 SOURCE = "Yun et al. 2022, figs. 3-4; theory.md 2.3, 10.7, 10.14 S12"
+KEEP = ("angle_epoch",)
 SIZES = (3125, 6250, 12500, 25000, 50000)
 WAYS = {"lr tuned": (1.0, 0.0), "wd tuned": (0.0, 1.0), "both tuned": (0.5, 0.5)}  # powers of 50000/N in lr and wd
 
@@ -21,7 +22,7 @@ def runs() -> dict[str, Run]:
     start = 0.6 * float(run(N=50000, B=128, lr=0.1, wd=2e-4, momentum=0.9, dim=64, epochs=1).start_norm)
     return {
         f"{method}: {way}, N={N}": run(N=N, B=128, lr=0.1 * (50000 / N) ** a, wd=2e-4 * (50000 / N) ** b, momentum=0.9,
-                                       epochs=120, paths=32, dim=64, method=method, init_norm=start, seed=i)
+                                       epochs=100, paths=16, dim=64, method=method, init_norm=start, seed=i)
         for i, N in enumerate(SIZES) for way, (a, b) in WAYS.items() for method in ("sgd-torch", "splitting")
     }  # fmt: skip
 
@@ -36,9 +37,9 @@ def draw(records: Records) -> Drawn:
             name = f"sgd-torch: {way}, N={N}"
             found, said = record.sel(cell=name), predict(known[name])
             style.measured(axis, record["epoch"], style.DEGREES * found["angle_epoch"],
-                           style.DEGREES * found["angle_epoch_stderr"], i=i, label=f"N = {N}")  # fmt: skip
+                           style.DEGREES * found["angle_epoch_stderr"], i=i, label=f"N = {N}", log=True)  # fmt: skip
             sde = record.sel(cell=f"splitting: {way}, N={N}")
-            style.sde(axis, record["epoch"], style.DEGREES * sde["angle_epoch"], i=i, points=12)
+            style.sde(axis, record["epoch"], style.DEGREES * sde["angle_epoch"], i=i, points=10, log=True)
             style.exact(axis, record["epoch"], style.DEGREES * said["angle_epoch_predicted"], i=i)
         style.paper(axis, record["epoch"], style.DEGREES * said["angle_epoch_paper"])
         cells = record.sel(cell=[f"sgd-torch: {way}, N={N}" for N in SIZES])["angle_epoch"].values
