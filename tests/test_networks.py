@@ -11,6 +11,7 @@ from torch.nn import functional as F  # noqa: E402, N812
 from sde_si.errors import BadInput  # noqa: E402
 from validation.networks import (  # noqa: E402
     NETWORKS,
+    GhostNorm,
     build,
     calibrated,
     ghost_norm,
@@ -23,8 +24,11 @@ SMALL = {
     "si-densenet100": {"width": 4, "blocks": (2, 1)},
     "si-resnet18": RESIDUAL,
     "resnet18": RESIDUAL,
+    "se-resnet": RESIDUAL,
     "si-preact-resnet18": RESIDUAL,
+    "fixup-resnet18": RESIDUAL,
 }
+NORMALISED = [name for name, entry in NETWORKS.items() if not entry.control]
 
 
 def small(name, **more):
@@ -45,7 +49,7 @@ def gradients(model, weights, images, labels, **how):
     return torch.autograd.grad(F.cross_entropy(logits, labels), list(weights.values()), **how)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NORMALISED)
 def test_every_group_is_scale_invariant_and_the_hessian_knows_it(name, batch):
     """<x, g> = 0, g(ax) = g(x)/a, H x = -g (theory.md 0.4), group by group."""
     model = small(name)
@@ -74,11 +78,31 @@ def test_a_scale_invariant_network_trains_nothing_else(name):
     assert declared == dict(model.named_parameters()).keys()
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", NORMALISED)
 def test_groups_found_by_doubling_weights_are_those_declared_of_one_weight(name, batch):
     model = small(name)
     declared = {names[0] for names in scale_invariant_groups(model).values() if len(names) == 1}
     assert {names[0] for names in measured_groups(model, batch[0]).values()} == declared
+
+
+@pytest.mark.parametrize("norm", ["layer", "group"])
+def test_other_normalisations_keep_every_convolution_invariant(norm, batch):
+    model = small("si-resnet18", width=8, norm=norm)
+    assert not any(isinstance(module, GhostNorm) for module in model.modules())
+    declared = {names[0] for names in scale_invariant_groups(model).values()}
+    assert {names[0] for names in measured_groups(model, batch[0]).values()} == declared
+    # samples are normalised by themselves
+    whole = model(batch[0])
+    assert torch.allclose(model(batch[0][:3]), whole[:3], atol=1e-12)
+
+
+def test_without_normalisation_nothing_is_invariant(batch):
+    model = small("fixup-resnet18")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    assert scale_invariant_groups(model)
+    assert measured_groups(model, batch[0]) == {}
 
 
 def test_a_plain_last_layer_is_not_scale_invariant(batch):

@@ -253,8 +253,8 @@ def test_lanczos_quadrature_is_exact_for_polynomials():
 def test_the_noise_spectrum_is_that_of_the_hessian(images):
     """Against the whole Hessian and covariance of a small network."""
     trainer = Trainer(small_job(width=4, blocks=(1,)), images, [0])
-    index, moves = trainer._orders(0, 32, 6)
-    drawn = [trainer.batches.batch(index[0, i], moves[0, i]) for i in range(6)]
+    order = trainer._orders(0, 32, 6)
+    drawn = [trainer.batches.batch(order.indices[0, i], order.moves[0, i]) for i in range(6)]
 
     def loss(x, i):
         return trainer.stack.loss(x, 0, *drawn[i])

@@ -64,8 +64,10 @@ _CPU, _GPU = "cpu", "cuda"
 RATES: dict[tuple[str, int | None, int | None], tuple[str, float, float]] = {
     ("si-mlp", 8, None): (_CPU, 1.5e-3, 1e-6),
     ("si-resnet18", 4, None): (_CPU, 3e-3, 1e-5),
-    ("si-resnet18", 8, None): (_CPU, 8e-3, 5e-5),
-    ("si-resnet18", 24, 14): (_CPU, 8e-3, 3e-4),
+    ("si-resnet18", 8, None): (_CPU, 1e-3, 5e-5),
+    ("si-convnet", 8, None): (_CPU, 1e-3, 3.5e-5),
+    ("si-resnet18", 24, 14): (_CPU, 3.2e-3, 4.5e-4),
+    ("resnet18", 24, 14): (_CPU, 3.2e-3, 4e-4),
     ("si-resnet18", 32, 32): (_GPU, 1.5e-3, 1.6e-5),
     ("si-resnet18", None, None): (_GPU, 1.5e-3, 6e-5),
 }

@@ -152,6 +152,11 @@ def build(experiment: Experiment, scale: str, seeds: int, record_of: Callable[[C
     for name, (source, unit, text) in COURSE.items():
         course = np.stack([_longest(row, source, epochs) for row in records])
         data[name] = (("cell", "epoch"), course.astype(np.float32), {"units": unit, "long_name": text})
+    for name in ("angle_step", "angle_epoch"):
+        known = [json.loads(row[0].attrs["predictions"])[name]["value"] for row in records]
+        text = f"{SCHEMA[name][2]}: noise alone at equilibrium, after the last change of the schedule; nan if unknown"
+        values = np.array([np.nan if value is None else value for value in known])
+        data[f"{name}_equilibrium"] = (("cell",), values, {"units": "rad", "long_name": text})
     dead = np.array([[int(one["diverged_step"].values[0]) for one in row] for row in records], np.int32)
     data["diverged_step"] = (("cell", "seed"), dead, {"units": "steps", "long_name": SCHEMA["diverged_step"][2]})
     coordinates: dict[str, Any] = {

@@ -55,9 +55,11 @@ def job_of(settings: Mapping[str, Any], *, device: str, data_dir: str | None) ->
     BadInput
     """
     from validation.train.job import Job, pick_device
+    from validation.train.tricks import NAMES, Tricks
 
-    own = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+    own: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
     own = {name: value for name, value in own.items() if name not in HyperParameters.__dataclass_fields__}
+    own["tricks"] = Tricks(**{name: own.pop(name) for name in NAMES if name in own})
     place = Path(data_dir) if data_dir and settings["data"] != "digits" else None
     return Job(**own, hyperparameters=hyperparameters(settings), device=pick_device(device), data_dir=place)
 

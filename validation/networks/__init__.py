@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,9 +11,11 @@ import torch
 from torch import nn
 
 from sde_si.errors import BadInput, require
+from validation.networks.fixup import FixupResNet
 from validation.networks.layers import GhostNorm, calibrated, ghost_norm, scale_invariant_groups
 from validation.networks.plain import ConvNet, DenseNet, Perceptron
 from validation.networks.resnet import Norm, PreactResNet, ResNet
+from validation.networks.squeeze import SqueezeNet
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Network:
         Default ghost size; 0: the whole batch.
     affine : bool
         Whether its normalisation has a trained scale and shift.
+    control : bool
+        Whether its groups are not scale-invariant, and only measured as if they were.
     """
 
     summary: str
@@ -59,6 +64,7 @@ class Network:
     blocks: tuple[int, ...]
     ghost: int = 0
     affine: bool = False
+    control: bool = False
 
 
 def _one(shape: Shape) -> int:
@@ -103,12 +109,32 @@ NETWORKS: dict[str, Network] = {
         lambda s, norm: Perceptron(s.channels * s.size**2, s.classes, s.width, _one(s), norm),
         width=64, blocks=(3,),
     ),
+    "se-resnet": Network(
+        "residual squeeze-and-excitation network with SiLU, affine norm, trained last layer: has scale-variant parts",
+        "Hu et al. 2018; in the place of Yun et al.'s EfficientNet, section 6",
+        lambda s, norm: SqueezeNet(s.channels, s.classes, s.width, s.blocks, norm),
+        width=32, blocks=(2, 2, 2, 2), affine=True,
+    ),
+    "fixup-resnet18": Network(
+        "ResNet-18 without normalisation, Fixup's start: a control, its weights are not scale-invariant",
+        "Zhang, Dauphin and Ma 2019",
+        lambda s, norm: FixupResNet(s.channels, s.classes, s.width, s.blocks),
+        width=64, blocks=(2, 2, 2, 2), control=True,
+    ),
 }  # fmt: skip
+
+
+# kind -> maker of a layer from channels, ghost size, affine, eps
+NORMS: dict[str, Callable[..., nn.Module]] = {
+    "batch": GhostNorm,
+    "layer": lambda channels, ghost, affine, eps: nn.GroupNorm(1, channels, eps, affine),
+    "group": lambda channels, ghost, affine, eps: nn.GroupNorm(math.gcd(channels, 4), channels, eps, affine),
+}
 
 
 def build(
     name: str, *, channels: int, size: int, classes: int, width: int | None = None,
-    blocks: tuple[int, ...] | None = None, ghost: int | None = None, eps: float = 1e-5,
+    blocks: tuple[int, ...] | None = None, ghost: int | None = None, eps: float = 1e-5, norm: str = "batch",
 ) -> nn.Module:  # fmt: skip
     """A network with fresh weights from torch's generator.
 
@@ -122,6 +148,8 @@ def build(
         Other than the network's own.
     eps : float
         Of the normalisation; above 0 it breaks scale invariance slightly (theory.md 15.5).
+    norm : str
+        Its kind, a name in `NORMS`: over (ghost) batches, over a sample, over four groups of its channels.
 
     Raises
     ------
@@ -137,7 +165,7 @@ def build(
     least = 2 ** (len(shape.blocks) - 1) if len(shape.blocks) > 1 else 1
     require(size >= least, "blocks", f"at most {size.bit_length()} stages for images of {size} pixels", shape.blocks)
     ghost = entry.ghost if ghost is None else ghost
-    return entry.build(shape, partial(GhostNorm, ghost=ghost, affine=entry.affine, eps=eps))
+    return entry.build(shape, partial(NORMS[norm], ghost=ghost, affine=entry.affine, eps=eps))
 
 
 def _timm(name: str, channels: int, classes: int) -> nn.Module:
@@ -181,6 +209,7 @@ def measured_groups(model: nn.Module, batch: torch.Tensor, tolerance: float = 1e
 
 __all__ = [
     "NETWORKS",
+    "NORMS",
     "GhostNorm",
     "Network",
     "build",

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from validation.networks.layers import FixedLinear, GhostNorm, SIConv2d
+from validation.networks.layers import FixedLinear, SIConv2d
 
-Norm = Callable[[int], GhostNorm]
+Norm = Callable[[int], nn.Module]
 
 
 class Block(nn.Module):

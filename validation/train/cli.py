@@ -13,7 +13,10 @@ from sde_si.hyperparameters import HyperParameters
 from sde_si.options import FLOAT, INT, TEXT, comma, flag, options_class, parse, whole
 from sde_si.terminal import guarded, say
 
-NETWORK_NAMES = "si-resnet18, resnet18, si-convnet, si-preact-resnet18, si-densenet100, si-mlp, timm:NAME"
+NETWORK_NAMES = (
+    "si-resnet18, resnet18, si-convnet, si-preact-resnet18, si-densenet100, si-mlp, se-resnet, fixup-resnet18, "
+    "timm:NAME"
+)
 _HP = HyperParameters()
 Options = options_class(
     "Options",
@@ -22,6 +25,7 @@ Options = options_class(
         "width": flag(INT, None, "channels of the first stage [default: the paper's]"),
         "blocks": flag(comma(whole, "2,2,2,2"), None, "blocks of each stage [default: the paper's]"),
         "ghost": flag(INT, None, "ghost batch size, 0: the whole batch [default: the paper's]"),
+        "norm": flag(TEXT, "batch", "kind of normalisation: batch (ghost batches), layer, group"),
         "norm_eps": flag(FLOAT, 1e-5, "eps of the normalisation"),
         "data": flag(TEXT, "fashion-mnist", "digits, fashion-mnist, cifar10, synthetic"),
         "data_dir": flag(TEXT, None, "folder of the files [default: where Debian's package puts them]"),
@@ -34,12 +38,18 @@ Options = options_class(
         "momentum": flag(FLOAT, _HP.momentum, "momentum coefficient, or beta1"),
         "epochs": flag(INT, _HP.epochs, "epochs"),
         "schedule": flag(TEXT, _HP.schedule, "NAME:ARGS, as in sde-si simulate"),
-        "optimizer": flag(TEXT, "sgd", "sgd, sgd-displacement, sgdw, adam, adamw, lion"),
+        "optimizer": flag(TEXT, "sgd", "sgd, sgd-displacement, nesterov, sgdw, adam, adamw, lion"),
         "beta2": flag(FLOAT, None, "second coefficient of Adam [0.999] and Lion [0.99]"),
         "eps": flag(FLOAT, None, "addend of Adam's denominator [1e-8]"),
         "effective_lr": flag(FLOAT, None, "fixed total effective learning rate, by projection (needs --wd 0)"),
         "constraint": flag(TEXT, "total", "what the projection keeps: total or groups"),
         "rescale": flag(bool, False, "rescale the weights to the new equilibrium whenever lr changes between epochs"),
+        "label_smoothing": flag(FLOAT, 0.0, "share of the target that goes to all labels alike"),
+        "mixup": flag(FLOAT, 0.0, "parameter of the Beta law by which pairs of images are mixed; 0: none"),
+        "clip": flag(FLOAT, None, "longest gradient of the whole network"),
+        "ema": flag(FLOAT, 0.0, "share of the old average in that of the weights, which is then evaluated; 0: none"),
+        "no_bias_decay": flag(bool, False, "no weight decay on biases and on scales and shifts of a normalisation"),
+        "zero_gamma": flag(bool, False, "the last normalisation of every residual block starts with scale 0"),
         "svag": flag(INT, 1, "l of SVAG"),
         "sampling": flag(TEXT, "reshuffle", "reshuffle or replacement"),
         "lags": flag(comma(whole, "1,10,..."), None, "record the cosine at these lags, in steps"),
@@ -85,9 +95,11 @@ def _job(options: Any, hyperparameters: HyperParameters) -> tuple[Any, Any]:
     """The checked job and its data; without ``--N`` it has all samples."""
     from validation.data import load
     from validation.train.job import Job, pick_device
+    from validation.train.tricks import NAMES, Tricks
 
-    own = {f.name for f in dataclasses.fields(Job)} - {"hyperparameters"}
+    own = {f.name for f in dataclasses.fields(Job)} - {"hyperparameters", "tricks"}
     values = {name: getattr(options, name) for name in own if name not in _OUTPUT}
+    values["tricks"] = Tricks(**{name: getattr(options, name) for name in NAMES})
     values |= {"device": pick_device(options.device), "augment": options.augment or (), "lags": options.lags or ()}
     values["data_dir"] = Path(options.data_dir) if options.data_dir else None
     job = Job(**values, hyperparameters=hyperparameters)

@@ -48,7 +48,13 @@ class Layout:
                 self.invariant = position
         self.size = position
         self.names = ["all"] if len(groups) == 1 else [*groups, "all"]
-        self.owner = torch.tensor(owner).repeat_interleave(_BLOCK)  # group of each scale-invariant entry
+        # entries of biases, and of scales and shifts of a normalisation
+        self.plain = torch.zeros(self.size, dtype=torch.bool)
+        for name, place in self.places.items():
+            self.plain[place] = parameters[name].ndim < 2
+        self.owner = torch.tensor(owner, dtype=torch.int64).repeat_interleave(
+            _BLOCK
+        )  # group of each scale-invariant entry
         matrix = torch.zeros(len(owner), len(self.names), dtype=torch.float64)
         matrix[torch.arange(len(owner)), torch.tensor(owner)] = 1
         matrix[:, -1] = 1

@@ -18,8 +18,9 @@ from sde_si.hyperparameters import HyperParameters, check_count, check_number
 from sde_si.run import sha256
 from sde_si.schedules import Timetable
 from validation.data import AUGMENTATIONS, DATASETS, Images
-from validation.networks import build, measured_groups, scale_invariant_groups
+from validation.networks import NORMS, build, measured_groups, scale_invariant_groups
 from validation.train.optimizers import OPTIMIZERS
+from validation.train.tricks import Tricks
 
 FORMAT = 1
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.float32}
@@ -38,6 +39,8 @@ class Job:
         A name in `validation.networks.NETWORKS`, or ``timm:NAME``.
     width, blocks, ghost : optional
         Other than the network's own.
+    norm : str
+        Kind of its normalisation, a name in `validation.networks.NORMS`.
     norm_eps : float
         eps of its normalisation (theory.md 15.5).
     data : str
@@ -57,6 +60,8 @@ class Job:
     rescale : bool
         Whenever lr changes between two epochs, put the scale-invariant weights and the memory at once to the lengths
         of the new equilibrium (theory.md 6.5).
+    tricks : Tricks
+        What is done beside plain training.
     svag : int
         l of SVAG (theory.md 4.1); 1: the optimizer itself.
     sampling : {"replacement", "reshuffle"}
@@ -84,6 +89,7 @@ class Job:
     width: int | None = None
     blocks: tuple[int, ...] | None = None
     ghost: int | None = None
+    norm: str = "batch"
     norm_eps: float = 1e-5
     data: str = "fashion-mnist"
     data_dir: Path | None = None
@@ -94,6 +100,7 @@ class Job:
     effective_lr: float | None = None
     constraint: str = "total"
     rescale: bool = False
+    tricks: Tricks = dataclasses.field(default_factory=Tricks)
     svag: int = 1
     sampling: str = "reshuffle"
     lags: tuple[int, ...] = ()
@@ -114,6 +121,7 @@ class Job:
             ("sampling", self.sampling, SAMPLINGS),
             ("precision", self.precision, tuple(DTYPES)),
             ("data", self.data, tuple(DATASETS)),
+            ("norm", self.norm, tuple(NORMS)),
         ):
             require(value in known, name, f"one of {', '.join(known)}", repr(value), known[0])
         for name in self.augment:
@@ -152,6 +160,11 @@ class Job:
         rescalable = [name for name, entry in OPTIMIZERS.items() if entry.memory_power is not None]
         fits = not self.rescale or self.optimizer in rescalable
         require(fits, "rescale", f"one of {', '.join(rescalable)} with it", self.optimizer, "--optimizer sgd")
+        entry = OPTIMIZERS[self.optimizer]
+        coupled = not self.tricks.no_bias_decay or not entry.decoupled
+        require(coupled, "no_bias_decay", "an optimizer with coupled decay", self.optimizer, "--optimizer sgd")
+        either = not (self.tricks.mixup and self.curvature)
+        require(either, "mixup", "mixup or curvature, not both", "both", "--curvature 0")
         if self.svag > 1:
             plain = hp.momentum == 0 and self.optimizer == "sgd" and self.sampling == "replacement"
             require(plain, "svag", "sgd without momentum, drawn with replacement", "another setting",
@@ -179,10 +192,10 @@ class Job:
     def build(self, images: Images) -> nn.Module:
         """A network with weights from torch's generator."""
         _, channels, size, _ = images.train.shape
-        return build(
+        return self.tricks.prepare(build(
             self.network, channels=channels, size=size, classes=images.classes, width=self.width, blocks=self.blocks,
-            ghost=self.ghost, eps=self.norm_eps,
-        )  # fmt: skip
+            ghost=self.ghost, eps=self.norm_eps, norm=self.norm,
+        ))  # fmt: skip
 
     def groups(self, images: Images) -> Callable[[nn.Module], dict[str, list[str]]]:
         """How to find the scale-invariant groups: declared by our own layers, measured for others."""
@@ -210,6 +223,7 @@ class Job:
         """What decides the numbers, as plain JSON types."""
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _NOT_NUMBERS}
         hp = dataclasses.asdict(own.pop("hyperparameters"))
+        own |= dataclasses.asdict(own.pop("tricks"))
         hp["beta2"], hp["eps"] = self.extras
         return {
             "method": OPTIMIZERS[self.optimizer].method,
@@ -237,7 +251,7 @@ def pick_device(name: str) -> str:
 
 _HERE = Path(__file__).parent
 _SOURCES = [
-    *(_HERE / f"{name}.py" for name in ("curvature", "flat", "loop", "meter", "optimizers", "stack")),
+    *(_HERE / f"{name}.py" for name in ("curvature", "flat", "loop", "meter", "optimizers", "stack", "tricks")),
     *(Path(sde_si.__file__).parent / f"{n}.py" for n in ("streams", "schedules/functions", "schedules/timetable")),
     *sorted((_HERE.parent / "networks").glob("*.py")),
     _HERE.parent / "data" / "batches.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,15 @@ _CALIBRATION = 2048  # training images by which the normalisation of an evaluati
 TRAINING, MEASURING, CURVATURE = range(3)  # what minibatches are for: each has streams of its own
 
 
+@dataclass(frozen=True)
+class Order:
+    """Minibatches: `indices` (path, draws, B), `moves` (path, draws, B, 3), shares `mix` (path, draws) or None."""
+
+    indices: Tensor
+    moves: Tensor
+    mix: Tensor | None
+
+
 class Trainer:
     """Trains the networks of some of a job's seeds.
 
@@ -48,7 +57,7 @@ class Trainer:
         self.test.mean, self.test.deviation = self.batches.mean, self.batches.deviation
         self.stack = Stack(
             lambda: job.build(images), seeds, device=device, dtype=job.dtype, groups=job.groups(images),
-            half=job.precision == "bf16", compiled=job.compile,
+            half=job.precision == "bf16", compiled=job.compile, smoothing=job.tricks.label_smoothing,
         )  # fmt: skip
         self.optimizer = OPTIMIZERS[job.optimizer]
         self.timetable = Timetable(job.hyperparameters)
@@ -59,19 +68,27 @@ class Trainer:
         self.dead = np.full(len(seeds), -1)
         if job.effective_lr is not None:
             self._start_on_one_sphere(images)
+        self.classes = images.classes
+        self.average = self.stack.x.clone() if job.tricks.ema else None
         self.fixed = self.stack.layout.dots(self.stack.x, self.stack.x)  # squared norms that a constraint keeps
 
-    def _orders(self, epoch: int, B: int, draws: int, purpose: int = TRAINING) -> tuple[Tensor, Tensor]:
-        """Indices (path, draws, B) and moves (path, draws, B, 3)."""
+    def _orders(self, epoch: int, B: int, draws: int, purpose: int = TRAINING) -> Order:
+        """The minibatches of one epoch."""
         key, N, sampling = (epoch, purpose), self.batches.N, self.job.sampling
         indices = [torch.from_numpy(order(seed, key, N, B, draws, sampling)) for seed in self.seeds]
         moves = [self.batches.moves(seed, key, (draws, B)) for seed in self.seeds]
-        return torch.stack(indices).to(self.stack.device), torch.stack(moves)
+        shares = [self.job.tricks.mixed(seed, key, draws) for seed in self.seeds]
+        mix = torch.stack([share for share in shares if share is not None]) if self.job.tricks.mixup else None
+        return Order(torch.stack(indices).to(self.stack.device), torch.stack(moves), mix)
 
-    def _gradients(self, index: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
+    def _gradients(self, order: Order, at: int) -> tuple[Tensor, Tensor]:
+        """Gradients and losses of one minibatch of each path."""
+        index, moves = order.indices[:, at], order.moves[:, at]
         images, labels = self.batches.batch(index.flatten(), moves.flatten(0, 1))
-        shape = index.shape
-        return self.stack.gradients(images.unflatten(0, shape), labels.view(shape))
+        images, labels = images.unflatten(0, index.shape), labels.view(index.shape)
+        if order.mix is not None:
+            images, labels = self.job.tricks.mix(images, labels, order.mix[:, at], self.classes)
+        return self.stack.gradients(images, labels)
 
     def run_epoch(self) -> None:
         """One epoch."""
@@ -79,7 +96,7 @@ class Trainer:
         lr, momentum = self.timetable.lr_and_momentum(epoch)
         n, B = int(self.timetable.steps[epoch]), int(self.timetable.batch[epoch])
         first, draws = int(self.timetable.start[epoch]), 2 * job.svag if job.svag > 1 else 1
-        indices, moves = self._orders(epoch, B, n * draws)
+        order = self._orders(epoch, B, n * draws)
         x = self.stack.x
         if job.rescale and epoch and lr[0] > 0:
             self._rescale(float(self.timetable.lr_and_momentum(epoch - 1)[0][-1]) / float(lr[0]))
@@ -89,12 +106,17 @@ class Trainer:
             setting = Setting(*rates, *job.extras, first + k + 1)
             before = x.clone()
             for part in range(job.svag):
-                gradient, loss = self._draw(indices, moves, k * draws + 2 * part)
+                gradient, loss = self._draw(order, k * draws + 2 * part)
+                gradient = job.tricks.clipped(gradient)
                 if part == 0:
                     self.meter.gradient(x, gradient, rates)
+                if job.tricks.no_bias_decay:  # taken off here, for the optimizer to put on
+                    gradient = gradient - rates[1] * x * self.stack.layout.plain.to(x)
                 self.optimizer.update(x, self.state, gradient, replace(setting, lr=setting.lr / job.svag))
             if job.effective_lr is not None:
                 self._project(x)
+            if self.average is not None:
+                self.average.lerp_(x, 1 - job.tricks.ema)
             self.meter.step(before, x, loss, middle=k + 1 == (n + 1) // 2)
         losses = self.meter.end(x)
         self._check(losses, first)
@@ -103,13 +125,13 @@ class Trainer:
             self._curvature(epoch, B)
         self.epoch += 1
 
-    def _draw(self, indices: Tensor, moves: Tensor, at: int) -> tuple[Tensor, Tensor]:
+    def _draw(self, order: Order, at: int) -> tuple[Tensor, Tensor]:
         """Gradient and loss of one minibatch; of two in SVAG (theory.md 4.1)."""
-        gradient, loss = self._gradients(indices[:, at], moves[:, at])
+        gradient, loss = self._gradients(order, at)
         if self.job.svag == 1:
             return gradient, loss
         root = (2 * self.job.svag - 1) ** 0.5
-        second, other = self._gradients(indices[:, at + 1], moves[:, at + 1])
+        second, other = self._gradients(order, at + 1)
         return gradient * ((1 + root) / 2) + second * ((1 - root) / 2), (loss + other) / 2
 
     def _lr(self, scheduled: float) -> float:
@@ -164,10 +186,10 @@ class Trainer:
         m, shape = job.noise_batches, (len(self.seeds), len(layout.names))
         signal = noise = np.full(shape, np.nan)
         if m > 1:
-            indices, moves = self._orders(epoch, B, m, MEASURING)
+            order = self._orders(epoch, B, m, MEASURING)
             total, squares = torch.zeros_like(x), torch.zeros(shape, dtype=torch.float64, device=x.device)
             for i in range(m):
-                gradient, _ = self._gradients(indices[:, i], moves[:, i])
+                gradient, _ = self._gradients(order, i)
                 total += gradient
                 squares += layout.dots(gradient, gradient)
             radius, whole = layout.dots(x, x), layout.dots(total, total)
@@ -177,16 +199,16 @@ class Trainer:
         self._keep("noise_trace", noise)
         loss = np.full((len(self.seeds), 2), np.nan)
         if (epoch + 1) % job.evaluate_every == 0 or epoch + 1 == job.hyperparameters.epochs:
-            loss = np.array(self.stack.evaluate(self._calibration(B), self._chunks()))
+            loss = np.array(self.stack.evaluate(self._calibration(B), self._chunks(), self.average))
         self._keep("test_loss", loss[:, 0])
         self._keep("test_accuracy", loss[:, 1])
 
     def _curvature(self, epoch: int, B: int) -> None:
         """What the noise sees of the curvature, network by network."""
-        indices, moves = self._orders(epoch, B, SEEN + VECTORS, CURVATURE)
+        order = self._orders(epoch, B, SEEN + VECTORS, CURVATURE)
         found = []
         for p in range(len(self.seeds)):
-            drawn = [self.batches.batch(indices[p, i], moves[p, i]) for i in range(SEEN + VECTORS)]
+            drawn = [self.batches.batch(order.indices[p, i], order.moves[p, i]) for i in range(SEEN + VECTORS)]
             found.append(noise_spectrum(lambda x, i, d=drawn, q=p: self.stack.loss(x, q, *d[i]), self.stack.x[p]))
         nodes, weights = zip(*found, strict=True)
         self._keep("curvature", nodes)
@@ -223,6 +245,7 @@ class Trainer:
             "more": {k: [torch.from_numpy(v) for v in values] for k, values in self.more.items()},
             "dead": torch.from_numpy(self.dead),
             "fixed": self.fixed,
+            "average": self.average,
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
@@ -246,6 +269,7 @@ class Trainer:
             reason = str(error).partition("\n")[0][:80]
             raise DiskProblem(f"{file} is damaged ({reason}); remove it and run again") from error
         self.epoch, self.dead, self.fixed = content["epoch"], content["dead"].cpu().numpy(), content["fixed"]
+        self.average = content["average"]
         self.more = {k: [v.cpu().numpy() for v in values] for k, values in content["more"].items()}
 
     def results(self) -> dict[str, Array]:

@@ -54,11 +54,11 @@ def stack_pays(job: Job, images: Images, most: int) -> bool:
     seconds = []
     for count in (1, most):
         trainer = Trainer(job, images, list(range(job.seed, job.seed + count)))
-        index, moves = trainer._orders(0, job.hyperparameters.B, 3)
-        trainer._gradients(index[:, 0], moves[:, 0])
+        order = trainer._orders(0, job.hyperparameters.B, 3)
+        trainer._gradients(order, 0)
         begin = time.perf_counter()
         for i in (1, 2):
-            trainer._gradients(index[:, i], moves[:, i])
+            trainer._gradients(order, i)
         seconds.append((time.perf_counter() - begin) / count)
     return seconds[1] < 0.9 * seconds[0]
 

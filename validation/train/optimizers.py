@@ -66,6 +66,12 @@ def _sgd(x: Tensor, state: list[Tensor], g: Tensor, s: Setting) -> None:
     x.add_(buffer, alpha=-s.lr)
 
 
+def _nesterov(x: Tensor, state: list[Tensor], g: Tensor, s: Setting) -> None:
+    buffer, g = state[0], g.add(x, alpha=s.wd)
+    buffer.mul_(s.momentum).add_(g)
+    x.add_(g, alpha=-s.lr).add_(buffer, alpha=-s.lr * s.momentum)
+
+
 def _displacement(x: Tensor, state: list[Tensor], g: Tensor, s: Setting) -> None:
     v = state[0]
     v.mul_(s.momentum).sub_(g.add(x, alpha=s.wd), alpha=s.lr)
@@ -109,12 +115,36 @@ def _linear_buffer(lr: float, wd: float, momentum: float) -> tuple[np.ndarray, n
     return np.array([[1 - lr * wd, -lr * momentum], [wd, momentum]]), np.array([-lr, 1.0])
 
 
+def _linear_nesterov(lr: float, wd: float, momentum: float) -> tuple[np.ndarray, np.ndarray]:
+    ahead = 1 + momentum
+    return np.array([[1 - ahead * lr * wd, -lr * momentum**2], [wd, momentum]]), np.array([-ahead * lr, 1.0])
+
+
 def _linear_velocity(lr: float, wd: float, momentum: float) -> tuple[np.ndarray, np.ndarray]:
     return np.array([[1 - lr * wd, momentum], [-lr * wd, momentum]]), np.array([-lr, -lr])
 
 
 def _linear_decoupled(lr: float, wd: float, momentum: float) -> tuple[np.ndarray, np.ndarray]:
     return np.array([[1 - lr * wd, momentum], [0.0, momentum]]), np.array([-lr, -lr])
+
+
+def linear_cosines(linear: Linear, lr: float, wd: float, momentum: float, steps: int) -> np.ndarray:
+    """E cos between weights 0 ... `steps` apart at a stationary norm, noise alone (theory.md 9.2, for any linear map).
+
+    z = (x, memory) obeys z' = T z + e zeta: Z = T Z T' + e e' and the covariance with an earlier x is T^n Z.
+    """
+    from scipy.linalg import solve_discrete_lyapunov
+
+    T, e = linear(lr, wd, momentum)
+    # In units in which x and its memory are of one size, so that the equation is well conditioned.
+    units = np.array([1.0, 1 / lr])
+    T, e = T * units / units[:, None], e / units
+    Z = solve_discrete_lyapunov(T, np.outer(e, e))
+    column, out = Z[:, 0], np.empty(steps + 1)
+    for n in range(steps + 1):
+        out[n] = column[0] / Z[0, 0]
+        column = T @ column
+    return out
 
 
 _ADAM = {"beta2": 0.999, "eps": 1e-8}
@@ -124,6 +154,10 @@ OPTIMIZERS = {
     "sgd-displacement": Optimizer(
         "SGD with the paper's displacement velocity", "Yun et al. eq. 3; theory.md 0.8 (S)", "sgd", _displacement,
         linear=_linear_velocity, memory_power=-0.75,
+    ),
+    "nesterov": Optimizer(
+        "SGD with Nesterov's momentum as torch writes it", "Sutskever et al. 2013; torch.optim.SGD", "nesterov",
+        _nesterov, linear=_linear_nesterov,
     ),
     "sgdw": Optimizer(
         "SGD with decoupled decay", "theory.md 0.8 (D), 9.5", "sgdw", _sgdw, linear=_linear_decoupled, decoupled=True

@@ -29,7 +29,7 @@ from sde_si.theory import (
 from sde_si.theory.discrete import angle_of
 from sde_si.theory.nonlinear import LAWS
 from validation.train.job import Job
-from validation.train.optimizers import OPTIMIZERS
+from validation.train.optimizers import OPTIMIZERS, linear_cosines
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -51,6 +51,9 @@ def predictions(job: Job) -> dict[str, Prediction]:
         paper = first_order(hp, decoupled=entry.decoupled)
         cosines = (decoupled_lag_cosines if entry.decoupled else lag_cosines)(n, u, mu)
         source = "theory.md 9.5" if entry.decoupled else "theory.md 9.2"
+        if job.optimizer == "nesterov" and entry.linear:
+            cosines = linear_cosines(entry.linear, hp.lr, hp.wd, mu, n)
+            source = "theory.md 9.2 with Nesterov's step"
     else:
         # Kosson et al.'s rotation; their norm is of one group of known size and noise
         paper = dict.fromkeys(QUANTITIES) | {"angle_step": finite(law.table(hp, 1, math.nan).rotation)}
@@ -65,7 +68,7 @@ def predictions(job: Job) -> dict[str, Prediction]:
         "angle_epoch": (angle_of(1 - float(cosines[-1])), ASSUMES),
         "cos_epoch": (float(cosines[-1]), ASSUMES),
     }
-    if law is None and not entry.decoupled:
+    if law is None and not entry.decoupled and job.optimizer != "nesterov":
         exact["time_to_equilibrium"] = (relaxation_steps(u, mu) / n, "small deviations, noise dominates")
     for name, (value, assumes) in exact.items():
         out[name] = Prediction(value=value, paper=paper[name], source=source, assumes=assumes)
@@ -89,6 +92,8 @@ def _balance(job: Job) -> float:
     hp = Timetable(job.hyperparameters).settled
     if hp.intrinsic_lr == 0 or job.optimizer in LAWS or job.svag > 1:
         return math.nan
+    if job.optimizer == "nesterov" and (linear := OPTIMIZERS[job.optimizer].linear):
+        return 2 * (1 - float(linear_cosines(linear, hp.lr, hp.wd, hp.momentum, 1)[1]))
     moments = (sgdw_moments if OPTIMIZERS[job.optimizer].decoupled else sgd_moments)(
         hp.lr, hp.wd, hp.momentum, noise_trace=1.0
     )

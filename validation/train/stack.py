@@ -28,14 +28,16 @@ class Stack:
         Compute in bfloat16 (weights stay in `dtype`).
     compiled : bool
         Use torch.compile.
+    smoothing : float
+        Share of the target that goes to all labels alike.
     """
 
     def __init__(
         self, make: Callable[[], nn.Module], seeds: Iterable[int], *, device: torch.device, dtype: torch.dtype,
         groups: Callable[[nn.Module], dict[str, list[str]]] = scale_invariant_groups, half: bool = False,
-        compiled: bool = False,
+        compiled: bool = False, smoothing: float = 0.0,
     ) -> None:  # fmt: skip
-        self.device, self.half = device, half
+        self.device, self.half, self.smoothing = device, half, smoothing
         vectors, buffers = [], []
         for seed in seeds:
             with torch.random.fork_rng(devices=[]):
@@ -55,15 +57,15 @@ class Stack:
         """Number of networks."""
         return self.x.shape[0]
 
-    def call(self, path: int) -> Callable[[Tensor], Tensor]:
-        """The network of one path as a function of images."""
-        weights = self.layout.views(self.x[path]) | self.buffers[path]
+    def call(self, path: int, x: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """The network of one path, with its own weights or those of `x` (path, size), as a function of images."""
+        weights = self.layout.views((self.x if x is None else x)[path]) | self.buffers[path]
         return lambda images: torch.func.functional_call(self.model, weights, (images,))
 
     def _loss(self, x: Tensor, buffers: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             logits = torch.func.functional_call(self.model, self.layout.views(x) | buffers, (images,))
-        return F.cross_entropy(logits.to(x.dtype), labels)
+        return F.cross_entropy(logits.to(x.dtype), labels, label_smoothing=self.smoothing)
 
     def loss(self, x: Tensor, path: int, images: Tensor, labels: Tensor) -> Tensor:
         """Loss of one network with other weights x (size,)."""
@@ -76,6 +78,7 @@ class Stack:
         ----------
         images : Tensor, shape (path, batch, channels, size, size)
         labels : Tensor, shape (path, batch)
+            Or shares of the labels, (path, batch, classes).
         """
         if self.paths == 1:
             x = self.x[0].detach().requires_grad_()
@@ -87,11 +90,16 @@ class Stack:
         return gradients, losses
 
     @torch.no_grad()
-    def evaluate(self, calibration: list[Tensor], images: Iterable[tuple[Tensor, Tensor]]) -> list[tuple[float, float]]:
-        """Mean loss and accuracy of each path, normalised by statistics measured on `calibration`."""
+    def evaluate(
+        self, calibration: list[Tensor], images: Iterable[tuple[Tensor, Tensor]], weights: Tensor | None = None
+    ) -> list[tuple[float, float]]:
+        """Mean loss and accuracy of each path, normalised by statistics measured on `calibration`.
+
+        With other `weights` (path, size) than its own where they are given.
+        """
         chunks, out = list(images), []
         for path in range(self.paths):
-            call = self.call(path)
+            call = self.call(path, weights)
             self.model.eval()
             loss = right = count = 0.0
             with calibrated(self.model, calibration, call):

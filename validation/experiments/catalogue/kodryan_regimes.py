@@ -11,15 +11,16 @@ from validation.experiments.base import KEPT, MOMENTS, Cell, Experiment, cell
 if TYPE_CHECKING:
     import xarray as xr
 
-RATES = (*(float(f"{a}e{p}") for p in (-5, -4, -3, -2) for a in (1, 2, 5)), 1e-1)
+RATES = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1.5e-2, 2e-2, 3e-2, 4e-2, 5e-2, 7e-2, 1e-1, 2e-1)
 SETUPS = {
     "tiny": {"width": 2, "blocks": [2], "data": "digits", "N": 96, "B": 16, "epochs": 16},
-    "cpu": {"width": 8, "blocks": [3], "data": "digits", "N": 1280, "B": 64, "epochs": 200},
+    "cpu": {"width": 8, "blocks": [3], "data": "digits", "N": 640, "B": 64, "epochs": 150},
     "gpu": {"data": "fashion-mnist", "image_size": 32, "N": 12_500, "B": 128, "epochs": 60},
     "full": {"data": "cifar10", "N": 50_000, "B": 128, "epochs": 1000},
 }
-CHOSEN = {"tiny": (1e-4, 1e-2), "cpu": RATES, "gpu": RATES[::2], "full": RATES}
+CHOSEN = {"tiny": (1e-4, 1e-1), "cpu": RATES, "gpu": RATES[::2], "full": RATES}
 ORDINARY = {"tiny": ((0.1, 0.01),), "cpu": ((0.1, 5e-4), (0.1, 5e-3), (0.5, 5e-3))}
+RANDOM = 16  # networks whose loss at the start is that of random directions
 
 
 def cells(scale: str) -> list[Cell]:
@@ -33,10 +34,25 @@ def cells(scale: str) -> list[Cell]:
     return sphere + [cell(base, {"lr": lr, "wd": wd}, training="ordinary", fixed=float("nan")) for lr, wd in pairs]
 
 
+def random_loss(one: Cell) -> float:
+    """Mean loss of networks with random weights, each on a minibatch."""
+    from validation.experiments.work import images_of, job_of
+    from validation.train.loop import Trainer
+
+    job = job_of({**one.settings, "seed": 0}, device="cpu", data_dir=None)
+    losses = []
+    for seed in range(RANDOM):
+        trainer = Trainer(job, images_of(job), [seed])
+        losses.append(float(trainer._gradients(trainer._orders(0, job.hyperparameters.B, 1), 0)[1]))
+    return float(np.mean(losses))
+
+
 def regimes(summary: xr.Dataset) -> xr.Dataset:
     """Add the regime of every cell by `sde_si.regimes.classify`, with its confidence."""
     from sde_si.regimes import FEWEST, UNDECIDED, classify
 
+    level = random_loss(cells(summary.attrs["scale"])[0])
+    summary.attrs["random_loss"] = level
     names, sure = [], []
     for i in range(summary.sizes["cell"]):
         one = summary.isel(cell=i)
@@ -46,7 +62,7 @@ def regimes(summary: xr.Dataset) -> xr.Dataset:
             names.append(UNDECIDED)
             sure.append(np.nan)
             continue
-        found = classify(loss, norm, one["angle_step"].values, iterations=steps)
+        found = classify(loss, norm, one["angle_step"].values, iterations=steps, random_loss=level)
         names.append(found.name)
         sure.append(found.confidence)
     summary["regime"] = ("cell", names, {"long_name": "regime by sde_si.regimes; ordinary training: undecided"})

@@ -43,7 +43,6 @@ EXPERIMENT = Experiment(
     "stay, does augmentation bring it back, and is the norm smaller with momentum only?",
     cells=cells,
     record=(*KEPT, *MOMENTS, *SPLIT, "angle_middle"),
-    seeds={"tiny": 1, "cpu": 4, "gpu": 3, "full": 3},
     figures=("reshuffling",),
     quick=True,
 )

@@ -1,0 +1,108 @@
+"""Which tricks of training keep the law of the angle: each switched on alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from validation.experiments.base import KEPT, MOMENTS, SPLIT, Cell, Experiment, cell
+from validation.experiments.setups import STEADY
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+GHOST = {"tiny": 16, "cpu": 32, "gpu": 32, "full": 0}
+ERRORS, SHARE = 3.0, 0.05  # standard errors, and share of the prediction, within which a row keeps the law
+
+
+def tricks(base: dict[str, Any], scale: str) -> dict[str, dict[str, Any]]:
+    """Trick -> settings that change; the tuning factor stays (theory.md 9.5: decoupled decay knows no momentum)."""
+    free, epochs = 1 / (1 - base["momentum"]), base["epochs"]
+    affine = {"network": "resnet18", "ghost": GHOST[scale]}
+    return {
+        "none": {},
+        "label smoothing": {"label_smoothing": 0.1},
+        "mixup": {"mixup": 0.2},
+        "affine norm": affine,
+        "zero-gamma": affine | {"zero_gamma": True},
+        "no bias decay": affine | {"no_bias_decay": True},
+        "SGDW": {"optimizer": "sgdw", "wd": base["wd"] * free},
+        "AdamW": {"optimizer": "adamw", "lr": base["lr"] / 25, "wd": 25 * base["wd"] * free},
+        "Nesterov": {"optimizer": "nesterov"},
+        "warm-up": {"schedule": "warm-up:5" if epochs > 10 else "warm-up:1"},
+        "clipping": {"clip": 0.1},
+        "batch growth": {"schedule": f"batch-growth:{max(1, epochs // 3)},2"},
+        "bf16": {"precision": "bf16"},
+        "EMA": {"ema": 0.99},
+        "layer norm": {"norm": "layer"},
+        "group norm": {"norm": "group"},
+        # Without normalisation a tenth of lr trains, and ten times wd keeps the product.
+        "Fixup, no norm": {"network": "fixup-resnet18", "lr": base["lr"] / 10, "wd": 10 * base["wd"]},
+    }
+
+
+def cells(scale: str) -> list[Cell]:
+    """One cell a trick."""
+    base = {**STEADY[scale], "sampling": "replacement", "network": "si-resnet18"}
+    if scale == "tiny":
+        base |= {"width": 4, "blocks": [1], "ghost": 16}
+    return [cell(base, changes, trick=name) for name, changes in tricks(base, scale).items()]
+
+
+def _share(settings: dict[str, Any]) -> float:
+    """Share of the trained weights that are scale-invariant, found by doubling them one tensor after another."""
+    import torch
+
+    from validation.experiments.work import images_of, job_of
+    from validation.networks import measured_groups
+
+    job = job_of({**settings, "seed": 0}, device="cpu", data_dir=None)
+    images = images_of(job)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        model = job.build(images)
+        for parameter in model.parameters():  # what starts at 0 would seem invariant
+            parameter.add_(0.1 * torch.randn_like(parameter))
+        batch = torch.from_numpy(images.train[:64].astype(np.float32)) / 64 - 1
+        found = {name for names in measured_groups(model.train(), batch).values() for name in names}
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    return sum(sizes[name] for name in found) / sum(sizes.values())
+
+
+def verdicts(summary: xr.Dataset) -> xr.Dataset:
+    """Add the scale-invariant share, and mean, error and verdict of the angles over the last third of the epochs."""
+    made = cells(summary.attrs["scale"])
+    summary["invariant_share"] = (
+        "cell", [_share(dict(one.settings)) for one in made],
+        {"units": "1", "long_name": "share of the trained weights that are scale-invariant"},
+    )  # fmt: skip
+    late = summary.isel(epoch=slice(-max(1, summary.sizes["epoch"] // 3), None))
+    for name in ("angle_step", "angle_epoch"):
+        by_seed = late[name].mean("epoch").values
+        mean, count = by_seed.mean(1), by_seed.shape[1]
+        error = by_seed.std(1, ddof=1) / count**0.5 if count > 1 else np.full(mean.size, np.nan)
+        predicted = summary[f"{name}_equilibrium"].values
+        allowed = np.fmax(ERRORS * error, SHARE * predicted)
+        words = np.where(np.isfinite(mean) & (np.abs(mean - predicted) <= allowed), "keeps", "breaks")
+        words = np.where(np.isfinite(predicted), words, "no prediction")
+        for key, values, unit, text in (
+            ("mean", mean, "rad", "mean over the last third of the epochs and over seeds"),
+            ("stderr", error, "rad", "standard error of that mean, between seeds"),
+            ("verdict", words, "", f"within {ERRORS:g} standard errors or {SHARE:.0%} of the prediction"),
+        ):
+            summary[f"{name}_{key}"] = ("cell", values, {"units": unit, "long_name": text})
+    return summary
+
+
+EXPERIMENT = Experiment(
+    title="Which tricks keep the law of the angle per step and per epoch",
+    source="theory.md 1.3, 9.2, 9.5, 6.7, 1.11; He et al. 2019 (bag of tricks)",
+    question="With one trick switched on, are angle per step and per epoch at equilibrium what theory predicts for "
+    "these hyperparameters, and does the control without normalisation fail?",
+    cells=cells,
+    record=(*KEPT, *MOMENTS, *SPLIT),
+    figures=("tricks",),
+    paper={},
+    derive=verdicts,
+)
