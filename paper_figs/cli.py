@@ -153,12 +153,16 @@ def _draw(chosen: list[Script], options: Any) -> int:
     from paper_figs.output import write
 
     shown: dict[str, Any] = {}
+    unfinished = False
     for one in chosen:
         records, pending = records_of(one, options.scale)
         if pending:
-            shown[one.name] = {"pending": pending}
-            say(f"{one.name}: not drawn, pending: {', '.join(pending)}")
-            continue
+            enough = one.partial and bool(records)
+            say(f"{one.name}: {'drawn without' if enough else 'not drawn'}, pending: {', '.join(pending)}")
+            unfinished = True
+            if not enough:
+                shown[one.name] = {"pending": pending}
+                continue
         for name in foreign(one, records):
             say(f"{one.name}: the record of {name} does not belong to the present configuration")
         drawn = one.draw(records)
@@ -174,4 +178,4 @@ def _draw(chosen: list[Script], options: Any) -> int:
         for name, one in shown.items():
             if "seen" in one:
                 print(f"{name}: {one['seen']}")
-    return UNFINISHED if any("pending" in one for one in shown.values()) else DONE
+    return UNFINISHED if unfinished else DONE

@@ -31,7 +31,12 @@ def section(name: str, entry: Mapping[str, Any]) -> str:
     lines = [f"## {one.title}", "", f"`{name}` ({plain(one.source)})", "", plain(one.text), ""]
     if "pending" in entry:
         return "\n".join([*lines, f"*Not drawn yet: no record of {', '.join(entry['pending'])}.*", ""])
-    lines += [f"![{plain(one.title)}]({PICTURES}/{name}.png)", "", f"**Seen:** {plain(entry['seen'])}", ""]
+    lines += [
+        f"![{plain(one.title)}]({PICTURES}/{name}.png)",
+        "",
+        f"**Seen.** {plain(entry['seen'][0].upper() + entry['seen'][1:])}",
+        "",
+    ]
     for table in entry["drawn"].tables:
         lines += [table.markdown(), ""]
     return "\n".join(lines)

@@ -4,7 +4,8 @@ A file ``paper_figs/figures/a_name.py`` is the figure ``a-name``. It holds
 
 - a docstring: the title, then what the paper says;
 - ``SOURCE``: the paper's figure or table, and sections of the theory;
-- ``EXPERIMENTS``: names of `validation.experiments` whose records it draws (left out: none);
+- ``EXPERIMENTS``: names of `validation.experiments` whose records it draws (left out: none); ``PARTIAL = True`` if some
+  of them are enough;
 - ``runs()``: the simulations it draws, a dict of `sde_si.run.Run` (left out: none), with ``KEEP``, what is kept of
   them; or ``configuration()`` and ``measure()`` for another kind of simulation;
 - ``draw(records)``: a `Drawn` from the records by name; that of its own simulations is ``records["simulated"]``.
@@ -71,6 +72,8 @@ class Script:
         Whose records it needs.
     simulates : bool
         Whether it has simulations of its own.
+    partial : bool
+        Whether it draws with some of the experiments, too.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Script:
     source: str
     experiments: tuple[str, ...]
     simulates: bool
+    partial: bool = False
 
     @property
     def module(self) -> ModuleType:
@@ -92,8 +96,12 @@ class Script:
 
     def draw(self, records: Records) -> Drawn:
         """Draw from records, in the one style."""
+        from paper_figs.style import tidy
+
         with styled():
-            return self.module.draw(records)
+            drawn = self.module.draw(records)
+            tidy(drawn.figure)
+        return drawn
 
 
 def read(path: Path) -> Script:
@@ -103,7 +111,7 @@ def read(path: Path) -> Script:
     constants: dict[str, Any] = {}
     for node in tree.body:
         name = getattr(node.targets[0], "id", "") if isinstance(node, ast.Assign) else ""
-        if isinstance(node, ast.Assign) and name in ("SOURCE", "EXPERIMENTS"):
+        if isinstance(node, ast.Assign) and name in ("SOURCE", "EXPERIMENTS", "PARTIAL"):
             constants[name] = ast.literal_eval(node.value)
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     return Script(
@@ -113,6 +121,7 @@ def read(path: Path) -> Script:
         source=constants.get("SOURCE", ""),
         experiments=tuple(constants.get("EXPERIMENTS", ())),
         simulates=bool(functions & {"runs", "measure"}),
+        partial=bool(constants.get("PARTIAL", False)),
     )
 
 

@@ -104,6 +104,19 @@ def below(figure: Figure, axis: Axes, names: Sequence[str] = (MEASURED, EXACT, P
     kinds(figure, names, loc="outside upper center", ncols=len(names))
 
 
+def tidy(figure: Figure) -> None:
+    """Logarithmic axes of less than two decades: plain numbers at 1, 2 and 5."""
+    from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
+
+    for axis in figure.axes:
+        for line, limits in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
+            if line.get_scale() == "log" and not isinstance(line.get_major_locator(), FixedLocator):
+                if max(limits) < 100 * min(limits):
+                    line.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                    line.set_major_formatter("{x:g}")
+                line.set_minor_formatter(NullFormatter())
+
+
 def png(figure: Figure, dpi: int = 110) -> bytes:
     """The figure as a small PNG: 128 colours are more than a plot has."""
     from PIL import Image

@@ -74,7 +74,7 @@ def draw(records: Records) -> Drawn:
             cell["gradient_norm"][kept], cell["loss"][kept], MARKS[str(cell["regime"].values)], ms=2.5, **line
         )
         axes[1].loglog(cell["gradient_norm"][:1], cell["loss"][:1], "*", ms=9, mec="k", mew=0.4, zorder=4, **line)
-    axes[0].legend(title="effective LR", ncols=2, fontsize=7, title_fontsize="small", loc="lower left")
+    axes[0].legend(title="effective LR", ncols=2, fontsize=7, title_fontsize="small", loc="center right")
     rates = record["effective_lr"].values
     for name, mark in MARKS.items():
         which = record["regime"].values == name
@@ -99,7 +99,7 @@ def draw(records: Records) -> Drawn:
     axes[3].set(xscale="log", yscale="log", xlabel="total effective LR η", ylabel="α × individual effective LR",
                 title="self-equalisation (harmonic means)")  # fmt: skip
     axes[2].legend(loc="lower right", fontsize=7)
-    axes[3].legend(loc="upper left", fontsize=7)
+    axes[3].legend(loc="upper left", fontsize=7, frameon=True, framealpha=1, edgecolor="none")
     measured, error = record.attrs["threshold"], record.attrs["threshold_stderr"]
     seen = (f"threshold measured at {measured:.6f} ± {error:.0e}, predicted 1/Σα = {1 / sum(ALPHAS):.6f}. Above it the level is "
             "(Σα - 1/η)/2 as long as all groups share one two-cycle, and scatters about it in chaos. The toy's third regime is "

@@ -69,12 +69,10 @@ def draw(records: Records) -> Drawn:
         found, said = record.sel(cell=f"sgd-torch, {name}"), predict(known[f"sgd-torch, {name}"])
         x = record["epoch"].values[:40]
         style.measured(axes[2], x, style.DEGREES * found["angle_epoch"][:40], style.DEGREES * found["angle_epoch_stderr"][:40],
-                       i=5 * i, label=f"{name} every 10 epochs")  # fmt: skip
-        style.sde(
-            axes[2], x, style.DEGREES * record.sel(cell=f"splitting, {name}")["angle_epoch"][:40], i=5 * i, points=10
-        )
-        style.exact(axes[2], x, style.DEGREES * said["angle_epoch_predicted"], i=5 * i)
-        style.paper(axes[2], x, style.DEGREES * said["angle_epoch_paper"], i=5 * i)
+                       i=i, label=f"{name} every 10 epochs")  # fmt: skip
+        style.sde(axes[2], x, style.DEGREES * record.sel(cell=f"splitting, {name}")["angle_epoch"][:40], i=i, points=10)
+        style.exact(axes[2], x, style.DEGREES * said["angle_epoch_predicted"], i=i)
+        style.paper(axes[2], x, style.DEGREES * said["angle_epoch_paper"], i=i)
     for axis in axes[:2]:
         axis.set(xscale="log", xlabel="k: batch size over its first value")
         axis.set_xticks(GROWTH, [str(k) for k in GROWTH])

@@ -67,5 +67,6 @@ def draw(records: Records) -> Drawn:
     style.below(figure, axes[0])
     seen = (f"E|x|^2 = sqrt(lr (tau + G/l)/(2 wd)) with the measured mean gradient holds within {100 * max(off):.1f} % at every l, "
             f"for G/tau from {min(shares):.2f} to {max(shares):.2f} under SGD. SGD's own length is {100 * (np.sqrt(1 + max(shares)) - 1):.0f} % "
-            "(in E|x|^2) above the SDE's in the strongest case: there SGD is no discretisation of the SDE.")  # fmt: skip
+            "(in E|x|^2) above the SDE's in the strongest case: there SGD is no discretisation of the SDE. What is left is of order "
+            "lr wd and 1/dim, which the formula leaves out.")  # fmt: skip
     return Drawn(figure, seen)

@@ -61,8 +61,17 @@ def draw(records: Records) -> Drawn:
     axes[0].set_ylabel("effective LR [per step]")
     axes[1].set_ylabel("effective LR per epoch")
     for axis in axes[2:]:
-        axis.set(ylabel="angle per epoch [deg]", ylim=(0.08, 900))
-    axes[3].legend(title="N, B, lr, wd", ncols=2, loc="upper right", title_fontsize="small", fontsize=7)
+        axis.set(ylabel="angle per epoch [deg]", ylim=(0.08, 2000))
+    axes[3].legend(
+        title="N, B, lr, wd",
+        ncols=2,
+        loc="upper right",
+        title_fontsize="small",
+        fontsize=7,
+        frameon=True,
+        framealpha=1,
+        edgecolor="none",
+    )
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, title="well tuned: N, B, lr, wd", loc="outside lower center", ncols=3, fontsize=7,
                   title_fontsize="small")  # fmt: skip
