@@ -57,7 +57,9 @@ def styled() -> Any:
 
     from sde_si.figures import STYLE
 
-    return mpl.rc_context(fname=str(STYLE))
+    # Legends stand on white: dense figures have lines below them.
+    legends = {"legend.frameon": True, "legend.framealpha": 0.85, "legend.edgecolor": "none", "legend.fancybox": False}
+    return mpl.rc_context(legends, fname=str(STYLE))
 
 
 @dataclass(frozen=True)

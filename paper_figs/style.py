@@ -51,12 +51,13 @@ def picks(size: int, i: int = 0, points: int = POINTS, log: bool = False) -> Arr
 def measured(
     axis: Axes, x: Any, mean: Any, error: Any = None, *, i: int = 0, label: str | None = None, **kwargs: Any
 ) -> None:
-    """Measured points of series `i` with a band of one standard error."""
+    """Measured points of series `i` with a band of one standard error, or bars alone with ``band=False``."""
     x, mean = np.asarray(x, float), np.asarray(mean, float)
-    some = picks(x.size, i, kwargs.pop("points", POINTS), kwargs.pop("log", False))
+    some, band = picks(x.size, i, kwargs.pop("points", POINTS), kwargs.pop("log", False)), kwargs.pop("band", True)
     if error is not None and np.isfinite(error).any():
         error = np.broadcast_to(np.asarray(error, float), mean.shape)
-        axis.fill_between(x, mean - error, mean + error, color=color(i), alpha=0.25, lw=0)
+        if band:
+            axis.fill_between(x, mean - error, mean + error, color=color(i), alpha=0.25, lw=0)
         if x.size <= POINTS:
             axis.errorbar(x, mean, error, fmt="none", ecolor=color(i), elinewidth=0.9, zorder=3)
     style: dict[str, Any] = {"ms": 3.6, "mew": 0.4, "mec": "white", "zorder": 3} | kwargs

@@ -29,7 +29,7 @@ def draw(records: Records) -> Drawn:
         loss, norm = (
             networks.mean_and_error(networks.of_cell(record, i, name))[0] for name in ("train_loss", "gradient")
         )
-        axes[0].loglog(epoch, loss, label=f"{fixed[k]:.0e}", **shade)
+        axes[0].loglog(epoch, loss, label=f"{fixed[k]:.2g}", **shade)
         axes[1].loglog(epoch, np.sqrt(norm), **shade)
         late = networks.of_cell(record, i, "train_loss")[:, -max(1, epoch.size // 10) :].mean(axis=1)
         error = 100 * (1 - networks.of_cell(record, i, "test_accuracy"))
@@ -54,9 +54,9 @@ def draw(records: Records) -> Drawn:
     axes[2].legend(loc="lower right", fontsize=7)
     figure.legend(*axes[0].get_legend_handles_labels(), title="effective LR", loc="outside lower center", ncols=7)
     counts = ", ".join(
-        f"{name}: {', '.join(f'{r:.0e}' for r in fixed[regime == name])}" for name in MARKS if (regime == name).any()
+        f"{name}: {', '.join(f'{r:.2g}' for r in fixed[regime == name])}" for name in MARKS if (regime == name).any()
     )
     best = int(np.nanargmin(error))
     seen = (f"{networks.caption(record)}. By sde_si.regimes: {counts}. Lowest test error {error[best]:.1f} % at effective LR "
-            f"{fixed[best]:.0e}. There is no closed form for a network's threshold; the toy's is on kodryan-toy.")  # fmt: skip
+            f"{fixed[best]:.2g}. There is no closed form for a network's threshold; the toy's is on kodryan-toy.")  # fmt: skip
     return Drawn(figure, seen)

@@ -27,7 +27,7 @@ def draw(records: Records) -> Drawn:
         loss, norm = (
             networks.mean_and_error(networks.of_cell(record, i, name))[0] for name in ("train_loss", "gradient")
         )
-        axes[0].loglog(np.sqrt(norm), loss, ".", ms=2.5, color=shade, label=f"{rates[i]:.0e}")
+        axes[0].loglog(np.sqrt(norm), loss, ".", ms=2.5, color=shade, label=f"{rates[i]:.2g}")
         axes[0].loglog(np.sqrt(norm[:1]), loss[:1], "*", ms=8, color=shade, mec="k", mew=0.4, zorder=4)
     off = []
     for k, i in enumerate(ordinary):

@@ -99,7 +99,7 @@ def draw(records: Records) -> Drawn:
     axes[3].set(xscale="log", yscale="log", xlabel="total effective LR η", ylabel="α × individual effective LR",
                 title="self-equalisation (harmonic means)")  # fmt: skip
     axes[2].legend(loc="lower right", fontsize=7)
-    axes[3].legend(loc="upper left", fontsize=7, frameon=True, framealpha=1, edgecolor="none")
+    axes[3].legend(loc="upper left", fontsize=7)
     measured, error = record.attrs["threshold"], record.attrs["threshold_stderr"]
     seen = (f"threshold measured at {measured:.6f} ± {error:.0e}, predicted 1/Σα = {1 / sum(ALPHAS):.6f}. Above it the level is "
             "(Σα - 1/η)/2 as long as all groups share one two-cycle, and scatters about it in chaos. The toy's third regime is "

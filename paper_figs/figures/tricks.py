@@ -30,6 +30,7 @@ def draw(records: Records) -> Drawn:
                           ms=5.5, label=f"{word} the law")  # fmt: skip
         axis.axvline(1, color="0.4", ls="--", lw=1.0)
         axis.set(xlabel=f"{networks.SHOWN[name][0].split(' [')[0]}: measured / predicted")
+        axis.locator_params(axis="x", nbins=5)
         axis.legend(fontsize=7, loc="upper right")
         said.append(f"{networks.SHOWN[name][0].split(' [')[0]}: {list(verdict).count('keeps')} of {names.size} keep the law, "
                     f"broken by {', '.join(names[verdict == 'breaks']) or 'none'}")  # fmt: skip

@@ -46,7 +46,7 @@ def draw(records: Records) -> Drawn:
                     ]
                 )
             ratio = np.array(found)
-            style.measured(axis, np.arange(1, len(layers) + 1), ratio[:, 0], ratio[:, 1], i=series)
+            style.measured(axis, np.arange(1, len(layers) + 1), ratio[:, 0], ratio[:, 1], i=series, band=False)
             store.append(ratio[:, 0])
     for axis in axes[2:]:
         style.paper(axis, [1, len(layers)], [1, 1])

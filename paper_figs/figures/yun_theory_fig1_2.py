@@ -68,9 +68,6 @@ def draw(records: Records) -> Drawn:
         loc="upper right",
         title_fontsize="small",
         fontsize=7,
-        frameon=True,
-        framealpha=1,
-        edgecolor="none",
     )
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, title="well tuned: N, B, lr, wd", loc="outside lower center", ncols=3, fontsize=7,
