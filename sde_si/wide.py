@@ -122,24 +122,24 @@ def _advance(x, point, state, xi, g, hyper, table, scales, functions, drift, out
         memory = room[2 * n : (2 + slots) * n].reshape((slots, 1, n))
         gradient = room[(2 + slots) * n : (2 + slots + draws) * n].reshape((draws, 1, n))
         here, taken = x[0][low:high], point[0][low:high]
-        for j in range(n):
+        for j in range(np.uint64(n)):
             old[0, j] = here[j]
         for k in range(slots):
             kept = state[k, 0][low:high]
-            for j in range(n):
+            for j in range(np.uint64(n)):
                 memory[k, 0, j] = kept[j]
         for i in range(draws):
             a, b, increments = scales[i, 0, group], scales[i, 1, group], xi[i, 0][low:high]
             if drift:
                 mean = g[i, 0][low:high]
-                for j in range(n):
+                for j in range(np.uint64(n)):
                     gradient[i, 0, j] = mean[j] + a * increments[j] - b * taken[j]
             else:
-                for j in range(n):
+                for j in range(np.uint64(n)):
                     gradient[i, 0, j] = a * increments[j] - b * taken[j]
         step(old, memory, hyper, offsets, gradient, new)
         along = square = norm = 0.0
-        for j in range(n):
+        for j in range(np.uint64(n)):
             delta = new[0, j] - old[0, j]
             along += old[0, j] * delta
             square += delta * delta
@@ -147,7 +147,7 @@ def _advance(x, point, state, xi, g, hyper, table, scales, functions, drift, out
             here[j] = new[0, j]
         for k in range(slots):
             kept = state[k, 0][low:high]
-            for j in range(n):
+            for j in range(np.uint64(n)):
                 kept[j] = memory[k, 0, j]
         out[0, s] = along
         out[1, s] = square
@@ -191,6 +191,9 @@ class WideWork:
         self.shares = np.array_split(np.arange(len(lows)), min(len(lows), SHARES * engine.threads))
         self.helpers = min(engine.threads, len(self.shares)) - 1
         self.fused = loss.noise is None and scheme.elementwise
+        # The next increments can be drawn as soon as a part of the path stands, while it is in the cache.
+        self.ahead = self.fused and scheme.where is None and engine.shape is None and not engine.constraint
+        self.products: Array | None = None
         self.norm = self._norm(block.x)
         self.generators = np.stack([generator_addresses(rng) for rng in block.rngs])
 
@@ -227,9 +230,10 @@ class WideWork:
             hyper, before = table[k], self.norm
             begin = block.x.copy() if substeps > 1 else block.x
             moments = np.empty(0)
-            for _ in range(substeps):
+            for i in range(substeps):
                 held = block.x.copy() if block.engine.constraint else block.x
-                moments = self._substep(hyper)
+                last = k == table.size - 1 and i == substeps - 1  # what is drawn ahead does not outlive the table
+                moments = self._substep(hyper, ahead=self.ahead and not last)
                 if block.engine.constraint:
                     moments = self._project(held, moments[2, 0], float(hyper["radius"]))
                 self.sums[1] += moments[1]
@@ -258,14 +262,16 @@ class WideWork:
         if fault[0, 0] >= 0:
             self.block.x[:] = np.nan
 
-    def _substep(self, hyper: Any) -> Array:
-        """One substep; returns moments (3, 1, group)."""
+    def _substep(self, hyper: Any, *, ahead: bool) -> Array:
+        """One substep, and `ahead` the increments of the next one; returns moments (3, 1, group)."""
         block, engine, point = self.block, self.block.engine, self.point
         arrays, loss, norm = engine.arrays, engine.run.problem.loss, self.norm
         if engine.run.scheme.where is not None:
             engine.run.scheme.where(block.x, block.state, hyper, point)
             norm = self._norm(point)
-        products = self._parallel(self._draw, self.xi.shape[0])
+        draws = self.xi.shape[0]
+        products = self._parallel(self._draw, draws) if self.products is None else self.products
+        self.products = None
         if engine.shape is not None:
             for xi, out in zip(self.xi, products, strict=True):
                 engine.shape(point, xi, block.memory, hyper, arrays.offsets)
@@ -280,10 +286,17 @@ class WideWork:
         if not self.fused:
             return self._whole(hyper, drift, scales)
 
-        def job(_: Array, rows: Array, out: Array) -> None:
-            _advance(block.x, point, block.state, self.xi, self.g, hyper, rows, scales, engine.functions, drift, out)
+        def job(numbers: Array, rows: Array, out: Array) -> None:
+            _advance(
+                block.x, point, block.state, self.xi, self.g, hyper, rows, scales, engine.functions, drift, out[:3]
+            )
+            if ahead:
+                self._draw(numbers, rows, out[3:])
 
-        return self._by_group(self._parallel(job, 3))
+        values = self._parallel(job, 3 + draws * ahead)
+        if ahead:
+            self.products = values[3:]
+        return self._by_group(values[:3])
 
     def _draw(self, numbers: Array, rows: Array, out: Array) -> None:
         engine, bounds = self.block.engine, self.bounds[numbers]

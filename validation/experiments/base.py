@@ -69,8 +69,6 @@ class Experiment:
         Seeds by scale.
     derive : callable, optional
         ``derive(summary)`` adds what is worked out from the measurement (a regime, a score).
-    quick : bool
-        Whether its `tiny` scale takes part in ``make test``.
     name : str
         File name in ``catalogue`` with dashes; filled in by the registry.
     """
@@ -85,7 +83,6 @@ class Experiment:
     paper: Mapping[str, Any] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=lambda: SEEDS)
     derive: Callable[[xr.Dataset], xr.Dataset] | None = None
-    quick: bool = False
     name: str = ""
 
     def digest(self, scale: str) -> str:

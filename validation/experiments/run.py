@@ -65,8 +65,9 @@ class Plan:
         ------
         BadInput, DiskProblem
         """
-        largest = max(self.runs, key=lambda run: run[0].settings["N"])[0]
-        for cell in unique(self.experiment.cells(self.scale)):
+        cells = unique(self.experiment.cells(self.scale))
+        largest = max(cells, key=lambda cell: cell.settings["N"])
+        for cell in cells:
             job = job_of({**cell.settings, "seed": 0}, device=device, data_dir=data_dir)
             if cell is largest:
                 job.check(images_of(job))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from sde_si.hyperparameters import HyperParameters
 from sde_si.schedules import Timetable
 
@@ -29,8 +31,8 @@ YUN = {
     ),
     "gpu": _setup(
         network="si-resnet18", width=32, ghost=32, data="fashion-mnist", image_size=32, augment=["crop", "flip"],
-        N=6250, B=128, lr=0.1, wd=4e-4, momentum=0.9, epochs=50, schedule="multi-step:25,38", noise_batches=0,
-        evaluate_every=50,
+        N=6250, B=128, lr=0.1, wd=4e-4, momentum=0.9, epochs=44, schedule="multi-step:22,33", noise_batches=0,
+        evaluate_every=44,
     ),
     "full": _setup(
         network="si-resnet18", data="cifar10", augment=["crop", "flip"], N=50_000, B=128, lr=0.1, wd=1e-4,
@@ -58,20 +60,20 @@ STEADY = {
     ),
 }  # fmt: skip
 
-# (network, width, pixels a side) -> seconds of a minibatch gradient and of each of its samples.
-# CPU: measured, one thread of a core of 2026's cloud machines. H100, four networks side by side: estimated.
-_CPU, _GPU = "cpu", "cuda"
-RATES: dict[tuple[str, int | None, int | None], tuple[str, float, float]] = {
-    ("si-mlp", 8, None): (_CPU, 1.5e-3, 1e-6),
-    ("si-resnet18", 4, None): (_CPU, 3e-3, 1e-5),
-    ("si-resnet18", 8, None): (_CPU, 1e-3, 5e-5),
-    ("si-convnet", 8, None): (_CPU, 1e-3, 3.5e-5),
-    ("si-resnet18", 24, 14): (_CPU, 3.2e-3, 4.5e-4),
-    ("resnet18", 24, 14): (_CPU, 3.2e-3, 4e-4),
-    ("si-resnet18", 32, 32): (_GPU, 1.5e-3, 1.6e-5),
-    ("si-resnet18", None, None): (_GPU, 1.5e-3, 6e-5),
+# (network, width, pixels a side) -> seconds of a minibatch gradient and of each of its samples: measured, one thread of
+# an AMD EPYC
+RATES: dict[tuple[str, int | None, int | None], tuple[float, float]] = {
+    ("si-mlp", 8, None): (1.5e-3, 1e-6),
+    ("si-resnet18", 4, None): (3e-3, 1e-5),
+    ("si-resnet18", 8, None): (1e-3, 5e-5),
+    ("si-convnet", 8, None): (1e-3, 3.5e-5),
+    ("si-resnet18", 24, 14): (3.2e-3, 4.5e-4),
+    ("resnet18", 24, 14): (3.2e-3, 4.5e-4),
+    ("se-resnet", 16, 14): (3.2e-3, 3e-4),
 }
-UNKNOWN = (_CPU, 8e-3, 1e-4)
+SMALL = (1e-3, 5e-5)  # other networks on a CPU
+# H100, four networks side by side, by width and pixels a side: assumed, not measured
+ACCELERATOR = {(32, 32): (1.5e-3, 1.6e-5), (None, 32): (1e-3, 8e-6), (None, None): (1.5e-3, 6e-5)}
 
 
 def hyperparameters(settings: Settings) -> HyperParameters:
@@ -81,12 +83,17 @@ def hyperparameters(settings: Settings) -> HyperParameters:
 
 
 def seconds(settings: Settings) -> float:
-    """Estimated seconds of one training on the device of its scale (`RATES`)."""
-    key = settings["network"], settings.get("width"), settings.get("image_size")
-    _, step, sample = RATES.get(key, UNKNOWN)
-    timetable = Timetable(hyperparameters(settings))
+    """Estimated seconds of one training on the device that its size is for (`RATES`, `ACCELERATOR`)."""
+    size = settings.get("width"), settings.get("image_size")
+    step, sample = RATES.get((settings["network"], *size), ACCELERATOR.get(size, SMALL))
+    hp, schedule = hyperparameters(settings), settings.get("schedule", "constant")
+    if "batch" in schedule:
+        timetable = Timetable(hp)
+        steps, batch = timetable.steps, timetable.batch
+    else:
+        steps, batch = np.full(hp.epochs, hp.steps_per_epoch), np.full(hp.epochs, hp.B)
     svag, measured = settings.get("svag", 1), settings.get("noise_batches", 4)
-    draws = (timetable.steps * (2 * svag if svag > 1 else 1) + measured) @ (step + sample * timetable.batch)
+    draws = (steps * (2 * svag if svag > 1 else 1) + measured) @ (step + sample * batch)
     # Evaluations: forward only, a third of a gradient.
-    looks = max(1, timetable.hyperparameters.epochs // settings.get("evaluate_every", 5))
+    looks = max(1, hp.epochs // settings.get("evaluate_every", 5))
     return 1.0 + float(draws) + looks * sample / 3 * (400 if settings["data"] == "digits" else 10_000)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sde_si.errors import DiskProblem, require
 from sde_si.record import SCHEMA, save
-from validation.experiments.base import SCALES, Cell, Experiment
+from validation.experiments.base import MOMENTS, SCALES, Cell, Experiment
 from validation.experiments.catalogue import EXPERIMENTS
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def build(experiment: Experiment, scale: str, seeds: int, record_of: Callable[[C
             continue
         shape = ("cell", "seed", *(d for d in dims if d != "path" and (d != "group" or experiment.groups)))
         data[name] = (shape, values.astype(np.float32), {"units": unit, "long_name": text})
+    data |= _predicted(cells, data)
     for name, (source, unit, text) in COURSE.items():
         course = np.stack([_longest(row, source, epochs) for row in records])
         data[name] = (("cell", "epoch"), course.astype(np.float32), {"units": unit, "long_name": text})
@@ -184,6 +185,31 @@ def write(summary: xr.Dataset, folder: Path = RECORDS) -> Path:
     path = path_of(summary.attrs["experiment"], summary.attrs["scale"], folder)
     save(summary, path)
     return path
+
+
+def _predicted(cells: list[Cell], data: Mapping[str, Any]) -> dict[str, Any]:
+    """What theory makes of the measured gradients (`validation.experiments.calibrated`)."""
+    from validation.experiments.calibrated import NAMES, calibrated
+
+    shape, template, _ = data["weight_norm"]
+    made = {name: np.full(template.shape, np.nan, np.float32) for name in NAMES}
+    for i, cell in enumerate(cells):
+        # (seed, epoch, ...) becomes (epoch, seed, ...)
+        known = {
+            name: np.swapaxes(data[name][1][i].astype(float), 0, 1)
+            for name in ("gradient", "weight_norm", *MOMENTS)
+            if name in data
+        }
+        known["weight_norm_initial"] = data["weight_norm_initial"][1][i].astype(float)
+        found = calibrated(dict(cell.settings), known)
+        for name in NAMES if found is not None else ():
+            made[name][i, :, : found[name].shape[0]] = np.swapaxes(found[name], 0, 1)
+    text = "predicted from the measured gradients (theory.md 9.10)"
+    return {
+        f"{name}_predicted": (shape, values, {"units": SCHEMA[name][1], "long_name": f"{SCHEMA[name][2]}, {text}"})
+        for name, values in made.items()
+        if not np.isnan(values).all()
+    }
 
 
 def _values(record: xr.Dataset, name: str, epochs: int, groups: bool) -> Array:

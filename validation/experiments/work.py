@@ -86,10 +86,11 @@ def make(settings: Mapping[str, Any], digest: str, states: str, device: str, dat
     begin = time.perf_counter()
     job = job_of(settings, device=device, data_dir=data_dir)
     images = images_of(job)
-    results, names, how = train(job, images, Path(states), digest, stack=1, resume=True, progress=lambda _: None)
+    own = job.digest(images)  # of sources and data, too: a state of other code is not gone on from
+    results, names, how = train(job, images, Path(states), own, stack=1, resume=True, progress=lambda _: None)
     where = torch.cuda.get_device_name() if job.device == "cuda" else "cpu"
     made = {"seconds": time.perf_counter() - begin, "torch": torch.__version__, "torch_device": where, **how}
-    return record(job, results, names, digest, trainer=job.digest(images), processor=processor(), **made)
+    return record(job, results, names, digest, trainer=own, processor=processor(), **made)
 
 
 @functools.cache

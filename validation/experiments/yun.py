@@ -49,7 +49,7 @@ class Grid:
 
 # At the paper's scale its own; the smaller ones have the same shape around the best cell of the or a tried run.
 GRIDS = {
-    "tiny": Grid(2, (64, 128), (32, 16), 16, 128, 1.024, (16, 32), 0.0128),
+    "tiny": Grid(2, (64, 128), (32, 16), 16, 128, 0.1024, (16, 32), 0.0256),
     "cpu": Grid(6, (512, 1024, 2048), (128, 64, 32), 64, 1024, 0.0512, (32, 64, 128, 256), 0.0032),
     "gpu": Grid(5, (3125, 6250, 12_500), (512, 256, 128), 128, 6250, 10 / 128, (64, 128, 256, 512), 0.0016),
     "full": Grid(

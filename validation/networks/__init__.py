@@ -124,11 +124,11 @@ NETWORKS: dict[str, Network] = {
 }  # fmt: skip
 
 
-# kind -> maker of a layer from channels, ghost size, affine, eps
+# kind -> maker of a layer from channels, ghost size, affine, eps; a group has two channels at least
 NORMS: dict[str, Callable[..., nn.Module]] = {
     "batch": GhostNorm,
     "layer": lambda channels, ghost, affine, eps: nn.GroupNorm(1, channels, eps, affine),
-    "group": lambda channels, ghost, affine, eps: nn.GroupNorm(math.gcd(channels, 4), channels, eps, affine),
+    "group": lambda channels, ghost, affine, eps: nn.GroupNorm(math.gcd(channels // 2, 4), channels, eps, affine),
 }
 
 

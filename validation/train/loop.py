@@ -265,11 +265,11 @@ class Trainer:
             for mine, other in zip(self.state, content["state"], strict=True):
                 mine.copy_(other)
             self.meter.restore(content["meter"])
+            self.average = content["average"]
         except Exception as error:
             reason = str(error).partition("\n")[0][:80]
             raise DiskProblem(f"{file} is damaged ({reason}); remove it and run again") from error
         self.epoch, self.dead, self.fixed = content["epoch"], content["dead"].cpu().numpy(), content["fixed"]
-        self.average = content["average"]
         self.more = {k: [v.cpu().numpy() for v in values] for k, values in content["more"].items()}
 
     def results(self) -> dict[str, Array]:

@@ -44,5 +44,4 @@ EXPERIMENT = Experiment(
     cells=cells,
     record=(*KEPT, *MOMENTS, *SPLIT, "angle_middle"),
     figures=("reshuffling",),
-    quick=True,
 )

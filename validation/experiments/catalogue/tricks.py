@@ -31,7 +31,7 @@ def tricks(base: dict[str, Any], scale: str) -> dict[str, dict[str, Any]]:
         "AdamW": {"optimizer": "adamw", "lr": base["lr"] / 25, "wd": 25 * base["wd"] * free},
         "Nesterov": {"optimizer": "nesterov"},
         "warm-up": {"schedule": "warm-up:5" if epochs > 10 else "warm-up:1"},
-        "clipping": {"clip": 0.1},
+        "clipping": {"clip": 0.4},
         "batch growth": {"schedule": f"batch-growth:{max(1, epochs // 3)},2"},
         "bf16": {"precision": "bf16"},
         "EMA": {"ema": 0.99},

@@ -18,5 +18,4 @@ EXPERIMENT = Experiment(
             {"N": 12500, "B": 128, "tuned": "wd"}, {"N": 6250, "B": 128, "tuned": "both"},
         ],
     },
-    quick=True,
 )  # fmt: skip

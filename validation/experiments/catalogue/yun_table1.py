@@ -11,5 +11,4 @@ EXPERIMENT = Experiment(
     cells=lambda scale: columns(scale, "N"),
     figures=("yun-table1", "yun-fig3"),
     paper=paper(1),
-    quick=True,
 )

@@ -1,0 +1,350 @@
+"""The experiments: every entry is valid at every scale, runs, survives a kill, and its summary says what it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+import xarray as xr  # noqa: E402
+
+from sde_si.errors import BAD_INPUT, DISK, DONE, UNFINISHED, BadInput, DiskProblem  # noqa: E402
+from sde_si.record import SCHEMA, save  # noqa: E402
+from validation.experiments import EXPERIMENTS, SCALES, current, load, path_of, present  # noqa: E402
+from validation.experiments.base import Cell, cell, unique  # noqa: E402
+from validation.experiments.catalogue.kodryan_regimes import random_loss  # noqa: E402
+from validation.experiments.catalogue.li_trajectory_invariance import spread  # noqa: E402
+from validation.experiments.cli import main  # noqa: E402
+from validation.experiments.page import PAGE, page  # noqa: E402
+from validation.experiments.run import Plan, estimate  # noqa: E402
+from validation.experiments.setups import hyperparameters, seconds  # noqa: E402
+from validation.experiments.summary import RECORDS, up_to_date  # noqa: E402
+from validation.experiments.work import job_of, name_of  # noqa: E402
+from validation.experiments.yun import GRIDS  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+HOURS = {"tiny": 1 / 60, "cpu": 2 * 75 / 60, "gpu": 20 / 60}  # of one core, two cores, one accelerator
+QUICK = "wan-lr-drop"
+
+
+def run(tmp_path, *words):
+    return main([*words, "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--quiet"])
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_is_valid_at_every_scale(name, scale):
+    experiment = EXPERIMENTS[name]
+    cells = experiment.cells(scale)
+    assert len(cells) >= 2
+    assert experiment.title
+    assert experiment.source
+    assert experiment.question.endswith(("?", "."))
+    assert experiment.figures
+    assert experiment.seeds[scale] >= (1 if scale == "tiny" else 3)
+    assert set(experiment.record) <= SCHEMA.keys()
+    json.dumps(dict(experiment.paper), allow_nan=False)
+    # At the larger scales a dozen stand for all: they differ in numbers only.
+    for one in cells if scale == "tiny" else cells[:: max(1, len(cells) // 12)]:
+        job = job_of({**one.settings, "seed": 0}, device="cpu", data_dir=None)
+        assert job.hyperparameters == hyperparameters(one.settings)
+        assert json.loads(json.dumps(one.settings)) == one.settings
+        assert all(isinstance(value, str | float) for value in one.labels.values())
+    names = [tuple(sorted((k, str(v)) for k, v in {**one.labels, **one.settings}.items())) for one in cells]
+    assert len(set(names)) == len(cells), "two cells that nothing tells apart"
+    if scale in HOURS:
+        hours = experiment.seeds[scale] * sum(seconds(one.settings) for one in unique(cells)) / 3600
+        assert hours <= HOURS[scale]
+
+
+def test_all_experiments_fit_into_their_budgets_and_share_cells(tmp_path):
+    plans = [Plan(e, "cpu", e.seeds["cpu"], tmp_path) for e in EXPERIMENTS.values()]
+    together = sum(estimate(plans).values())
+    alone = sum(seconds(one.settings) for plan in plans for one, _ in plan.runs)
+    assert together <= 8 * 2 * 3600
+    assert together < 0.9 * alone
+    searches, table = (
+        {one.digest(0) for one in EXPERIMENTS[name].cells("cpu")} for name in ("yun-fig1-2", "yun-table1")
+    )
+    assert len(searches & table) >= 10
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", [f"yun-table{n}" for n in range(1, 8)])
+def test_every_column_of_a_table_has_its_coloured_cell(name, scale):
+    """Parts (a), (b), (c) of every column cross the diagonal of constant tuning factor (theory.md 10.13)."""
+    cells, grid = EXPERIMENTS[name].cells(scale), GRIDS[scale]
+    for part in {one.labels["what_changed"] for one in cells}:
+        mine = [one for one in cells if one.labels["what_changed"] == part]
+        columns = {(one.settings["N"], one.settings["B"]) for one in mine} if part != "B" else {
+            (one.settings["N"], 0) for one in mine}  # fmt: skip
+        for N, B in columns:
+            column = [o for o in mine if o.settings["N"] == N and (part == "B" or o.settings["B"] == B)]
+            coloured = [o for o in column if o.labels["constant_factor"]]
+            assert len(coloured) == 1
+            factor = hyperparameters(coloured[0].settings).tuning_factor
+            assert factor == pytest.approx(grid.factor, rel=0.01)
+
+
+def test_the_papers_tables_are_whole():
+    for n in (1, 2, 3, 4, 7):
+        table = EXPERIMENTS[f"yun-table{n}"].paper
+        assert table["source"].endswith(f"table {n}")
+        for rows in table["parts"].values():
+            assert [len(row) for row in rows] == [5] * 7
+        assert len({tuple(rows[0]) for rows in table["parts"].values()}) == 1  # the base row is one
+        # Table 1's largest entry is 95.26 at N = 50000, both tuned, second row above the base.
+    assert EXPERIMENTS["yun-table1"].paper["parts"]["both"][2][4] == 95.26
+    assert EXPERIMENTS["yun-table5"].paper["parts"]["B"][1] == [79.25, 84.3, 87.83, 89.52, 91.01]
+
+
+def test_digests_depend_on_what_is_run_and_on_nothing_else():
+    one, other = Cell({"N": 64, "lr": 0.1}), Cell({"lr": 0.1, "N": 64}, {"row": 1.0})
+    assert one.digest(0) == other.digest(0)
+    assert one.digest(0) != one.digest(1)
+    assert one.digest(0) != cell(one.settings, {"lr": 0.2}).digest(0)
+    assert cell({"svag": 2, "N": 1}, {"svag": None}).settings == {"N": 1}
+    code = "from validation.experiments import current; print(current('yun-table1', 'cpu'))"
+    made = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": "7"}, text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+    )  # fmt: skip
+    assert made.stdout.strip() == current("yun-table1", "cpu")
+    assert len({current(name, scale) for name in EXPERIMENTS for scale in SCALES}) == len(EXPERIMENTS) * len(SCALES)
+
+
+def test_numbers_of_this_format(one_thread):
+    """If this fails, the trainer measures something else: raise FORMAT in base.py, then renew these numbers."""
+    from validation.train.loop import Trainer
+
+    settings = {
+        "network": "si-mlp", "width": 6, "blocks": [2], "data": "digits", "N": 96, "B": 16, "lr": 0.1, "wd": 0.02,
+        "momentum": 0.9, "epochs": 2, "noise_batches": 2, "evaluate_every": 2, "precision": "fp64", "seed": 3,
+        "augment": ["shift", "flip"],
+    }  # fmt: skip
+    job = job_of(settings, device="cpu", data_dir=None)
+    from validation.experiments.work import images_of
+
+    trainer = Trainer(job, images_of(job), [3])
+    trainer.run_epoch()
+    trainer.run_epoch()
+    got = trainer.results()
+    found = [got[name][0, -1, -1] for name in ("weight_norm", "angle_epoch", "angle_step", "noise_trace")]
+    np.testing.assert_allclose([*found, got["train_loss"][0, -1]], GOLDEN, rtol=1e-6)
+
+
+GOLDEN = [11.019861296024443, 0.13350172460804183, 0.02783149199147427, 70.12464107800766, 3.0301367020291887]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Folder of the experiment in `QUICK`, run once."""
+    folder = tmp_path_factory.mktemp("quick")
+    assert run(folder, QUICK, "--scale", "tiny", "--workers", "1") == DONE
+    return folder
+
+
+def test_quick_experiments_run(finished):
+    _runs(QUICK, finished)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != QUICK])
+def test_experiments_run(name, tmp_path):
+    _runs(name, tmp_path)
+
+
+def _runs(name, tmp_path):
+    assert run(tmp_path, name, "--scale", "tiny", "--workers", "1") == DONE
+    data = load(name, folder=tmp_path / "out")
+    experiment = EXPERIMENTS[name]
+    cells = experiment.cells("tiny")
+    assert data.sizes["cell"] == len(cells)
+    assert ("group" in data.dims) == experiment.groups
+    assert data.attrs["digest"] == current(name, "tiny")
+    assert data.attrs["command"] == f"python -m validation.experiments {name} --scale tiny --seeds 1"
+    assert json.loads(data.attrs["provenance"])["runs"] == len(unique(cells))
+    assert json.loads(data.attrs["provenance"])["seconds"] > 0
+    assert json.loads(data.attrs["paper"]) == json.loads(json.dumps(dict(experiment.paper)))
+    for label in {key for one in cells for key in one.labels}:
+        assert "cell" in data[label].dims
+    assert np.isfinite(data["angle_step"]).any()
+    np.testing.assert_allclose(data["N"], [one.settings["N"] for one in cells])
+    # A second time nothing is trained, and the summary stays.
+    before = path_of(name, "tiny", tmp_path / "out").read_bytes()
+    assert run(tmp_path, name, "--scale", "tiny") == DONE
+    assert path_of(name, "tiny", tmp_path / "out").read_bytes() == before
+
+
+def numbers(path):
+    with xr.open_dataset(path, engine="scipy") as opened:
+        data = opened.load()
+    del data.attrs["provenance"]
+    return data
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(finished, tmp_path, capsys):
+    words = [sys.executable, "-m", "validation.experiments", QUICK, "--scale", "tiny", "--workers", "1", "--quiet"]
+    words += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        limit = time.monotonic() + 120
+        while not list((tmp_path / "work").glob("*.nc")):
+            assert time.monotonic() < limit
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    left = {path.name: path.read_bytes() for path in (tmp_path / "work").glob("*.nc")}
+    assert 0 < len(left) < 4
+    assert not list((tmp_path / "out").glob("*.nc"))
+    assert run(tmp_path, QUICK, "--scale", "tiny", "--workers", "1", "--json") == DONE
+    assert f"{len(left)} found done" in json.loads(capsys.readouterr().out)["experiments"][0]["text"]
+    assert all((tmp_path / "work" / name).read_bytes() == content for name, content in left.items())
+    xr.testing.assert_identical(*(numbers(path_of(QUICK, "tiny", p / "out")) for p in (tmp_path, finished)))
+
+
+def test_a_time_limit_stops_cleanly_and_writes_no_summary(tmp_path, capsys):
+    assert run(tmp_path, "wan-equilibrium", "--scale", "tiny", "--max-minutes", "0.0001", "--json") == UNFINISHED
+    [row] = json.loads(capsys.readouterr().out)["experiments"]
+    assert row["status"] == "unfinished"
+    assert not present("wan-equilibrium", tmp_path / "out")
+
+
+def test_a_summary_of_another_configuration_is_out_of_date(tmp_path, capsys):
+    name = "wan-lr-drop"
+    made = xr.Dataset({"angle_epoch": (("cell", "seed"), np.zeros((1, 2)))}, attrs={"digest": current(name, "tiny")})
+    save(made, path_of(name, "tiny", tmp_path))
+    assert up_to_date(name, "tiny", 2, tmp_path)
+    assert not up_to_date(name, "tiny", 3, tmp_path)
+    assert not up_to_date(name, "cpu", 2, tmp_path)
+    made.attrs["digest"] = "0" * 64
+    save(made, path_of(name, "tiny", tmp_path))
+    assert not up_to_date(name, "tiny", 2, tmp_path)
+    assert run(tmp_path, name, "--pending", "--scale", "tiny", "--json") == DONE
+    [row] = json.loads(capsys.readouterr().out)["experiments"]
+    assert row["missing"] == 4
+    assert not row["recorded"]
+
+
+def test_pending_lists_what_is_left_with_hours(tmp_path, capsys):
+    assert run(tmp_path, "--pending", "--device", "cuda", "--dry-run", "--json") == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert {row["scale"] for row in told["experiments"]} == {"gpu"}
+    assert {row["name"] for row in told["experiments"]} == set(EXPERIMENTS)
+    assert 0 < told["hours"] < 20
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_finished_run_is_not_counted_as_left(tmp_path):
+    plan = Plan(EXPERIMENTS["wan-lr-drop"], "tiny", 1, tmp_path)
+    before = sum(estimate([plan]).values())
+    (tmp_path / name_of(*plan.runs[0])).write_bytes(b"")
+    assert sum(estimate([plan]).values()) < before
+    twice = estimate([plan, Plan(EXPERIMENTS["wan-lr-drop"], "tiny", 1, tmp_path, tmp_path)])
+    assert min(twice.values()) >= 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "names: expected at least one experiment"),
+        (["nonsense"], "experiment: expected one of"),
+        (["tricks", "--scale", "huge"], "scale: expected one of tiny, cpu, gpu, full"),
+        (["tricks", "--device", "tpu"], "device: expected one of auto, cpu, cuda"),
+        (["tricks", "--seeds", "0"], "seeds: expected a whole number >= 1"),
+        (["tricks", "--workers", "0"], "workers: expected a whole number >= 1"),
+        (["tricks", "--max-minutes", "-1"], "max-minutes: expected a number in (0, inf)"),
+        (["yun-table1", "--scale", "full"], "data-dir: expected the folder of cifar10"),
+    ],
+)
+def test_wrong_input_is_refused_before_any_work(words, said, tmp_path, capsys):
+    assert main([*words, "--work", str(tmp_path / "work"), "--out", str(tmp_path)]) == BAD_INPUT
+    out, err = capsys.readouterr()
+    assert said in err
+    assert not out
+    assert not list(tmp_path.rglob("*.nc"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_no_accelerator_is_said(tmp_path, capsys):
+    assert run(tmp_path, "tricks", "--device", "cuda") == BAD_INPUT
+    assert "a CUDA device, got none here" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path, capsys):
+    (tmp_path / "work").write_text("a file")
+    assert run(tmp_path, "wan-lr-drop", "--scale", "tiny") == DISK
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_loading_says_what_is_missing(tmp_path):
+    with pytest.raises(DiskProblem, match=r"python -m validation\.experiments tricks --scale gpu"):
+        load("tricks", "gpu", folder=tmp_path)
+    with pytest.raises(DiskProblem, match="no record of tricks at scale any"):
+        load("tricks", folder=tmp_path)
+    with pytest.raises(BadInput, match="experiment"):
+        load("nonsense")
+    with pytest.raises(BadInput, match="scale"):
+        load("tricks", "huge")
+    (tmp_path / "tricks-cpu.nc").write_text("nonsense")
+    with pytest.raises(DiskProblem, match="cannot read"):
+        load("tricks", folder=tmp_path)
+
+
+def test_reading_loads_neither_torch_nor_matplotlib():
+    code = """import sys, validation.experiments as e
+names = [n for n in e.EXPERIMENTS if e.present(n)]
+[e.load(n) for n in names]
+[e.current(n, s) for n in e.EXPERIMENTS for s in e.SCALES]
+print([m for m in ("torch", "matplotlib", "sklearn") if m in sys.modules])"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", sorted(RECORDS.glob("*.nc")), ids=lambda p: p.stem)
+def test_committed_summaries_belong_to_the_present_configuration(path):
+    name, _, scale = path.stem.rpartition("-")
+    data = load(name, scale)
+    assert data.attrs["digest"] == current(name, scale)
+    assert data.sizes["seed"] >= (1 if scale == "tiny" else 3)
+    assert data.sizes["cell"] == len(EXPERIMENTS[name].cells(scale))
+    assert path.stat().st_size < 1_500_000
+    made = json.loads(data.attrs["provenance"])
+    assert made["seconds"] > 0
+    assert made["processor"]
+    assert data.attrs["command"].startswith(f"python -m validation.experiments {name} --scale {scale}")
+
+
+def test_every_summary_in_the_folder_has_an_experiment():
+    assert {path.stem.rpartition("-")[0] for path in RECORDS.glob("*.nc")} <= EXPERIMENTS.keys()
+
+
+def test_the_page_is_that_of_the_registry():
+    assert PAGE.read_text() == page(), "run python -m validation.experiments.page"
+
+
+def test_spread_tells_groups_that_matter_from_groups_that_do_not():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(4), 5)
+    levels = rng.standard_normal((4, 1))
+    curves = levels[groups] + 1e-3 * rng.standard_normal((20, 30))
+    assert spread(curves, groups) < 0.01
+    shuffled = [spread(curves, rng.permutation(groups)) for _ in range(40)]
+    assert np.mean(shuffled) == pytest.approx(1.0, abs=0.1)
+    assert np.isnan(spread(curves[:2], np.arange(2)))
+
+
+def test_the_level_of_random_weights_is_above_that_of_no_opinion():
+    assert random_loss(EXPERIMENTS["kodryan-regimes"].cells("tiny")[0]) > np.log(10)

@@ -1,0 +1,86 @@
+"""``python -m validation.experiments.page`` writes docs/experiments.md from the registry and the records."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from validation.experiments.base import SCALES, Experiment, unique
+from validation.experiments.catalogue import EXPERIMENTS
+from validation.experiments.setups import seconds
+from validation.experiments.summary import load, up_to_date
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "experiments.md"
+TEXT = """# Experiments of the papers
+
+One command repeats a figure or table of a paper with real networks. Each experiment is one small file in
+`validation/experiments/catalogue`, found by its name: a list of cells (configurations of the [trainer](networks.md)),
+seeds, what is kept of them, and the paper's own numbers.
+
+```bash
+python -m validation.experiments --list
+python -m validation.experiments yun-table1 --scale tiny
+python -m validation.experiments yun-table1 wan-equilibrium --scale cpu --max-minutes 60
+python -m validation.experiments --pending
+python -m validation.experiments --pending --device cuda --max-minutes 8
+```
+
+- `tiny` shows that it runs, in under a minute; `cpu` is for two cores: under 75 minutes each, 8 hours together; `gpu`
+  for one H100, 20 minutes each by estimate; `full` is the paper's own size and needs CIFAR-10 (`--data-dir`).
+- Every run (a cell and a seed) is a file of its own in `--work`, named by the digest of its settings. Two experiments
+  that need the same run share it. A kill, Ctrl-C or `--max-minutes` loses nothing that is finished, and a training goes
+  on from its last state, at most half a minute back. The same command goes on.
+- The summary is written when no run is missing: `validation/records/experiments/NAME-SCALE.nc`, dimensions cell, seed,
+  epoch (and group where layers matter), with the exact command, seconds, machine and versions in its attributes. It
+  holds the digest of its configuration: `--pending` also lists summaries that belong to an older one.
+- `--pending` without `--device` only lists, with the hours of one core (`cpu`) or of the accelerator (`gpu`, `full`)
+  that are left; with `--device` it runs.
+- Exit codes: 0 done, 2 bad input, 3 a run failed, 4 disk, 5 stopped before the end.
+
+```python
+from validation.experiments import current, load, present
+
+for name in ("wan-equilibrium", "reshuffling"):
+    for scale in present(name):
+        data = load(name, scale)
+        print(name, dict(data.sizes), data.attrs["digest"] == current(name, scale))
+```
+
+## What there is
+
+Runs are cells times seeds; hours are of one core (`tiny`, `cpu`) or one H100 (`gpu`, `full`), estimated from measured
+rates on the CPU and from assumed ones on the accelerator.
+"""
+
+
+def _entry(name: str, experiment: Experiment) -> str:
+    lines = [f"### {name}", "", f"{experiment.title} ({experiment.source}).", "", experiment.question, ""]
+    lines += ["| scale | runs | hours | record |", "|---|---:|---:|---|"]
+    for scale in SCALES:
+        cells, seeds = unique(experiment.cells(scale)), experiment.seeds[scale]
+        hours = seeds * sum(seconds(cell.settings) for cell in cells) / 3600
+        lines.append(f"| {scale} | {len(cells) * seeds} | {hours:.2g} | {_record(name, scale, seeds)} |")
+    return "\n".join(lines)
+
+
+def _record(name: str, scale: str, seeds: int) -> str:
+    if not up_to_date(name, scale, seeds):
+        return "pending" if scale != "tiny" else "-"
+    data = load(name, scale)
+    made = json.loads(data.attrs["provenance"])
+    return f"`{data.attrs['command']}`, {made['runs']} runs, {made['seconds']:.0f} s, {made['processor']}"
+
+
+def page() -> str:
+    """The page as text."""
+    return TEXT + "\n" + "\n\n".join(_entry(name, one) for name, one in EXPERIMENTS.items()) + "\n"
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page())
+
+
+if __name__ == "__main__":
+    main()
