@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from paper_figs.scripts import SIMULATED, Script, scripts
 from sde_si.errors import CLAIM_FAILED, DONE, UNFINISHED, DiskProblem, require
@@ -21,7 +23,12 @@ FORMATS = ("pdf", "png", "svg")
 Options = options_class(
     "Options",
     {
-        "names": flag(comma(str, "NAME,..."), None, "only these (also without --names) [default all]"),
+        "names": (
+            tyro.conf.Positional[
+                Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME,...", help="only these [default all]")]
+            ],
+            (),
+        ),
         "out": flag(TEXT, "./runs/figures", "folder for figures and tables"),
         "format": flag(comma(str, "pdf,png,svg"), ("png",), "file formats"),
         "recompute": flag(bool, False, "simulate and train again what the figures show (training needs torch)"),
@@ -42,11 +49,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _main(words: list[str]) -> int:
-    if words and not words[0].startswith("-"):
-        words = ["--names", *words]
     options: Any = parse(Options, "python -m paper_figs", words)
     known = scripts()
-    for name in options.names or ():
+    names = dict.fromkeys(name for word in options.names for name in word.split(","))
+    for name in names:
         require(name in known, "names", "names that --list shows", repr(name), next(iter(known)))
     for form in options.format:
         require(form in FORMATS, "format", f"some of {', '.join(FORMATS)}", repr(form), "pdf,png")
@@ -54,7 +60,7 @@ def _main(words: list[str]) -> int:
         from validation.experiments import SCALES
 
         require(options.scale in SCALES, "scale", f"one of {', '.join(SCALES)}", repr(options.scale), "cpu")
-    chosen = [known[name] for name in options.names or known]
+    chosen = [known[name] for name in names or known]
     if options.list:
         return _list(chosen, options)
     if options.recompute:
@@ -170,7 +176,7 @@ def _draw(chosen: list[Script], options: Any) -> int:
         shown[one.name] = {"files": [str(file) for file in files], "seen": drawn.seen, "drawn": drawn}
         say(f"{one.name}: {', '.join(str(file) for file in files) or 'drawn'}", options.quiet)
     if options.gallery is not None:
-        page = gallery.write(Path(options.gallery), shown, whole=options.names is None)
+        page = gallery.write(Path(options.gallery), shown, whole=not options.names)
         say(f"written: {page}", options.quiet)
     if options.json:
         print(json.dumps({name: {k: v for k, v in one.items() if k != "drawn"} for name, one in shown.items()}))

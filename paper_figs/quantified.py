@@ -29,7 +29,8 @@ class Interval:
         return self.low <= number <= self.high
 
     def __str__(self) -> str:
-        return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+        known = math.isfinite(self.low)
+        return f"{self.value:+.2f} " + (f"[{self.low:+.2f}, {self.high:+.2f}]" if known else "(no interval)")
 
 
 @dataclass(frozen=True)

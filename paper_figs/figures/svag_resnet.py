@@ -40,6 +40,8 @@ def draw(records: Records) -> Drawn:
     style.measured(axes[3], [float(record["svag"][i]) for i in order], ratios, i=0)
     style.exact(axes[3], [1, 8], [1, 1])
     axes[3].set(xscale="log", xlabel="l", ylabel="|x|⁴ / (lr (τ + G/l) / 2 wd)", title="second half of the run")
+    axes[3].set_xticks([1, 2, 4, 8], ["1", "2", "4", "8"])
+    axes[3].minorticks_off()
     for axis, quantity in zip(axes, ("weight_norm", "angle_epoch", "train_loss"), strict=False):
         axis.set(xlabel="epoch", ylabel=networks.SHOWN[quantity][0])
     style.below(figure, axes[0])

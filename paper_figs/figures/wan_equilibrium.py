@@ -57,7 +57,9 @@ def draw(records: Records) -> Drawn:
     axes[2].set(ylabel="norm / Wan's formula")
     axes[3].set(ylabel="angle per step / Wan's formula")
     style.below(figure, axes[0], columns=3)
-    a, n = np.array(angles), np.array(norms)
+    a, n, mu = np.array(angles), np.array(norms), record["momentum"].values
+    split = "; ".join(f"mu={m:g}: {np.nanmin(n[mu == m]):.3f} to {np.nanmax(n[mu == m]):.3f}" for m in np.unique(mu))
     seen = (f"{networks.caption(record)}. After the transient the angle per step of a layer is {np.nanmin(a):.3f} to {np.nanmax(a):.3f} of "
-            f"sqrt(2u/(1+mu)), its norm {np.nanmin(n):.3f} to {np.nanmax(n):.3f} of what its own gradient gives.")  # fmt: skip
+            f"sqrt(2u/(1+mu)), its norm, over what its own gradient gives, {split}. With momentum the norm needs steps whose "
+            "gradients are uncorrelated; the angle needs only a stationary norm.")  # fmt: skip
     return Drawn(figure, seen)
