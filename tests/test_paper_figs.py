@@ -125,7 +125,11 @@ def test_committed_simulations_belong_to_the_present_configuration(name):
     assert simulated.path(one).stat().st_size < 300 * 1024
 
 
-@pytest.mark.parametrize("name", NAMES)
+# Seven tables share one function, five figures another: the rest of them in the long run.
+ALIKE = [f"yun-table{k}" for k in (2, 3, 4, 6, 7)] + [f"yun-fig{k}" for k in (4, 6, 7)]
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ALIKE)) for n in NAMES])
 def test_every_figure_draws_with_labels_and_units(name, records):
     one = scripts()[name]
     own = {SIMULATED: simulated.load(one)} if one.simulates else {}

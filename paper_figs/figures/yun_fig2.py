@@ -30,7 +30,7 @@ def draw(records: Records) -> Drawn:
         spans.append(np.nanmax(ends) / np.nanmin(ends))
         axis.set(xlabel="epoch", yscale="log", title=title)
         axis.legend(title="N, B, lr, wd", fontsize=7, title_fontsize="small", ncols=2, loc="upper center",
-                    bbox_to_anchor=(0.5, -0.18))  # fmt: skip
+                    bbox_to_anchor=(0.5, -0.22))  # fmt: skip
     axes[0].set_ylabel(networks.SHOWN["angle_epoch"][0])
     style.kinds(figure, loc="outside upper center", ncols=4)
     seen = (f"{networks.caption(record)}. At the end of the first phase the largest angle over the smallest is {spans[0]:.2f} among the "
