@@ -24,6 +24,7 @@ SMALL = {
     "si-densenet100": {"width": 4, "blocks": (2, 1)},
     "si-resnet18": RESIDUAL,
     "resnet18": RESIDUAL,
+    "si-resnet18-d": RESIDUAL,
     "se-resnet": RESIDUAL,
     "si-preact-resnet18": RESIDUAL,
     "fixup-resnet18": RESIDUAL,

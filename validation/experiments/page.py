@@ -47,6 +47,30 @@ for name in ("wan-equilibrium", "reshuffling"):
         print(name, dict(data.sizes), data.attrs["digest"] == current(name, scale))
 ```
 
+## Adding one
+
+A file `validation/experiments/catalogue/my_question.py` with an `EXPERIMENT` is all: the command, `--list`, this page
+and the tests find it.
+
+```text
+from validation.experiments.base import Experiment, cell
+from validation.experiments.setups import STEADY
+
+EXPERIMENT = Experiment(
+    title="Angle per step at three momenta",
+    source="theory.md 9.2",
+    question="Is it sqrt(2 lr wd/(1 + momentum))?",
+    cells=lambda scale: [cell(STEADY[scale], {"momentum": mu}, case=str(mu)) for mu in (0.0, 0.5, 0.9)],
+    figures=("my-question",),
+)
+```
+
+`cells(scale)` gives settings as flags of `python -m validation.train`, and labels that become columns of the summary.
+`record` names the variables to keep, `groups=True` keeps every layer, `derive` adds what is worked out from the summary.
+Beside the measurement the summary has `weight_norm_predicted`, `angle_step_predicted`, `angle_epoch_predicted`: the
+second moments of the optimizer's own map through the whole schedule (theory 9.10), fed with the measured mean squared
+gradient of every epoch; and `angle_step_equilibrium`, `angle_epoch_equilibrium`, what noise alone would do in the end.
+
 ## What there is
 
 Runs are cells times seeds; hours are of one core (`tiny`, `cpu`) or one H100 (`gpu`, `full`), estimated from measured

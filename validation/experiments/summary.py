@@ -277,7 +277,11 @@ def _provenance(records: Iterable[xr.Dataset]) -> Mapping[str, Any]:
     made = {name: sorted({str(one.get(name, "")) for one in found.values()}) for name in several}
     return {
         "runs": len(found),
-        "seconds": round(sum(float(one["seconds"]) for one in found.values()), 1),
+        **{
+            name: round(sum(float(one[name]) for one in found.values()), 1)
+            for name in ("seconds", "cpu_seconds")
+            if all(name in one for one in found.values())
+        },
         "written": max(one["written"] for one in found.values()),
         **{name: values[0] if len(values) == 1 else values for name, values in made.items()},
     }

@@ -83,13 +83,19 @@ def make(settings: Mapping[str, Any], digest: str, states: str, device: str, dat
     from validation.train.many import train
     from validation.train.outcome import record
 
-    begin = time.perf_counter()
+    begin, worked = time.perf_counter(), time.process_time()
     job = job_of(settings, device=device, data_dir=data_dir)
     images = images_of(job)
     own = job.digest(images)  # of sources and data, too: a state of other code is not gone on from
     results, names, how = train(job, images, Path(states), own, stack=1, resume=True, progress=lambda _: None)
     where = torch.cuda.get_device_name() if job.device == "cuda" else "cpu"
-    made = {"seconds": time.perf_counter() - begin, "torch": torch.__version__, "torch_device": where, **how}
+    made = {
+        "seconds": time.perf_counter() - begin,
+        "cpu_seconds": time.process_time() - worked,
+        "torch": torch.__version__,
+        "torch_device": where,
+        **how,
+    }
     return record(job, results, names, digest, trainer=own, processor=processor(), **made)
 
 

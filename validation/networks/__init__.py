@@ -85,6 +85,12 @@ NETWORKS: dict[str, Network] = {
         lambda s, norm: ResNet(s.channels, s.classes, s.width, s.blocks, norm, fixed=False),
         width=64, blocks=(2, 2, 2, 2), affine=True,
     ),
+    "si-resnet18-d": Network(
+        "si-resnet18 with the stem of ResNet-C and the shortcuts of ResNet-D",
+        "He et al. 2019 (bag of tricks)",
+        lambda s, norm: ResNet(s.channels, s.classes, s.width, s.blocks, norm, fixed=True, deep=True),
+        width=64, blocks=(2, 2, 2, 2), ghost=64,
+    ),
     "si-convnet": Network(
         "four convolutions with batch norm without affine, fixed last layer of norm 10",
         "Kodryan et al.; theory.md 5.1",

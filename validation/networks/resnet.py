@@ -13,15 +13,21 @@ Norm = Callable[[int], nn.Module]
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions, each normalised, and a shortcut that is normalised where it has a convolution."""
+    """Two 3x3 convolutions, each normalised, and a shortcut that is normalised where it has a convolution.
 
-    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm) -> None:
+    With `pooled`, a shortcut that halves the size averages before its convolution (ResNet-D).
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm, *, pooled: bool = False) -> None:
         super().__init__()
         self.conv1, self.norm1 = SIConv2d(inputs, outputs, 3, stride), norm(outputs)
         self.conv2, self.norm2 = SIConv2d(outputs, outputs), norm(outputs)
         self.shortcut = nn.Sequential()
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(SIConv2d(inputs, outputs, 1, stride), norm(outputs))
+        if pooled and stride != 1:
+            pool = nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False)
+            self.shortcut = nn.Sequential(pool, SIConv2d(inputs, outputs, 1), norm(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Output of the block."""
@@ -44,18 +50,25 @@ class ResNet(nn.Module):
         ``norm(channels)`` makes a normalisation layer.
     fixed : bool
         Scale-invariant to all it trains: normalised after pooling, last layer fixed (Yun et al. section 3.1).
+    deep : bool
+        Three convolutions in the stem (ResNet-C) and averages in the shortcuts (ResNet-D; He et al. 2019).
     """
 
     def __init__(
-        self, channels: int, classes: int, width: int, blocks: Sequence[int], norm: Norm, *, fixed: bool
-    ) -> None:
+        self, channels: int, classes: int, width: int, blocks: Sequence[int], norm: Norm, *, fixed: bool,
+        deep: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.stem, self.norm = SIConv2d(channels, width), norm(width)
+        before: list[nn.Module] = []
+        for inner in (channels, max(width // 2, 1)) if deep else ():
+            before += [SIConv2d(inner, max(width // 2, 1)), norm(max(width // 2, 1)), nn.ReLU()]
+        self.before = nn.Sequential(*before)
+        self.stem, self.norm = SIConv2d(max(width // 2, 1) if deep else channels, width), norm(width)
         stages, inputs = [], width
         for stage, count in enumerate(blocks):
             outputs = width * 2**stage
             for i in range(count):
-                stages.append(Block(inputs, outputs, 2 if stage and i == 0 else 1, norm))
+                stages.append(Block(inputs, outputs, 2 if stage and i == 0 else 1, norm, pooled=deep))
                 inputs = outputs
         self.stages = nn.Sequential(*stages)
         self.last = norm(inputs) if fixed else nn.Identity()
@@ -63,7 +76,7 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""
-        x = self.stages(F.relu(self.norm(self.stem(x))))
+        x = self.stages(F.relu(self.norm(self.stem(self.before(x)))))
         return self.head(self.last(x.mean((2, 3))))
 
 

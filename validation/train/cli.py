@@ -14,8 +14,8 @@ from sde_si.options import FLOAT, INT, TEXT, comma, flag, options_class, parse, 
 from sde_si.terminal import guarded, say
 
 NETWORK_NAMES = (
-    "si-resnet18, resnet18, si-convnet, si-preact-resnet18, si-densenet100, si-mlp, se-resnet, fixup-resnet18, "
-    "timm:NAME"
+    "si-resnet18, resnet18, si-resnet18-d, si-convnet, si-preact-resnet18, si-densenet100, si-mlp, se-resnet, "
+    "fixup-resnet18, timm:NAME"
 )
 _HP = HyperParameters()
 Options = options_class(

@@ -35,6 +35,7 @@ def tricks(base: dict[str, Any], scale: str) -> dict[str, dict[str, Any]]:
         "batch growth": {"schedule": f"batch-growth:{max(1, epochs // 3)},2"},
         "bf16": {"precision": "bf16"},
         "EMA": {"ema": 0.99},
+        "ResNet-C stem, D shortcuts": {"network": "si-resnet18-d"},
         "layer norm": {"norm": "layer"},
         "group norm": {"norm": "group"},
         # Without normalisation a tenth of lr trains, and ten times wd keeps the product.
