@@ -7,8 +7,10 @@ would do if its steps were uncorrelated. What the measurement adds is correlatio
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -65,71 +67,87 @@ def of_cell(record: xr.Dataset, i: int, quantity: str, group: str = "all") -> Ar
     return values.transpose("seed", ...).values.astype(float)
 
 
+@functools.lru_cache(maxsize=64)
+def _settings(name: str, scale: str, digest: str) -> tuple[Mapping[str, Any], ...]:
+    """Settings of an experiment's cells; none if the record is of another configuration."""
+    from validation.experiments import EXPERIMENTS, current
+
+    if name not in EXPERIMENTS or current(name, scale) != digest:
+        return ()
+    return tuple(cell.settings for cell in EXPERIMENTS[name].cells(scale))
+
+
+def epochs(record: xr.Dataset, i: int) -> int:
+    """How many epochs a cell has: cells of one experiment may differ."""
+    return int((record["steps_per_epoch"].isel(cell=i).values > 0).sum())
+
+
 def hyperparameters(record: xr.Dataset, i: int) -> HyperParameters:
-    """Of one cell, at the start; a schedule that the cells do not share shows in `rates` alone."""
+    """Of one cell, with its schedule; "constant" where a record of another configuration does not tell it."""
+    from validation.experiments.setups import hyperparameters as of_settings
+
+    known = _settings(*(record.attrs[key] for key in ("experiment", "scale", "digest")))
+    if known:
+        return of_settings(known[i]).replace(epochs=epochs(record, i))
     cell, setup = record.isel(cell=i), json.loads(record.attrs.get("setup", "{}"))
     plain = {name: float(cell[name]) for name in ("lr", "wd", "momentum")}
     schedule = setup.get("schedule", "constant")
-    return HyperParameters(N=int(cell["N"]), B=int(cell["B"]), epochs=record.sizes["epoch"], schedule=schedule, **plain)
-
-
-def rates(record: xr.Dataset, i: int) -> list[Array]:
-    """Learning rate of every step, epoch by epoch."""
-    from sde_si.schedules import Timetable
-
-    hp = hyperparameters(record, i)
-    if hp.schedule != "constant":
-        table = Timetable(hp)
-        return [table.lr_and_momentum(e)[0] for e in range(hp.epochs)]
-    cell = record.isel(cell=i)
-    steps, lr = (np.nan_to_num(cell[name].values.astype(float)) for name in ("steps_per_epoch", "lr_end"))
-    return [np.full(int(n), rate) for n, rate in zip(steps, lr, strict=True)]
+    return HyperParameters(N=int(cell["N"]), B=int(cell["B"]), epochs=epochs(record, i), schedule=schedule, **plain)
 
 
 def exact(record: xr.Dataset, i: int, group: str = "all") -> Course:
-    """The recursion of the second moments with the measured gradient of every epoch, from the measured start."""
+    """The recursion of the second moments with the measured gradient of every epoch, from the measured start.
+
+    That of the record, which has each seed's own gradient, where it carries one.
+    """
+    if all(f"{name}_predicted" in record for name in Course._fields):
+        return Course(*(mean_and_error(of_cell(record, i, f"{name}_predicted", group))[0] for name in Course._fields))
     from sde_si.methods import METHODS
+    from sde_si.schedules import Timetable
     from sde_si.theory.moments import MAP, march
 
     hp, gradient = hyperparameters(record, i), mean_and_error(of_cell(record, i, "gradient", group))[0]
-    scheme = METHODS["sgd-torch"].scheme(hp.momentum > 0)
+    scheme, timetable = METHODS["sgd-torch"].scheme(hp.momentum > 0), Timetable(hp)
     assert scheme is not None
     assert scheme.linear is not None
     start = np.atleast_1d(of_cell(record, i, "weight_norm_initial", group))
     Z = np.array([[float(np.nanmean(start)) ** 2, 0.0], [0.0, 0.0]])
-    out = np.full((3, hp.epochs), np.nan)
-    for e, lr in enumerate(rates(record, i)):
-        if not lr.size or not math.isfinite(gradient[e]):
+    out = np.full((3, record.sizes["epoch"]), np.nan)
+    for e in range(hp.epochs):
+        lr = timetable.lr_and_momentum(e)[0]
+        if not math.isfinite(gradient[e]):
             break
         settings, which = np.unique(lr, return_inverse=True)
         pairs = [scheme.linear(float(rate), hp.wd, hp.momentum, 1.0) for rate in settings]
         T, K = (np.array([pair[k] for pair in pairs], dtype=float) for k in (0, 1))
         reference, steps = np.array([[Z[0, 0], Z[0, 1], Z[0, 0]]]), np.empty((lr.size, 3))
         march(Z, T, K, which.ravel(), np.full(lr.size, gradient[e]), 1, MAP, reference, steps)
-        out[:, e] = (2 * math.asin(math.sqrt(max(0.0, 1 - steps[-1, 2]) / 2)), math.sqrt(np.mean(steps[:, 1] ** 2)),
-                     math.sqrt(Z[0, 0]))  # fmt: skip
+        angles = 2 * math.asin(math.sqrt(max(0.0, 1 - steps[-1, 2]) / 2)), math.sqrt(np.mean(steps[:, 1] ** 2))
+        out[:, e] = (*angles, math.sqrt(Z[0, 0]))
     return Course(*out)
 
 
 def sde(record: xr.Dataset, i: int, quantity: str, paths: int = 16) -> Array | None:
     """A quantity by the SDE of noise alone at the cell's settings, its noise the mean measured squared gradient.
 
-    Of shape (epoch,); None where the schedule is not known as a text, or without weight decay.
+    Of shape (epoch,); None without weight decay, and for an optimizer that the SDE does not stand for.
     """
     from paper_figs.simulated import collect
     from sde_si.verify.claims.common import run
 
-    hp = hyperparameters(record, i)
+    hp, known = hyperparameters(record, i), _settings(*(record.attrs[key] for key in ("experiment", "scale", "digest")))
     gradient = float(np.nanmean(of_cell(record, i, "gradient")))
     start = float(np.nanmean(of_cell(record, i, "weight_norm_initial")))
-    known = hp.schedule != "constant" or np.ptp(record["lr_end"].isel(cell=i).values) == 0
-    if not known or hp.wd == 0 or not math.isfinite(gradient + start):
+    plain = not known or known[i].get("optimizer", "sgd") == "sgd"
+    if not plain or hp.wd == 0 or not math.isfinite(gradient + start):
         return None
     dim = 64
     noise = {"noise_scale": gradient * hp.B / (dim - 1)}
     one = run(N=hp.N, B=hp.B, lr=hp.lr, wd=hp.wd, momentum=hp.momentum, epochs=hp.epochs, schedule=hp.schedule, dim=dim,
               paths=paths, method="splitting", init_norm=start, seed=i, parameters=noise)  # fmt: skip
-    return collect({"SDE": one}, keep=(quantity,))[quantity].values[0]
+    out = np.full(record.sizes["epoch"], np.nan)
+    out[: hp.epochs] = collect({"SDE": one}, keep=(quantity,))[quantity].values[0]
+    return out
 
 
 def draw_course(
@@ -168,7 +186,7 @@ def late(record: xr.Dataset, i: int) -> slice:
     """Epochs after the transient of the first learning rate and before its first drop, at least the phase's quarter."""
     from paper_figs.quantified import transient_end
 
-    lr = record["lr_end"].isel(cell=i).values
+    lr = record["lr_end"].isel(cell=i).values[: epochs(record, i)]
     changed = np.flatnonzero(lr < 0.999 * lr[0])
     end = int(changed[0]) if changed.size else lr.size
     return slice(min(int(transient_end(float(record["tuning_factor"][i]))), 3 * end // 4), end)
@@ -186,7 +204,9 @@ def caption(record: xr.Dataset) -> str:
     """Which data these are."""
     setup, made = (json.loads(record.attrs.get(key, "{}")) for key in ("setup", "provenance"))
     said = f"{setup.get('network', 'network')} on {setup.get('data', 'data')}, scale {record.attrs['scale']}"
-    return f"{said}, {record.sizes['seed']} seeds, {made.get('runs', '?')} runs"
+    seeds, runs = record.sizes["seed"], made.get("runs", 0)
+    said += f", {seeds} seed{'s' * (seeds != 1)}"
+    return said + (f", {runs} runs" if runs else "")
 
 
 def combination(record: xr.Dataset, i: int) -> str:

@@ -259,6 +259,38 @@ def test_the_exact_course_is_the_closed_form_where_there_is_one(records):
     assert course.angle_epoch[-1] != pytest.approx(math.acos(1 - hp.tuning_factor), rel=1e-2)
 
 
+def test_cells_of_different_length_end_in_nothing():
+    record = made("yun-table5", epochs=20)
+    for name in ("steps_per_epoch", "lr_end", "batch"):
+        record[name][0, 12:] = np.nan
+    for name in ("gradient", "angle_epoch"):
+        record[name][0, :, 12:] = np.nan
+    assert networks.epochs(record, 0) == 12
+    course, simulated = networks.exact(record, 0), networks.sde(record, 0, "angle_epoch")
+    for values in (course.angle_epoch, simulated):
+        assert np.isfinite(values[:12]).all()
+        assert np.isnan(values[12:]).all()
+    assert networks.late(record, 0) == slice(9, 12)
+
+
+def test_the_sde_turns_by_its_own_law():
+    record = made("yun-table5", epochs=60)
+    record["gradient"][:] = 3.0
+    i = int(np.argmax(record["N"].values / record["B"].values))
+    hp = networks.hyperparameters(record, i)
+    law = theory.angle_of(1 - float(theory.sde_lag_cosine(hp.steps_per_epoch, hp.intrinsic_lr, hp.momentum)))
+    simulated = networks.sde(record, i, "angle_epoch", paths=64)[20:40].mean()  # before the first drop
+    assert simulated == pytest.approx(law, rel=0.02)
+    assert simulated != pytest.approx(math.acos(1 - hp.tuning_factor), rel=0.04)
+
+
+def test_a_records_own_prediction_is_taken():
+    record = made("yun-table5", epochs=5)
+    for name in ("angle_epoch", "angle_step", "weight_norm"):
+        record[f"{name}_predicted"] = record[name] * 0 + 0.125
+    assert networks.exact(record, 3).angle_step.tolist() == [0.125] * 5
+
+
 # Statements in numbers, on made tables with a known answer.
 
 

@@ -27,7 +27,7 @@ def draw(records: Records) -> Drawn:
     cells, labels, said = networks.pick(record, part="equilibrium"), [], []
     for k, i in enumerate(cells):
         hp, some = networks.hyperparameters(record, i), networks.late(record, i)
-        n = int(record["steps_per_epoch"][i][-1])
+        n = int(record["steps_per_epoch"][i][0])
         free = 1 - theory.lag_cosines(n, hp.intrinsic_lr, hp.momentum)[-1]
         for series, name in enumerate(("angle_epoch", "angle_middle")):
             value, error = versine(record, i, name, some)

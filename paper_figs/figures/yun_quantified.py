@@ -68,12 +68,13 @@ def draw(records: Records) -> Drawn:
         axis.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
     axes[0].xaxis.get_major_locator().set_params(integer=True)
     every = [verdict for one in verdicts for verdict in one]
-    held = sum(found.holds(said) for found, said, _ in slopes)
+    known = [(found, said) for found, said, _ in slopes if np.isfinite(found.low)]
+    held = sum(found.holds(said) for found, said in known)
     pairs = np.array([[one.value for one in width.values()] for width in widths])
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
     seen = (f"{networks.caption(records[there[0]])}. Of {len(every)} columns the best cell is on the diagonal in {every.count('on')}, off it by "
             f"less than one standard error in {every.count('within')}, off it in {every.count('off')}. The predicted slope is inside the 95 % "
-            f"interval in {held} of {len(slopes)} parts.")  # fmt: skip
+            f"interval in {held} of {len(known)} parts.")  # fmt: skip
     if len(pairs):
         inner, outer = 100 * np.median(pairs, axis=0)
         seen += f" After the transient the angle per epoch varies by {inner:.0f} % (median) among cells of equal tuning factor and by {outer:.0f} % among the others."
