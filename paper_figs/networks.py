@@ -1,8 +1,9 @@
 """Theory over the records of real networks: exact course, the paper's formula and the SDE for a cell's settings.
 
-Layout of the records: `validation.experiments`. The exact course is the recursion of the second moments (theory.md
-9.10) with each epoch's measured squared gradient in the place of the noise trace: what a network with that gradient
-would do if its steps were uncorrelated. What the measurement adds is correlation: signal, confinement, reshuffling.
+Layout of the records: `validation.experiments`. Their exact course is the recursion of the second moments (theory.md
+9.10) with each epoch's measured squared gradient in the place of the noise trace (`validation.experiments.calibrated`):
+what a network with that gradient would do if its steps were uncorrelated. What the measurement adds is correlation:
+signal, confinement, reshuffling.
 """
 
 from __future__ import annotations
@@ -96,35 +97,10 @@ def hyperparameters(record: xr.Dataset, i: int) -> HyperParameters:
 
 
 def exact(record: xr.Dataset, i: int, group: str = "all") -> Course:
-    """The recursion of the second moments with the measured gradient of every epoch, from the measured start.
-
-    That of the record, which has each seed's own gradient, where it carries one.
-    """
-    if all(f"{name}_predicted" in record for name in Course._fields):
-        return Course(*(mean_and_error(of_cell(record, i, f"{name}_predicted", group))[0] for name in Course._fields))
-    from sde_si.methods import METHODS
-    from sde_si.schedules import Timetable
-    from sde_si.theory.moments import MAP, march
-
-    hp, gradient = hyperparameters(record, i), mean_and_error(of_cell(record, i, "gradient", group))[0]
-    scheme, timetable = METHODS["sgd-torch"].scheme(hp.momentum > 0), Timetable(hp)
-    assert scheme is not None
-    assert scheme.linear is not None
-    start = np.atleast_1d(of_cell(record, i, "weight_norm_initial", group))
-    Z = np.array([[float(np.nanmean(start)) ** 2, 0.0], [0.0, 0.0]])
-    out = np.full((3, record.sizes["epoch"]), np.nan)
-    for e in range(hp.epochs):
-        lr = timetable.lr_and_momentum(e)[0]
-        if not math.isfinite(gradient[e]):
-            break
-        settings, which = np.unique(lr, return_inverse=True)
-        pairs = [scheme.linear(float(rate), hp.wd, hp.momentum, 1.0) for rate in settings]
-        T, K = (np.array([pair[k] for pair in pairs], dtype=float) for k in (0, 1))
-        reference, steps = np.array([[Z[0, 0], Z[0, 1], Z[0, 0]]]), np.empty((lr.size, 3))
-        march(Z, T, K, which.ravel(), np.full(lr.size, gradient[e]), 1, MAP, reference, steps)
-        angles = 2 * math.asin(math.sqrt(max(0.0, 1 - steps[-1, 2]) / 2)), math.sqrt(np.mean(steps[:, 1] ** 2))
-        out[:, e] = (*angles, math.sqrt(Z[0, 0]))
-    return Course(*out)
+    """The record's own exact prediction, mean over seeds; nan where it has none (optimizers without a linear theory)."""
+    rows = (f"{name}_predicted" for name in Course._fields)
+    nothing = np.full(record.sizes["epoch"], np.nan)
+    return Course(*(mean_and_error(of_cell(record, i, row, group))[0] if row in record else nothing for row in rows))
 
 
 def sde(record: xr.Dataset, i: int, quantity: str, paths: int = 16) -> Array | None:

@@ -20,8 +20,10 @@ import xarray as xr  # noqa: E402
 
 from sde_si.errors import BAD_INPUT, DISK, DONE, UNFINISHED, BadInput, DiskProblem  # noqa: E402
 from sde_si.record import SCHEMA, save  # noqa: E402
+from sde_si.theory import lag_cosines, sgd_moments  # noqa: E402
 from validation.experiments import EXPERIMENTS, SCALES, current, load, path_of, present  # noqa: E402
 from validation.experiments.base import Cell, cell, unique  # noqa: E402
+from validation.experiments.calibrated import course  # noqa: E402
 from validation.experiments.catalogue.kodryan_regimes import random_loss  # noqa: E402
 from validation.experiments.catalogue.li_trajectory_invariance import spread  # noqa: E402
 from validation.experiments.cli import main  # noqa: E402
@@ -31,6 +33,7 @@ from validation.experiments.setups import hyperparameters, seconds  # noqa: E402
 from validation.experiments.summary import RECORDS, up_to_date  # noqa: E402
 from validation.experiments.work import job_of, name_of  # noqa: E402
 from validation.experiments.yun import GRIDS  # noqa: E402
+from validation.train.optimizers import OPTIMIZERS  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 HOURS = {"tiny": 1 / 60, "cpu": 2 * 75 / 60, "gpu": 20 / 60}  # of one core, two cores, one accelerator
@@ -333,6 +336,33 @@ def test_every_summary_in_the_folder_has_an_experiment():
 
 def test_the_page_is_that_of_the_registry():
     assert PAGE.read_text() == page(), "run python -m validation.experiments.page"
+
+
+@pytest.mark.parametrize(("name", "mu", "squares", "cosine"), [
+    ("sgd-displacement", 0.9, (3.8875169276, 7.9716405010, 9.1842930446), 0.8943217060),
+    ("sgd", 0.9, (3.8875169276, 3.8549348674, 3.4259759490), 0.9953262448),
+    ("sgd", 0.0, (1.8270927224, 1.7930841534, 1.7597907887), 0.9993896327),
+])  # fmt: skip
+def test_the_course_through_a_drop_of_lr_is_that_of_the_theory(name, mu, squares, cosine):
+    """Golden numbers of theory.md 14.14; the two forms of momentum differ after the drop."""
+    rates = [np.full(10, 0.1), np.full(10, 0.01), np.full(10, 0.01)]
+    found = course(
+        OPTIMIZERS[name].linear, rates, 0.1, [np.full(10, mu)] * 3, np.full((3, 1), 4.0), np.array([2**0.5])
+    )  # fmt: skip
+    np.testing.assert_allclose(found["weight_norm"][:, 0] ** 2, squares, rtol=1e-7)
+    assert np.cos(found["angle_epoch"][1, 0]) == pytest.approx(cosine, abs=1e-9)
+
+
+def test_a_course_taken_up_after_the_first_epoch_forgets_how_it_began():
+    """At equilibrium norm and angles are those of 9.2, whatever the first epoch did (theory.md 9.2)."""
+    rates, momenta = [np.full(50, 0.1)] * 30, [np.full(50, 0.9)] * 30
+    for first in (0.5, 3.0):
+        found = course(
+            OPTIMIZERS["sgd"].linear, rates, 0.01, momenta, np.full((30, 1), 4.0), np.ones(1), np.array([first])
+        )  # fmt: skip
+        assert found["weight_norm"][-1, 0] ** 2 == pytest.approx(sgd_moments(0.1, 0.01, 0.9, noise_trace=4.0).xx)
+        assert found["angle_step"][-1, 0] == pytest.approx(np.arccos(1 - 1e-3 / 1.9), rel=1e-6)
+        assert np.cos(found["angle_epoch"][-1, 0]) == pytest.approx(lag_cosines(50, 1e-3, 0.9)[50], rel=1e-6)
 
 
 def test_spread_tells_groups_that_matter_from_groups_that_do_not():

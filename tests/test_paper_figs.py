@@ -45,6 +45,7 @@ def made(name: str, scale: str = "cpu", *, seeds: int = SEEDS, epochs: int | Non
         "angle_step": np.sqrt([2 * max(hp.intrinsic_lr, 1e-6) / (1 + hp.momentum) for hp in hps])[tall] * noise,
         "gradient": 3 * noise, "signal": 0.5 * noise, "noise_trace": 2.5 * noise,
     }  # fmt: skip
+    data |= {f"{key}_predicted": 1.1 * data[key] / noise for key in networks.Course._fields}
     out = {key: (dims, value.astype(np.float32)) for key, value in data.items()}
     flat = ("cell", "seed", "epoch")
     peak = 0.8 - 0.02 * np.log2(factor / 0.0512) ** 2
@@ -246,19 +247,6 @@ def test_the_gallery_shows_every_figure():
     assert kept <= set(NAMES)
 
 
-def test_the_exact_course_is_the_closed_form_where_there_is_one(records):
-    record = made("yun-table5", epochs=150)
-    record["gradient"][:] = 3.0
-    i = 0
-    hp = networks.hyperparameters(record, i)
-    course = networks.exact(record, i)
-    n = hp.N // hp.B
-    assert course.angle_step[-1] == pytest.approx(theory.step_angle(hp.intrinsic_lr, hp.momentum), rel=1e-6)
-    law = theory.angle_of(float(1 - theory.lag_cosines(n, hp.intrinsic_lr, hp.momentum)[-1]))
-    assert course.angle_epoch[-1] == pytest.approx(law, rel=1e-3)
-    assert course.angle_epoch[-1] != pytest.approx(math.acos(1 - hp.tuning_factor), rel=1e-2)
-
-
 def test_cells_of_different_length_end_in_nothing():
     record = made("yun-table5", epochs=20)
     for name in ("steps_per_epoch", "lr_end", "batch"):
@@ -266,10 +254,9 @@ def test_cells_of_different_length_end_in_nothing():
     for name in ("gradient", "angle_epoch"):
         record[name][0, :, 12:] = np.nan
     assert networks.epochs(record, 0) == 12
-    course, simulated = networks.exact(record, 0), networks.sde(record, 0, "angle_epoch")
-    for values in (course.angle_epoch, simulated):
-        assert np.isfinite(values[:12]).all()
-        assert np.isnan(values[12:]).all()
+    values = networks.sde(record, 0, "angle_epoch")
+    assert np.isfinite(values[:12]).all()
+    assert np.isnan(values[12:]).all()
     assert networks.late(record, 0) == slice(9, 12)
 
 
@@ -284,11 +271,11 @@ def test_the_sde_turns_by_its_own_law():
     assert simulated != pytest.approx(math.acos(1 - hp.tuning_factor), rel=0.04)
 
 
-def test_a_records_own_prediction_is_taken():
-    record = made("yun-table5", epochs=5)
-    for name in ("angle_epoch", "angle_step", "weight_norm"):
-        record[f"{name}_predicted"] = record[name] * 0 + 0.125
-    assert networks.exact(record, 3).angle_step.tolist() == [0.125] * 5
+def test_the_exact_course_is_the_records_own(records):
+    record = records["yun-table5"]
+    said = networks.exact(record, 3)
+    assert said.angle_step == pytest.approx(record["angle_step_predicted"].isel(cell=3).mean("seed").values)
+    assert np.isnan(networks.exact(record.drop_vars("weight_norm_predicted"), 3).weight_norm).all()
 
 
 # Statements in numbers, on made tables with a known answer.

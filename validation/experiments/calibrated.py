@@ -24,8 +24,8 @@ NAMES = ("weight_norm", "angle_step", "angle_epoch")
 
 
 def course(
-    linear: Linear, lr: list[Array], wd: float, momentum: list[Array], gradient: Array, start: Array, first: Array, *,
-    parts: int = 1, rescale: float | None = None,
+    linear: Linear, lr: list[Array], wd: float, momentum: list[Array], gradient: Array, start: Array,
+    first: Array | None = None, *, parts: int = 1, rescale: float | None = None,
 ) -> dict[str, Array]:  # fmt: skip
     """Norm, angle per step and per epoch.
 
@@ -40,8 +40,8 @@ def course(
         Mean squared gradient of a (sub)step at the unit vector.
     start : ndarray, shape (...)
         Length of the weights at the start.
-    first : ndarray, shape (...)
-        After the first epoch.
+    first : ndarray, shape (...), optional
+        After the first epoch, if it is to be taken as measured.
     parts : int
         Substeps of a step, each with its share of lr (SVAG).
     rescale : float, optional
@@ -76,7 +76,7 @@ def course(
         out["weight_norm"].append(np.sqrt(A))
         out["angle_step"].append(np.sqrt(squares / len(rates)))
         out["angle_epoch"].append(_angle(P, begin, A))
-        if epoch == 0:  # under x -> c x a memory of gradients goes to memory/c (theory.md 1.5)
+        if epoch == 0 and first is not None:  # under x -> c x a memory of gradients goes to memory/c (theory.md 1.5)
             A, D = first.astype(float) ** 2, D * A / first.astype(float) ** 2
     return {name: np.stack(values) for name, values in out.items()}
 

@@ -66,10 +66,10 @@ EXPERIMENT = Experiment(
 ```
 
 `cells(scale)` gives settings as flags of `python -m validation.train`, and labels that become columns of the summary.
-`record` names the variables to keep, `groups=True` keeps every layer, `derive` adds what is worked out from the summary.
+`record` names the variables to keep, `groups=True` keeps every layer, `derive` adds what follows from the summary.
 Beside the measurement the summary has `weight_norm_predicted`, `angle_step_predicted`, `angle_epoch_predicted`: the
 second moments of the optimizer's own map through the whole schedule (theory 9.10), fed with the measured mean squared
-gradient of every epoch; and `angle_step_equilibrium`, `angle_epoch_equilibrium`, what noise alone would do in the end.
+gradient of every epoch; and `angle_step_equilibrium`, `angle_epoch_equilibrium`: noise alone, at the end.
 
 ## What there is
 
