@@ -97,7 +97,7 @@ def hyperparameters(record: xr.Dataset, i: int) -> HyperParameters:
 
 
 def exact(record: xr.Dataset, i: int, group: str = "all") -> Course:
-    """The record's own exact prediction, mean over seeds; nan where it has none (optimizers without a linear theory)."""
+    """The record's own exact prediction, mean over seeds; nan where it has none."""
     rows = (f"{name}_predicted" for name in Course._fields)
     nothing = np.full(record.sizes["epoch"], np.nan)
     return Course(*(mean_and_error(of_cell(record, i, row, group))[0] if row in record else nothing for row in rows))

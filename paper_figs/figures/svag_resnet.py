@@ -24,8 +24,9 @@ def draw(records: Records) -> Drawn:
             style.measured(
                 axis, epoch, unit * mean, unit * error, i=series, label="SGD" if count == 1 else f"SVAG, l = {count:g}"
             )
-            if count == 1 and quantity != "train_loss":
+            if quantity != "train_loss":
                 style.exact(axis, epoch, unit * getattr(networks.exact(record, i), quantity), i=series)
+            if count == 1 and quantity != "train_loss":
                 simulated = networks.sde(record, i, quantity)
                 if simulated is not None:
                     style.sde(axis, epoch, unit * simulated, i=5, points=14)

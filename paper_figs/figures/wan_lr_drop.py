@@ -32,8 +32,8 @@ def draw(records: Records) -> Drawn:
                 drop, at = float(record["drop"][i]), int(record["drop_epoch"][i])
                 after = np.arange(epoch.size - at) + 0.5
                 u, steps = hp.intrinsic_lr / drop, float(record["steps_per_epoch"][i][-1])
+                style.exact(axis, epoch, networks.exact(record, i).angle_step / wan, i=series)
                 if not rescaled:
-                    style.exact(axis, epoch, networks.exact(record, i).angle_step / wan, i=0)
                     # theory.md 6.5: constant gradients, from equilibrium
                     law = 1 / np.sqrt(1 + (drop - 1) * np.exp(-4 * u * after * steps / (1 - mu)))
                     axis.plot(epoch[at:], law, ":", color="0.2", lw=1.2, label="constant gradient (6.5)")
