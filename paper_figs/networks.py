@@ -104,7 +104,7 @@ def exact(record: xr.Dataset, i: int, group: str = "all") -> Course:
 
 
 def sde(record: xr.Dataset, i: int, quantity: str, paths: int = 16) -> Array | None:
-    """A quantity by the SDE of noise alone at the cell's settings, its noise the mean measured squared gradient.
+    """A quantity by the SDE of noise alone at the cell's settings, its noise the squared gradient of `late` epochs.
 
     Of shape (epoch,); None without weight decay, and for an optimizer that the SDE does not stand for.
     """
@@ -112,7 +112,7 @@ def sde(record: xr.Dataset, i: int, quantity: str, paths: int = 16) -> Array | N
     from sde_si.verify.claims.common import run
 
     hp, known = hyperparameters(record, i), _settings(*(record.attrs[key] for key in ("experiment", "scale", "digest")))
-    gradient = float(np.nanmean(of_cell(record, i, "gradient")))
+    gradient = float(np.nanmean(of_cell(record, i, "gradient")[:, late(record, i)]))
     start = float(np.nanmean(of_cell(record, i, "weight_norm_initial")))
     plain = not known or known[i].get("optimizer", "sgd") == "sgd"
     if not plain or hp.wd == 0 or not math.isfinite(gradient + start):

@@ -36,7 +36,8 @@ def color(i: int) -> str:
     """Colour of series `i`, from the style that is in force."""
     from matplotlib.colors import to_hex
 
-    return to_hex(f"C{i % 7}" if i % 7 != 6 else "C7")  # the yellow of the cycle is too light for lines
+    # The yellow of the cycle is too light for lines.
+    return to_hex((*(f"C{k}" for k in range(6)), "C7", "0.55")[i % 8])
 
 
 def picks(size: int, i: int = 0, points: int = POINTS, log: bool = False) -> Array:
