@@ -4,6 +4,8 @@ Yun et al. read the tuning factor with each phase's own learning rate. Their for
 of the weights does not: it needs 1/(4 tuning factor) epochs.
 """
 
+from typing import Any
+
 import numpy as np
 
 from paper_figs import style
@@ -11,16 +13,12 @@ from paper_figs.scripts import Drawn, Records
 from sde_si.run import Run
 from sde_si.theory import predict
 from sde_si.verify.claims.common import run
+from validation.experiments.catalogue.schedules import schedules
 
 SOURCE = "Yun et al. 2022, eq. 27, table 6; bag of tricks; theory.md 7.3, 7.4, 9.10"
 KEEP = ("angle_epoch",)
 EPOCHS, N = 60, 6400
-SCHEDULES = {
-    "constant": "constant", "step": "step:20", "multi-step": "multi-step:30,45", "cosine": "cosine", "linear": "linear",
-    "warm-up": "warm-up:10", "SGDR": "sgdr:4,2", "triangular": "triangular:8", "triangular2": "triangular2:8",
-    "exp_range": "exp_range:8,decay=0.9995", "1cycle": "1cycle", "trapezoid (WSD)": "trapezoid:0.1,0.3",
-    "batch growth": "batch-growth:15,2", "cosine after warm-up": "cosine+warm-up:5",
-}  # fmt: skip
+SCHEDULES = schedules(EPOCHS)
 
 
 def runs() -> dict[str, Run]:
@@ -35,7 +33,7 @@ def runs() -> dict[str, Run]:
 def draw(records: Records) -> Drawn:
     """One panel a schedule: angle per epoch; the shape of the learning rate below it in grey."""
     record, known = records["simulated"], runs()
-    figure, axes = style.panels(5, 3, width=2.3, height=2.0, sharex=True, sharey=True)
+    figure, axes = panels()
     wrong = {}
     for axis, name in zip(axes, SCHEDULES, strict=False):
         one = known[f"sgd-torch: {name}"]
@@ -47,20 +45,8 @@ def draw(records: Records) -> Drawn:
         style.sde(axis, epoch, style.DEGREES * record.sel(cell=f"splitting: {name}")["angle_epoch"], i=1, points=10)
         style.exact(axis, epoch, exact)
         style.paper(axis, epoch, formula)
-        rate = np.array([one.timetable.lr_and_momentum(e)[0].mean() for e in range(EPOCHS)]) / one.timetable.batch
-        axis.fill_between(epoch, 0.03, 0.03 * 10 ** (rate / rate.max()), color="0.82", lw=0, zorder=0)
-        axis.set_title(name, fontsize="small")
-        axis.set(yscale="log", ylim=(0.03, 60))
+        shade(axis, [one.timetable.lr_and_momentum(e)[0].mean() for e in range(EPOCHS)] / one.timetable.batch)
         wrong[name] = float(np.max(np.abs(np.log(formula / exact))))
-    for axis in axes[len(SCHEDULES) :]:
-        axis.set_axis_off()
-    for axis in axes[5 * 2 :]:
-        axis.set_xlabel("epoch")
-    for axis in axes[::5]:
-        axis.set_ylabel("angle/epoch [deg]")
-    axes[9].tick_params(labelbottom=True)
-    style.kinds(axes[-1], loc="center left", bbox_to_anchor=(-0.1, 0.5))
-    axes[-1].text(-0.1, 0.05, "grey: lr/B, linear scale", transform=axes[-1].transAxes, fontsize="small", color="0.4")
     worst = sorted(wrong, key=lambda name: -wrong[name])
     said = ", ".join(f"{name} (factor {np.exp(wrong[name]):.2g})" for name in worst[:4])
     seen = (
@@ -71,3 +57,29 @@ def draw(records: Records) -> Drawn:
         "of momentum does not: hence its larger angle in the first epoch after one."
     )
     return Drawn(figure, seen)
+
+
+def panels(low: float = 0.03, high: float = 60.0) -> Any:
+    """A panel for every schedule, with its name; the last place holds the legend."""
+    figure, axes = style.panels(5, 3, width=2.3, height=2.0, sharex=True, sharey=True)
+    for axis, name in zip(axes, SCHEDULES, strict=False):
+        axis.set_title(name, fontsize="small")
+        axis.set(yscale="log", ylim=(low, high))
+    for axis in axes[len(SCHEDULES) :]:
+        axis.set_axis_off()
+    for axis in axes[5 * 2 :]:
+        axis.set_xlabel("epoch")
+    for axis in axes[::5]:
+        axis.set_ylabel("angle/epoch [deg]")
+    axes[9].tick_params(labelbottom=True)
+    style.kinds(axes[-1], loc="center left", bbox_to_anchor=(-0.1, 0.5))
+    axes[-1].text(-0.1, 0.05, "grey: lr/B, linear scale", transform=axes[-1].transAxes, fontsize="small", color="0.4")
+    return figure, axes
+
+
+def shade(axis: Any, rate: Any) -> None:
+    """The course of lr/B in grey at the foot of a panel."""
+    low, rate = axis.get_ylim()[0], np.asarray(rate, float)
+    axis.fill_between(
+        np.arange(1, rate.size + 1), low, low * 10 ** (rate / np.nanmax(rate)), color="0.82", lw=0, zorder=0
+    )
