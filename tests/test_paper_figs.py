@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 NAMES = list(scripts())
 WITH_RECORDS = [name for name in NAMES if scripts()[name].experiments]
 SEEDS, FORMS = 2, ("png", "pdf", "svg")
+# Seven tables share one function, five figures another: most of them are drawn in the long run only.
+ALIKE = [f"yun-table{k}" for k in (2, 3, 4, 6, 7)] + [f"yun-fig{k}" for k in (4, 6, 7)]
 
 
 def made(name: str, scale: str = "cpu", *, seeds: int = SEEDS, epochs: int | None = None) -> xr.Dataset:
@@ -126,8 +128,10 @@ def test_committed_simulations_belong_to_the_present_configuration(name):
     assert simulated.path(one).stat().st_size < 300 * 1024
 
 
-# Seven tables share one function, five figures another: the rest of them in the long run.
-ALIKE = [f"yun-table{k}" for k in (2, 3, 4, 6, 7)] + [f"yun-fig{k}" for k in (4, 6, 7)]
+@pytest.mark.parametrize("name", [name for name in experiments.EXPERIMENTS if experiments.present(name)])
+def test_committed_records_of_networks_belong_to_the_present_configuration(name):
+    for scale in experiments.present(name):
+        assert experiments.load(name, scale).attrs["digest"] == experiments.current(name, scale)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in ALIKE)) for n in NAMES])

@@ -35,8 +35,8 @@ def cells(scale: str) -> list[Cell]:
 EXPERIMENT = Experiment(
     title="Angle per epoch under every schedule of the simulator",
     source="theory.md 9.10, 7.3, 7.4; Yun et al. table 6; bag of tricks",
-    question="Does the recursion of the second moments, with the measured gradients, follow norm, angle per step and per "
-    "epoch through cosine, restarts, 1cycle, warm-up, decay and batch growth?",
+    question="Does the recursion of the second moments, with the measured gradients, follow norm and angles through "
+    "cosine, restarts, 1cycle, warm-up, decay and batch growth?",
     cells=cells,
     record=(*KEPT, *MOMENTS),
     figures=("schedules-network",),
