@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -134,28 +134,42 @@ def draw_course(
     unit, epoch = SHOWN[quantity][1], record["epoch"].values
     mean, error = mean_and_error(of_cell(record, i, quantity, group))
     style.measured(axis, epoch, unit * mean, unit * error, i=series, label=label)
-    hp = hyperparameters(record, i)
-    steps = record["steps_per_epoch"].isel(cell=i).values
-    if "gradient" in record and quantity in (
-        "angle_epoch",
-        "angle_step",
-        "weight_norm",
-        "effective_lr",
-        "effective_lr_epoch",
-    ):
-        said = exact(record, i, group)
-        lr = record["lr_end"].isel(cell=i).values / said.weight_norm**2
-        lines = said._asdict() | {"effective_lr": lr, "effective_lr_epoch": lr * steps}
-        style.exact(axis, epoch, unit * lines[quantity], i=series)
-        simulated = sde(record, i, quantity) if with_sde and quantity in Course._fields else None
-        if simulated is not None:
-            style.sde(axis, epoch, unit * simulated, i=series, points=12)
-    if quantity == "angle_epoch" and with_paper:
-        style.paper(axis, epoch, unit * record["angle_epoch_paper"].isel(cell=i).values, i=series, lw=0.8)
-    if quantity == "angle_step" and with_paper and hp.wd > 0:
-        style.paper(
-            axis, epoch, unit * np.sqrt(2 * hp.wd * record["lr_end"].isel(cell=i).values / (1 + hp.momentum)), i=series
-        )
+    shown = from_norm(record, i, quantity)
+    base = "weight_norm" if shown else quantity
+    if base not in Course._fields:
+        return
+    shown = shown or (lambda values: values)
+    style.exact(axis, epoch, unit * shown(getattr(exact(record, i, group), base)), i=series)
+    simulated = sde(record, i, base) if with_sde else None
+    if simulated is not None:
+        style.sde(axis, epoch, unit * shown(simulated), i=series, points=12)
+    if with_paper:
+        style.paper(axis, epoch, unit * shown(formula(record, i, base, group)), i=series, lw=0.8)
+
+
+def from_norm(record: xr.Dataset, i: int, quantity: str) -> Callable[[Array], Array] | None:
+    """How an effective learning rate follows from the norm; None for what is no effective learning rate."""
+    if quantity not in ("effective_lr", "effective_lr_epoch"):
+        return None
+    cell = record.isel(cell=i)
+    rate = cell["lr_end"].values * (cell["steps_per_epoch"].values if quantity == "effective_lr_epoch" else 1)
+    return lambda norm: rate / norm**2
+
+
+def formula(record: xr.Dataset, i: int, quantity: str, group: str = "all") -> Array:
+    """The papers' equilibrium values for each epoch's own rate; of the norm with the gradient of `late` epochs.
+
+    Yun et al. eqs. 18, 27 for the angle per epoch, Wan et al. for the other two; nan without weight decay.
+    """
+    hp, lr = hyperparameters(record, i), record["lr_end"].isel(cell=i).values.astype(float)
+    if quantity == "angle_epoch":
+        return record["angle_epoch_paper"].isel(cell=i).values
+    if hp.wd == 0:
+        return np.full(lr.size, np.nan)
+    if quantity == "angle_step":
+        return np.sqrt(2 * lr * hp.wd / (1 + hp.momentum))
+    heat = float(np.nanmean(of_cell(record, i, "gradient", group)[:, late(record, i)]))
+    return (lr * heat / (2 * hp.wd * (1 - hp.momentum))) ** 0.25
 
 
 def late(record: xr.Dataset, i: int) -> slice:

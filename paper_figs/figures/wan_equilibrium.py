@@ -26,7 +26,7 @@ def draw(records: Records) -> Drawn:
             ", reshuffled" if record["sampling"].values[i] == "reshuffle" else ""
         )
         for axis, quantity in zip(axes[:2], ("weight_norm", "angle_step"), strict=True):
-            networks.draw_course(axis, record, i, quantity, series, label)
+            networks.draw_course(axis, record, i, quantity, series, label, with_paper=quantity == "angle_step")
         first = min(int(transient_end(hp.tuning_factor)), record.sizes["epoch"] - 1)
         u, mu = hp.intrinsic_lr, hp.momentum
         for axis, quantity, store in ((axes[2], "weight_norm", norms), (axes[3], "angle_step", angles)):

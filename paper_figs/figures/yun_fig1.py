@@ -26,7 +26,7 @@ def draw(records: Records) -> Drawn:
         some = networks.late(record, i)
         levels.append([networks.mean_and_error(networks.of_cell(record, i, q))[0][max(some.stop - 1, 0)]
                        for q in ("effective_lr", "effective_lr_epoch")])  # fmt: skip
-    style.below(figure, axes[0], (style.MEASURED, style.EXACT), columns=3)
+    style.below(figure, axes[0], columns=3)
     spans = np.nanmax(levels, axis=0) / np.nanmin(levels, axis=0)
     seen = (f"{networks.caption(record)}. At the end of the first phase the largest effective learning rate of a well-tuned "
             f"combination is {spans[0]:.1f} times the smallest, per epoch {spans[1]:.1f} times. The solid lines follow from each run's "
