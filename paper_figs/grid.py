@@ -86,6 +86,8 @@ class Grid:
 
     def draw(self, axis: Axes) -> None:
         """The table as a picture."""
+        from matplotlib.transforms import Bbox
+
         axis.set_axis_off()
         axis.set_title(self.title, fontsize="small", loc="left")
         cells = [[head, *(self.cell(i, j) for j in range(len(self.columns)))] for i, head in enumerate(self.rows)]
@@ -94,7 +96,7 @@ class Grid:
         wide = max(wide, *map(len, self.columns)) + 1.5
         widths = np.array([longest + 1.0, *[wide] * len(self.columns)])
         table = axis.table(cells, colLabels=[self.corner, *self.columns], colWidths=list(widths / widths.sum()),
-                           bbox=[0, 0, 1, 1], cellLoc="right")  # fmt: skip
+                           bbox=Bbox.from_bounds(0, 0, 1, 1), cellLoc="right")  # fmt: skip
         table.auto_set_font_size(False)
         table.set_fontsize(7.5)
         for (row, column), cell in table.get_celld().items():
@@ -126,5 +128,5 @@ def rank_correlation(ours: Array, theirs: Array) -> tuple[float, float, int]:
     count = int(both.sum())
     if count < 3 or np.ptp(ours[both]) == 0 or np.ptp(theirs[both]) == 0:
         return math.nan, math.nan, count
-    found = spearmanr(ours[both], theirs[both])
-    return float(found.statistic), float(found.pvalue), count
+    value, p = spearmanr(ours[both], theirs[both])
+    return float(value), float(p), count

@@ -58,7 +58,12 @@ def styled() -> Any:
     from sde_si.figures import STYLE
 
     # Legends stand on white: dense figures have lines below them.
-    legends = {"legend.frameon": True, "legend.framealpha": 0.85, "legend.edgecolor": "none", "legend.fancybox": False}
+    legends: Any = {
+        "legend.frameon": True,
+        "legend.framealpha": 0.85,
+        "legend.edgecolor": "none",
+        "legend.fancybox": False,
+    }
     return mpl.rc_context(legends, fname=str(STYLE))
 
 
