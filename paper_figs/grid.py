@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -128,5 +128,5 @@ def rank_correlation(ours: Array, theirs: Array) -> tuple[float, float, int]:
     count = int(both.sum())
     if count < 3 or np.ptp(ours[both]) == 0 or np.ptp(theirs[both]) == 0:
         return math.nan, math.nan, count
-    value, p = spearmanr(ours[both], theirs[both])
-    return float(value), float(p), count
+    found: Any = spearmanr(ours[both], theirs[both])
+    return float(found.statistic), float(found.pvalue), count
