@@ -40,7 +40,7 @@ $(CORE): pyproject.toml constraints.txt
 	touch $@
 
 $(TEST): $(CORE)
-	$(PIP) install --quiet --constraint constraints.txt --editable ".[test,networks,dask,slurm,parquet]"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[test,networks,dask,slurm,parquet,search]"
 	touch $@
 
 $(BENCH): $(TEST)

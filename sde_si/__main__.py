@@ -11,6 +11,7 @@ COMMANDS = {
     "simulate": ("sde_si.simulate.cli", "main", "simulate an optimizer and its SDE beside the exact predictions"),
     "verify": ("sde_si.verify.cli", "main", "measure every claim of the theory and give its verdict"),
     "sphere": ("sde_si.sphere.cli", "main", "train on the sphere at fixed effective learning rates: three regimes"),
+    "tune": ("sde_si.tune.cli", "main", "transfer, explain and search hyperparameters by the tuning factor"),
     "sweep": ("sde_si.sweep.cli", "main", "many runs on local processes, dask or SLURM; status and collection"),
     "show": ("sde_si.show", "main_show", "table and figure of saved records"),
     "diff": ("sde_si.show", "main_diff", "which configuration keys of two records differ"),

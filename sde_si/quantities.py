@@ -39,7 +39,13 @@ _PREDICTED: dict[str, Quantity] = {
     "time_to_equilibrium": Quantity("time to equilibrium", "epochs"),
 }
 QUANTITIES = tuple(_PREDICTED)  # what theory predicts at equilibrium, in the order in which it is shown
-SHOWN = _PREDICTED | {"steps_to_equilibrium": Quantity("time to equilibrium", "steps")}
+SHOWN = _PREDICTED | {
+    "steps_to_equilibrium": Quantity("time to equilibrium", "steps"),
+    "tuning_factor": Quantity("tuning factor", "/epoch"),
+    "correlation_time": Quantity("correlation time of the direction", "epochs"),
+    "temperature": Quantity("temperature"),
+    "signal_to_noise": Quantity("signal over noise, G/tau"),
+}
 
 
 def shown(name: str) -> Quantity:

@@ -38,6 +38,7 @@ LAYERS = [
     {"verify", "sweep"},
     {"audit"},
     {"monitor"},
+    {"tune"},
     {"show", "testing", "__main__", "__init__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

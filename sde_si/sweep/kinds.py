@@ -271,6 +271,29 @@ def command(template: str, settings: Settings) -> Job:
     )
 
 
+def output_of(words: list[str], folder: str) -> str:
+    """Run a command, and return what it printed.
+
+    Raises
+    ------
+    RuntimeError
+        If it ends with another code than 0, with the end of its stderr.
+    """
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True) as child:
+        CHILDREN.add(child)
+        try:
+            said, complained = child.communicate()
+        finally:
+            child.kill()
+            CHILDREN.discard(child)
+    if code := child.returncode:
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
+        msg = f"the command ended with {how}: {complained.strip()[-500:]}"
+        raise RuntimeError(msg)
+    return said
+
+
 def make_command(words: list[str], digest: str, settings: Settings, folder: str) -> xr.Dataset:
     """Run the command in the parent's folder and read what it wrote.
 
@@ -285,20 +308,7 @@ def make_command(words: list[str], digest: str, settings: Settings, folder: str)
         out = Path(room) / "record"
         asked = any("{out}" in word for word in words)
         filled = [word.replace("{out}", str(out)) for word in words]
-        pipe = subprocess.PIPE
-        with subprocess.Popen(
-            filled, cwd=folder, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
-        ) as child:
-            CHILDREN.add(child)
-            try:
-                said, complained = child.communicate()
-            finally:
-                child.kill()
-                CHILDREN.discard(child)
-        if code := child.returncode:
-            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
-            msg = f"the command ended with {how}: {complained.strip()[-500:]}"
-            raise RuntimeError(msg)
+        said = output_of(filled, folder)
         if not asked:
             return _finished(json.loads(said.strip().splitlines()[-1]), digest, settings, "command")
         content = out.read_bytes()

@@ -34,6 +34,7 @@ from sde_si.theory.models import (
     bingham_second_moment,
     svag_coefficients,
     svag_norm_squared,
+    temperature,
     two_cycle,
     vmf_resultant,
 )
@@ -42,6 +43,7 @@ from sde_si.theory.predict import paper_course, predict
 from sde_si.theory.reshuffling import reshuffled_versine, reshuffled_versines
 from sde_si.theory.sde import (
     lr_drop_angle,
+    lr_drop_steps,
     quartic_norm,
     schedule_angles,
     sde_lag_cosine,
@@ -87,6 +89,7 @@ __all__ = [
     "least_noise_to_signal",
     "lion_equilibrium",
     "lr_drop_angle",
+    "lr_drop_steps",
     "mode_variance",
     "norm_ratio",
     "paper_course",
@@ -112,6 +115,7 @@ __all__ = [
     "stratonovich",
     "svag_coefficients",
     "svag_norm_squared",
+    "temperature",
     "transient",
     "two_cycle",
     "vmf_resultant",

@@ -30,6 +30,24 @@ def bingham_second_moment(k: float, dim: int) -> float:
     return float(hyp1f1((dim - 1) / 2, dim / 2 + 1, k) / hyp1f1((dim - 1) / 2, dim / 2, k)) / dim
 
 
+def temperature(u: float, momentum: float = 0.0, *, variance: float, decoupled: bool = False) -> float:
+    """Temperature T of the direction at norm equilibrium, times sqrt(d - 1): sqrt(c u/(2 B (1 - mu))) (theory.md 8.9).
+
+    The stationary law of the direction on a loss L is exp(-L/T), to first order in u. With the tuning factor kept it
+    goes as N^(-1/2).
+
+    Parameters
+    ----------
+    u, momentum : float
+        Intrinsic learning rate per step, momentum coefficient.
+    variance : float
+        c/B: variance of the minibatch gradient at the unit vector, per tangential direction.
+    decoupled : bool
+        Decoupled weight decay: no 1/(1 - mu) (theory.md 9.5).
+    """
+    return math.sqrt(variance * u / (2 * (1.0 if decoupled else 1 - momentum)))
+
+
 def svag_coefficients(l: int) -> tuple[float, float]:  # noqa: E741  (the literature's letter)
     """Weights (1 +- sqrt(2l-1))/2 of the two batches of SVAG (theory.md 4.1)."""
     root = math.sqrt(2 * l - 1)

@@ -129,6 +129,16 @@ def lr_drop_angle(steps: float | Array, u: float, drop: float) -> float | Array:
     return np.sqrt(2 * u) / np.sqrt(1 + (drop - 1) * np.exp(-4 * u * np.asarray(steps, dtype=float)))
 
 
+def lr_drop_steps(u: float, drop: float, within: float) -> float:
+    """Steps after which `lr_drop_angle` is within the fraction `within` of its equilibrium (theory.md 6.5).
+
+    With momentum u/(1 - mu) stands for u.
+    """
+    if drop <= 1:
+        return 0.0
+    return max(0.0, math.log((drop - 1) / ((1 - within) ** -2 - 1)) / (4 * u))
+
+
 def sphere_brownian(clock: float, degree: int) -> float:
     """E P_l(cos) of Brownian motion on S^2 at clock s: exp(-l (l+1) s/2) (theory.md 2.5)."""
     return math.exp(-degree * (degree + 1) * clock / 2)

@@ -1,0 +1,292 @@
+"""Advice from a measured run: a number, an interval, the measurement it rests on, or why there is none.
+
+To add one, write a function of `Asked` under `@_advice`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sde_si import theory
+from sde_si.comparison import finite, number
+from sde_si.errors import require
+from sde_si.estimators import Estimate
+from sde_si.hyperparameters import check_number
+from sde_si.tune import evidence
+from sde_si.tune.cautions import CLOSE
+from sde_si.tune.evidence import Evidence
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NORMAL = 1.96  # standard errors on either side of a 95 % interval
+WITHIN = 0.05  # distance of the angle from equilibrium that a phase is asked to reach
+DROP = 10.0  # by which lr falls at the end of a phase
+DEGREES = 180 / math.pi
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """One piece of advice.
+
+    Attributes
+    ----------
+    about : str
+        A key of `ADVICE`.
+    value, low, high : float or None
+        The number and its 95 % interval; None: no suggestion.
+    unit, text : str
+        What the number is.
+    evidence : str
+        The measurement that it rests on.
+    source, assumes : str
+    because : str
+        Why there is no suggestion; empty if there is one.
+    """
+
+    about: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    text: str = ""
+    evidence: str = ""
+    source: str = ""
+    assumes: str = ""
+    because: str = ""
+
+    def __bool__(self) -> bool:
+        return self.value is not None
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return f"{self.about}: no suggestion, because {self.because}"
+        interval = f"{number(_round(self.low))} .. {number(_round(self.high))}"
+        return (
+            f"{self.about}: {self.text}: {number(_round(self.value))} {self.unit}, 95 % {interval}; "
+            f"from {self.evidence} ({self.source}); assumes that {self.assumes}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What advice is asked of: the measurements, and a target if there is one.
+
+    Attributes
+    ----------
+    found : Evidence
+    target : Estimate
+        1 - cos per epoch to come to; nan if none was named.
+    target_name : str
+    """
+
+    found: Evidence
+    target: Estimate = evidence.NOTHING
+    target_name: str = ""
+
+
+ADVICE: dict[str, Callable[[Asked], Suggestion]] = {}
+
+
+def _advice(about: str) -> Callable[[Callable[[Asked], Suggestion]], Callable[[Asked], Suggestion]]:
+    def register(function: Callable[[Asked], Suggestion]) -> Callable[[Asked], Suggestion]:
+        ADVICE[about] = function
+        return function
+
+    return register
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else finite(float(f"{value:.4g}"))
+
+
+def suggest(
+    source: Any, *, like: Any = None, angle_epoch: float | None = None, B: int | None = None
+) -> tuple[Suggestion, ...]:
+    """Advice from a record, its file, or an `AngularMonitor` at work.
+
+    Parameters
+    ----------
+    source : Dataset, path or AngularMonitor
+    like : Dataset, path or AngularMonitor, optional
+        A run whose angle per epoch is to be had.
+    angle_epoch : float, optional
+        The angle per epoch to be had, radians.
+    B : int, optional
+        Batch size, where the record does not say it (a monitor's).
+
+    Returns
+    -------
+    tuple of Suggestion
+        One for each of `ADVICE`; false where there is none.
+
+    Raises
+    ------
+    BadInput
+    DiskProblem
+    """
+    require(like is None or angle_epoch is None, "like", "another run or an angle, not both", "both")
+    found = evidence.of(source)
+    if B is not None:
+        found = Evidence(**{**vars(found), "B": B})
+    target, name = evidence.NOTHING, ""
+    if angle_epoch is not None:
+        check_number("angle_epoch", angle_epoch, above=0, below=math.pi / 2, advice="0.38")
+        target, name = Estimate(2 * math.sin(angle_epoch / 2) ** 2, 0.0), f"{angle_epoch * DEGREES:.4g} degrees"
+    elif like is not None:
+        other = evidence.of(like, "the other run")
+        target, name = other.versine_epoch, other.name
+        require(bool(other.window), "like", "a run in equilibrium", f"{other.name}: {other.window.why}")
+    asked = Asked(found=found, target=target, target_name=name)
+    return tuple(advice(asked) for advice in ADVICE.values())
+
+
+def _interval(function: Callable[[float], float], at: Estimate) -> tuple[float, float, float]:
+    """Value and 95 % interval of a monotonic function of an estimate."""
+    ends = sorted(function(at.value + sign * NORMAL * at.stderr) for sign in (-1, 1))
+    return function(at.value), ends[0], ends[1]
+
+
+@_advice("wait")
+def wait(asked: Asked) -> Suggestion:
+    """Epochs until the angle per step is within 5 % of equilibrium (theory.md 6.5)."""
+    found, about = asked.found, "wait"
+    if found.window:
+        return Suggestion(about=about, because=f"the run is in equilibrium ({found.window.why})")
+    if found.wd == 0:
+        return Suggestion(about=about, because="without weight decay there is no equilibrium to wait for")
+    if evidence.decoupled(found) is not False or not math.isfinite(found.relaxation_predicted):
+        why = f"how {found.method} comes to equilibrium is known only near it (theory.md 6.7)"
+        return Suggestion(about=about, because=why)
+    if not math.isfinite(found.ratio.value) or not math.isfinite(found.ratio.stderr):
+        why = "the angle per step has no prediction" if math.isnan(found.ratio.value) else "it has no standard error"
+        return Suggestion(about=about, because=f"{why}: nothing says how far equilibrium is")
+    ratio, time = found.ratio, found.relaxation_predicted
+    if ratio.value - NORMAL * ratio.stderr <= 0:
+        return Suggestion(about=about, because="the angle per step is not known well enough")
+    # u = 1/(4 time) an epoch: any unit of time will do
+    left, low, high = _interval(lambda r: theory.lr_drop_steps(1 / (4 * time), r**-2, WITHIN), ratio)
+    if left == 0:
+        near = f"the angle per step is within {100 * WITHIN:.0f} % of its equilibrium already"
+        return Suggestion(about=about, because=f"{near}; not called equilibrium since {found.window.why}")
+    if ratio.value > 1:
+        low, high = min(low, left), max(high, left)
+    return Suggestion(
+        about=about, value=left, low=low, high=high, unit="epochs",
+        text=f"until the angle per step is within {100 * WITHIN:.0f} % of equilibrium",
+        evidence=f"angle per step {ratio.value:.4g} ± {ratio.stderr:.1g} of its equilibrium at epoch {found.epochs}, "
+        f"and the law's relaxation of {time:.4g} epochs",
+        source="theory.md 6.5", assumes="the size of the gradients stays",
+    )  # fmt: skip
+
+
+@_advice("phase")
+def phase(asked: Asked) -> Suggestion:
+    """Epochs that a phase needs after lr / 10 to come to equilibrium (theory.md 6.5)."""
+    found, about = asked.found, "phase"
+    if evidence.decoupled(found) is not False:
+        return Suggestion(about=about, because=f"how {found.method} comes to equilibrium is known only near it")
+    if found.wd == 0:
+        return Suggestion(about=about, because="without weight decay no phase comes to equilibrium")
+    measured, law = found.relaxation, theory.lr_drop_steps(1 / (4 * found.relaxation_predicted * DROP), DROP, WITHIN)
+    if not math.isfinite(measured.value) or not math.isfinite(measured.stderr):
+        seen = "no approach to equilibrium that can be measured" if found.window else found.window.why
+        why = f"the relaxation of the norm was not measured ({seen}); by the law it would be {law:.4g} epochs"
+        return Suggestion(about=about, because=why)
+    value, low, high = _interval(lambda t: theory.lr_drop_steps(1 / (4 * t * DROP), DROP, WITHIN), measured)
+    return Suggestion(
+        about=about, value=value, low=low, high=high, unit="epochs",
+        text=f"a phase after lr / {DROP:.0f} must last, to come within {100 * WITHIN:.0f} % of its angle",
+        evidence=f"the norm's relaxation of {measured.value:.4g} ± {measured.stderr:.1g} epochs "
+        f"(the law says {found.relaxation_predicted:.4g})",
+        source="theory.md 6.5", assumes="the size of the gradients stays",
+    )  # fmt: skip
+
+
+@_advice("batch")
+def batch(asked: Asked) -> Suggestion:
+    """Largest batch at which noise still dominates (theory.md 4.5)."""
+    found, about, ratio = asked.found, "batch", asked.found.signal_to_noise
+    if found.B is None:
+        return Suggestion(about=about, because="the batch size is not in the record (--B)")
+    if not math.isfinite(ratio.value) or not math.isfinite(ratio.stderr):
+        why = "the record holds no signal and noise trace, or too few for an error (validation.train has them)"
+        return Suggestion(about=about, because=why)
+    B, top = found.B, ratio.value + NORMAL * ratio.stderr
+    if ratio.value - NORMAL * ratio.stderr <= 0:
+        least = f"; at least {B * theory.largest_scaling(CLOSE, 1 / top):.4g} samples are fine" if top > 0 else ""
+        why = f"the signal is not told from zero: G/tau = {ratio.value:.2g} ± {ratio.stderr:.1g} at B = {B}{least}"
+        return Suggestion(about=about, because=why)
+    value, low, high = _interval(lambda r: B * theory.largest_scaling(CLOSE, 1 / r), ratio)
+    return Suggestion(
+        about=about, value=value, low=low, high=high, unit="samples",
+        text=f"largest batch for which lr or wd scaled with it keeps E|x|^2 within {100 * (CLOSE - 1):.0f} %",
+        evidence=f"G/tau = {ratio.value:.3g} ± {ratio.stderr:.1g} at B = {B}",
+        source="theory.md 4.5", assumes="the mean gradient stays",
+    )  # fmt: skip
+
+
+@_advice("wd")
+def weight_decay(asked: Asked) -> Suggestion:
+    """The weight decay with which the run would turn as the target says (Yun eq. 27, theory.md 2.4)."""
+    found, about, target = asked.found, "wd", asked.target
+    if not math.isfinite(target.value):
+        return Suggestion(about=about, because="no angle per epoch is named that was good (--angle-epoch, --like)")
+    if not found.window:
+        return Suggestion(about=about, because=f"the run is not in equilibrium: {found.window.why}")
+    here = found.versine_epoch
+    turned, wanted = (-math.log1p(-versine) if versine < 1 else math.inf for versine in (here.value, target.value))
+    if not 0 < turned < math.inf or not 0 < wanted < math.inf:
+        return Suggestion(about=about, because="an epoch turns the weights by 90 degrees or more: nothing to scale")
+    value = _solve(found, wanted / turned)
+    parts = [one.stderr / (1 - one.value) / size for one, size in ((here, turned), (target, wanted))]
+    if not all(map(math.isfinite, parts)):
+        return Suggestion(about=about, because="the angle per epoch has no standard error")
+    error = value * math.hypot(*parts)
+    law = "goes with wd as the law's" if _law(found, found.wd) else "is proportional to wd"
+    return Suggestion(
+        about=about, value=value, low=value - NORMAL * error, high=value + NORMAL * error, unit="(weight decay)",
+        text=f"turns as {asked.target_name} at the same lr, B and momentum",
+        evidence=f"-ln cos per epoch {turned:.4g} ± {parts[0] * turned:.1g} in {found.epochs_said} at wd = "
+        f"{found.wd:g}, wanted {wanted:.4g}",
+        source="theory.md 2.4, 9.2", assumes=f"-ln cos per epoch {law}, and confinement stays as it is",
+    )  # fmt: skip
+
+
+def _law(found: Evidence, wd: float) -> float:
+    """-ln cos per epoch by the law of noise alone, exact in lr wd (theory.md 9.2, 9.5); 0 where none is known."""
+    apart, u = evidence.decoupled(found), found.lr * wd
+    if found.method not in ("sgd", "sgd-torch", "sgdw") or found.steps_per_epoch < 1 or not 0 < u < 1:
+        return 0.0
+    law = theory.decoupled_lag_cosines if apart else theory.lag_cosines
+    cos = float(law(found.steps_per_epoch, u, found.momentum)[-1])
+    return -math.log(cos) if 0 < cos < 1 else 0.0
+
+
+def _solve(found: Evidence, factor: float) -> float:
+    """The weight decay at which the law of an epoch, -ln cos, is `factor` times what it is now; by bisection."""
+    low, high, now = found.wd * min(factor, 1) / 2, found.wd * max(factor, 1) * 2, _law(found, found.wd)
+    if not now or not _law(found, low) < now * factor < _law(found, high):
+        return found.wd * factor
+    for _ in range(40):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if _law(found, middle) < now * factor else (low, middle)
+    return math.sqrt(low * high)
+
+
+def to_table(found: tuple[Suggestion, ...]) -> Table:
+    """One row a suggestion."""
+    from sde_si.tune.show import plain_table
+
+    out = plain_table("about", ["suggestion", "95 %", "unit"])
+    for one in found:
+        interval = f"{number(_round(one.low))} .. {number(_round(one.high))}" if one else "-"
+        out.add_row(one.about, number(_round(one.value)), interval, one.unit or "-")
+    return out

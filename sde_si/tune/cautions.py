@@ -1,0 +1,267 @@
+"""What to know before trusting a transfer, each with its numbers. To add a warning, write it below `@_caution`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sde_si import theory
+from sde_si.hyperparameters import HyperParameters
+from sde_si.tune.effects import Effect, Gradients, factor_of, is_decoupled
+from sde_si.tune.phases import Phase, phases
+
+CLOSE = 1.1  # E|x|^2 within 10 % of what scaling with the batch promises (theory.md 4.5)
+DROPPED = 0.01  # share of an epoch lost with its last, partial batch
+LONG = 100  # memories of the momentum in an epoch above which they do not show
+LARGE_STEP = 0.1  # lr wd above which a step's decay shows by itself
+OFF = 0.1  # relative error of exp(-T) as the law of an epoch
+FELT = 1.5  # factor on lr that parameters without a norm layer behind them feel
+RELATIVE = 1e-9  # below it two values are the same
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One warning.
+
+    Attributes
+    ----------
+    kind : str
+        A key of `CAUTIONS`.
+    text : str
+        With its numbers, for people.
+    number, limit : float
+        What was found, and where it would cease to matter.
+    """
+
+    kind: str
+    text: str
+    number: float
+    limit: float
+
+    def to_json(self) -> dict[str, str | float]:
+        """Plain JSON types."""
+        return {"kind": self.kind, "text": self.text, "number": self.number, "limit": self.limit}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A change of hyperparameters, seen whole.
+
+    Attributes
+    ----------
+    before, after : HyperParameters
+        `after` has the schedule and the epochs of the run to come, if `scheduled`.
+    optimizer : str
+    effects : mapping of Effect
+    gradients : Gradients
+    scheduled : bool
+        Whether epochs or a schedule were given.
+    """
+
+    before: HyperParameters
+    after: HyperParameters
+    optimizer: str
+    effects: Mapping[str, Effect]
+    gradients: Gradients
+    scheduled: bool
+
+    def phases(self) -> list[Phase]:
+        """The phases of the run to come; none if nothing is known of it."""
+        return phases(self.after, self.optimizer, self.gradients) if self.scheduled else []
+
+
+CAUTIONS: dict[str, Callable[[Change], Caution | None]] = {}
+
+
+def _caution(kind: str) -> Callable[[Callable[[Change], Caution | None]], Callable[[Change], Caution | None]]:
+    def register(function: Callable[[Change], Caution | None]) -> Callable[[Change], Caution | None]:
+        CAUTIONS[kind] = function
+        return function
+
+    return register
+
+
+def collect(change: Change) -> tuple[Caution, ...]:
+    """All that apply."""
+    return tuple(one for one in (function(change) for function in CAUTIONS.values()) if one is not None)
+
+
+@_caution("transient")
+def transient(change: Change) -> Caution | None:
+    """A phase of the schedule that is shorter than the norm's relaxation 1/(4T) (theory.md 10.7)."""
+    late = [p for p in change.phases() if p.constant and p.relaxation_epochs > p.epochs]
+    if not late:
+        return None
+    worst = max(late, key=lambda p: p.relaxation_epochs / p.epochs)
+    also = f"; so do {len(late) - 1} others" if len(late) > 1 else ""
+    drop = worst.lr / change.after.lr
+    text = (
+        f"epochs {worst.first}-{worst.last} (lr times {drop:.3g}) last {worst.epochs} epochs, and the norm needs "
+        f"{worst.relaxation_epochs:.4g} to relax by e (1/(4T) is {1 / (4 * worst.tuning_factor):.4g}): the angle of "
+        f"equilibrium is not reached there{also} (theory.md 10.7)"
+    )
+    return Caution("transient", text, worst.relaxation_epochs, worst.epochs)
+
+
+@_caution("noise")
+def noise(change: Change) -> Caution | None:
+    """Noise no longer dominates: a batch k times as large has k times the signal over noise (theory.md 4.5)."""
+    found = change.gradients
+    if not found.signal:
+        return None
+    before, after = (found.signal / found.noise_at(hp.B) for hp in (change.before, change.after))
+    k, edge = change.after.B / change.before.B, theory.largest_scaling(CLOSE, 1 / before)
+    if k <= 1 or k <= edge:
+        return None
+    growth = theory.norm_ratio(after) / theory.norm_ratio(before)
+    text = (
+        f"the batch grows by k = {k:.4g}: signal over noise {before:.3g} becomes {after:.3g}, and E|x|^2 is "
+        f"{growth:.3g} times what noise alone promises; {100 * (CLOSE - 1):.0f} % off from k = {edge:.3g}, noise "
+        f"domination lost at k ~ 1 + tau/G = {1 + 1 / before:.3g} (theory.md 4.5)"
+    )
+    return Caution("noise", text, k, edge)
+
+
+@_caution("temperature")
+def heat(change: Change) -> Caution | None:
+    """The temperature is not kept: with the tuning factor kept it goes as N^(-1/2) (theory.md 8.9)."""
+    effect = change.effects.get("temperature")
+    ratio = effect.ratio if effect else None
+    if ratio is None or abs(ratio - 1) < RELATIVE:
+        return None
+    data = change.after.N / change.before.N
+    why = f"N is {data:.4g} times as large" if data != 1 else "the tuning factor is another one"
+    text = (
+        f"the temperature of the direction changes by {ratio:.4g}, since {why}: the same tuning factor, another "
+        "stationary law (theory.md 8.9)"
+    )
+    if data == 1:
+        text = f"the temperature of the direction changes by {ratio:.4g}, since {why} (theory.md 8.9)"
+    return Caution("temperature", text, ratio, 1.0)
+
+
+@_caution("decay")
+def decay(change: Change) -> Caution | None:
+    """Coupled or decoupled decay: with another momentum, or another lr, two laws (theory.md 9.5)."""
+    before, after = change.before, change.after
+    if change.optimizer in ("sgd", "sgdw"):
+        if after.momentum == 0 and before.momentum == 0:
+            return None
+        other = "sgd" if is_decoupled(change.optimizer) else "sgdw"
+        mine, theirs = factor_of(after, change.optimizer), factor_of(after, other)
+        kind, opposite = ("decoupled", "coupled") if is_decoupled(change.optimizer) else ("coupled", "decoupled")
+        drift = factor_of(after, other) / factor_of(before, other)
+        kept = "" if abs(drift - 1) < RELATIVE else f", and would change by {drift:.4g}: not the same transfer"
+        text = (
+            f"weight decay is taken to be {kind} ({_WHERE[kind]}); were it {opposite}, the tuning factor would be "
+            f"{theirs:.3g}, not {mine:.3g}, times would be {mine / theirs:.3g} times as long{kept} (theory.md 9.5)"
+        )
+        return Caution("decay", text, theirs / mine, 1.0)
+    scale = after.lr / before.lr
+    if abs(scale - 1) < RELATIVE:
+        return None
+    text = (
+        f"decay is taken to be lr wd a step (torch.optim); where it is wd alone, as in the AdamW paper, divide wd by "
+        f"the {scale:.4g} by which lr changes (theory.md 7.5)"
+    )
+    return Caution("decay", text, scale, 1.0)
+
+
+_WHERE = {"coupled": "in the gradient, torch.optim.SGD", "decoupled": "beside the gradient, SGDW"}
+
+
+@_caution("steps")
+def steps(change: Change) -> Caution | None:
+    """The last, partial batch is dropped: N // B steps, not N/B (theory.md 12)."""
+    before, after = (hp.steps_per_epoch * hp.B / hp.N for hp in (change.before, change.after))
+    ratio = after / before
+    if abs(ratio - 1) <= DROPPED:
+        return None
+    hp = change.after
+    text = (
+        f"an epoch has {hp.steps_per_epoch} whole batches, N/B is {hp.N / hp.B:.4g}: dropping the last batch changes "
+        f"steps an epoch by {100 * (ratio - 1):+.3g} % and the angle per epoch by about {50 * (ratio - 1):+.3g} % "
+        "beyond the tuning factor"
+    )
+    return Caution("steps", text, ratio, 1.0)
+
+
+@_caution("angle")
+def angle(change: Change) -> Caution | None:
+    """Epochs so short that the momentum's memory shows: the same tuning factor, another angle (theory.md 9.2, 10.9)."""
+    kept, turned = change.effects["tuning_factor"].ratio, change.effects["angle_epoch"].ratio
+    if kept is None or turned is None or abs(kept - 1) > RELATIVE or abs(turned - 1) <= DROPPED:
+        return None
+    short = min((change.before, change.after), key=lambda hp: hp.steps_per_epoch * (1 - hp.momentum))
+    if short.momentum == 0 or short.steps_per_epoch * (1 - short.momentum) > LONG:
+        return None
+    memories = short.steps_per_epoch * (1 - short.momentum)
+    text = (
+        f"the angle per epoch changes by {100 * (turned - 1):+.3g} % although the tuning factor is kept: an epoch of "
+        f"{short.steps_per_epoch} steps is only {memories:.3g} times as long as the "
+        "momentum's memory (theory.md 10.9)"
+    )
+    return Caution("angle", text, turned, 1.0)
+
+
+@_caution("step-size")
+def step_size(change: Change) -> Caution | None:
+    """Lr wd so large that a step, or the momentum's memory, shows by itself (theory.md 9.2, 9.4, 12)."""
+    hp, u, mu = change.after, change.after.intrinsic_lr, change.after.momentum
+    if u >= LARGE_STEP:
+        text = f"lr wd = {u:.4g} is close to 1: each step shrinks the weights by {100 * u:.3g} %"
+        return Caution("step-size", text, u, LARGE_STEP)
+    if change.optimizer != "sgd" or mu == 0:
+        return None
+    edge = (1 - math.sqrt(mu)) ** 2
+    if u > edge:
+        text = (
+            f"lr wd = {u:.4g} is above (1 - sqrt(momentum))^2 = {edge:.4g}: the direction swings back instead of "
+            "forgetting, and the tuning factor does not describe it (theory.md 9.2)"
+        )
+        return Caution("step-size", text, u, edge)
+    exact = -math.log(theory.lag_roots(u, mu)[0])
+    error = exact * (1 - mu) / u - 1
+    if error <= OFF:
+        return None
+    text = (
+        f"lr wd = {u:.4g} is not small against (1 - momentum)^2: the direction forgets {100 * error:.3g} % faster than "
+        f"the tuning factor says (theory.md 9.2), and the norm {'swings' if 4 * u > edge else 'relaxes'} in "
+        f"{theory.relaxation_steps(u, mu) / hp.steps_per_epoch:.3g} epochs (9.4)"
+    )
+    return Caution("step-size", text, error, OFF)
+
+
+@_caution("momentum-form")
+def momentum_form(change: Change) -> Caution | None:
+    """At a change of lr the two forms of momentum differ (theory.md 0.8, 9.10)."""
+    if change.after.momentum == 0 or change.optimizer not in ("sgd", "sgdw"):
+        return None
+    found = change.phases()
+    drops = [(a, b) for a, b in itertools.pairwise(found) if b.lr < a.last_lr * (1 - RELATIVE)]
+    if not drops:
+        return None
+    before, after = max(drops, key=lambda pair: round(pair[0].last_lr / pair[1].lr, 9))
+    drop, memory = before.last_lr / after.lr, 1 / (1 - change.after.momentum)
+    text = (
+        f"lr falls by {drop:.4g} after epoch {before.last}: torch's momentum shrinks the velocity at once; in the "
+        f"papers' form it stays {drop:.4g} times too long for about {memory:.3g} steps (theory.md 0.8)"
+    )
+    return Caution("momentum-form", text, drop, 1.0)
+
+
+@_caution("start")
+def start(change: Change) -> Caution | None:
+    """Before equilibrium, and in parameters that are not scale-invariant, lr counts alone (theory.md 7.8, 15.4)."""
+    scale = change.after.lr / change.before.lr
+    if 1 / FELT <= scale <= FELT:
+        return None
+    time = change.effects["time_to_equilibrium"].after.predicted
+    until = f" (about {time:.3g} epochs)" if time is not None else ""
+    text = (
+        f"lr is {scale:.4g} times as large: until the norm has relaxed{until} a step turns the weights by lr, not by "
+        "lr wd, so start with a warm-up if it grows; biases, affine norms and a free last layer feel it always"
+    )
+    return Caution("start", text, scale, FELT)

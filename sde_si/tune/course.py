@@ -1,0 +1,294 @@
+"""What a schedule will do, before it is run: angle per epoch, norm and effective LR (theory.md 9.10, 10.8)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sde_si.comparison import finite, number
+from sde_si.errors import require
+from sde_si.hyperparameters import HyperParameters
+from sde_si.methods import METHODS
+from sde_si.quantities import shown
+from sde_si.schedules import Timetable
+from sde_si.tune.effects import OPTIMIZERS, Gradients, factor_of, find_optimizer, predicted, run_of
+from sde_si.tune.phases import Phase, phases, settings
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.table import Table
+
+Array = np.ndarray
+COURSE = ("angle_epoch", "angle_step", "weight_norm", "effective_lr")  # what is told epoch by epoch
+REACHED = 0.02  # distance of the angle per epoch from its equilibrium that counts as there
+ROWS = 16  # of the table of epochs
+SPENT = math.log(1 / REACHED)  # relaxation times after which a small deviation is within REACHED
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A phase, and how far it comes.
+
+    Attributes
+    ----------
+    phase : Phase
+    first, last : float or None
+        Angle per epoch in its first and last epoch, radians.
+    equilibrium : tuple of float or None
+        The same at the equilibrium of the last steps of these epochs.
+    reached : int or None
+        Epoch from which the angle stays within 2 % of equilibrium to the phase's end; None: it does not, or, where lr
+        changes all the time, for less than half of the phase.
+    """
+
+    phase: Phase
+    first: float | None
+    last: float | None
+    equilibrium: tuple[float | None, float | None]
+    reached: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; angles in radians."""
+        phase = self.phase
+        return {
+            "epochs": [phase.first, phase.last], "constant": phase.constant, "lr": [phase.lr, phase.last_lr],
+            "momentum": phase.momentum, "B": phase.B, "tuning_factor": phase.tuning_factor,
+            "relaxation_epochs": finite(phase.relaxation_epochs), "angle_first": self.first, "angle_last": self.last,
+            "angle_equilibrium": self.equilibrium[1], "reached_epoch": self.reached,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """The predicted course of a run.
+
+    Attributes
+    ----------
+    hyperparameters : HyperParameters
+    optimizer : str
+    relative : bool
+        Whether norm and effective LR are in units of their first equilibrium values.
+    course : dict of ndarray, shape (epochs,)
+        `COURSE`, by epoch; nan where there is no closed form.
+    equilibrium : dict of ndarray, shape (epochs,)
+        The same if every epoch's last step went on for ever.
+    paper : ndarray, shape (epochs,)
+        Angle per epoch by Yun et al. eqs. 18, 27, radians.
+    stretches : tuple of Stretch
+    """
+
+    hyperparameters: HyperParameters
+    optimizer: str
+    relative: bool
+    course: Mapping[str, Array]
+    equilibrium: Mapping[str, Array]
+    paper: Array
+    stretches: tuple[Stretch, ...]
+
+    def to_table(self) -> Table:
+        """One row a phase."""
+        from sde_si.tune.show import plain_table
+
+        head = ("lr", "momentum", "B", "tuning factor", "e-fold [epochs]", "angle/epoch [deg]", "equilibrium [deg]")
+        # of a phase in which lr changes: at its largest lr, and the angles of its ends
+        out = plain_table("epochs", [*head, "within 2 % of it"])
+        for one in self.stretches:
+            phase = one.phase
+            lr = number(phase.lr) if phase.constant else f"{number(phase.lr)} .. {number(phase.last_lr)}"
+            # Adaptive methods have no closed form under a schedule: then the relaxation alone decides.
+            reached = "never" if one.reached is None else f"from epoch {one.reached}"
+            factor = shown("angle_epoch").factor
+            ideal = " .. ".join(_short(v, factor) for v in one.equilibrium[int(phase.constant) :])
+            out.add_row(
+                f"{phase.first}-{phase.last}", lr, number(phase.momentum), str(phase.B), _short(phase.tuning_factor),
+                _short(phase.relaxation_epochs), f"{_short(one.first, factor)} .. {_short(one.last, factor)}",
+                ideal, reached,
+            )  # fmt: skip
+        return out
+
+    def epochs_table(self) -> Table:
+        """Some epochs: the ends of the phases and some in between."""
+        from sde_si.tune.show import RELATIVE, plain_table
+
+        star = RELATIVE if self.relative else ""
+        titles = [shown(name).title + (star if name in ("weight_norm", "effective_lr") else "") for name in COURSE]
+        out = plain_table("epoch", [*titles, "angle per epoch, papers [deg]"])
+        factor = shown("angle_epoch").factor
+        for e in self.some_epochs():
+            cells = [_short(self.course[name][e], shown(name).factor) for name in COURSE]
+            out.add_row(str(e + 1), *cells, _short(self.paper[e], factor))
+        return out
+
+    def some_epochs(self) -> list[int]:
+        """Epochs (from 0) that the table shows."""
+        total = self.hyperparameters.epochs
+        ends = {e - 1 for one in self.stretches[:ROWS] for e in (one.phase.first, one.phase.last)}
+        left = max(0, ROWS - len(ends))
+        return sorted(ends | set(np.linspace(0, total - 1, left).round().astype(int).tolist()))
+
+    def lines(self) -> list[str]:
+        """What is said below the tables."""
+        out = []
+        for one in self.stretches:
+            phase = one.phase
+            if one.reached is None and phase.constant:
+                ideal, how = one.equilibrium[1], ""
+                if one.last and ideal:
+                    share = f"{100 * one.last / ideal:.3g} % of it"
+                    how = f"; the angle comes to {_degrees(one.last)} of {_degrees(ideal)} degrees, {share}"
+                out.append(
+                    f"warning: epochs {phase.first}-{phase.last}: equilibrium is not reached in {phase.epochs} epochs, "
+                    f"the norm needs {_short(phase.relaxation_epochs)} to relax by e{how} (theory.md 10.7)"
+                )
+        if np.isnan(self.course["weight_norm"]).all():
+            out.append(f"{self.optimizer}: no closed form under a schedule; equilibrium values and times alone")
+        if self.relative:
+            out.append(
+                "* relative to the equilibrium of the first lr: the size of gradients is not known (--noise-trace)"
+            )
+        method = METHODS[OPTIMIZERS[self.optimizer]]
+        known = not method.extras
+        source = f"theory.md 9.10, {method.prediction.removeprefix('theory.md ')}" if known else method.prediction
+        out.append(f"{method.summary}: {source}{'; papers: Yun et al. eqs. 18, 27' if known else ''}")
+        out.append("noise with replacement and no confinement; a network in a basin turns less (theory.md 1.9, 18)")
+        return out
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        """Tables and lines."""
+        from rich.markup import escape
+
+        yield self.to_table()
+        yield self.epochs_table()
+        yield from map(escape, self.lines())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; angles in radians."""
+        hp = self.hyperparameters
+        shared = ("N", "B", "lr", "wd", "momentum", "epochs", "schedule", "steps_per_epoch")
+        epochs: dict[str, Any] = {"epoch": list(range(1, hp.epochs + 1))}
+        epochs |= {name: [finite(v) for v in values] for name, values in self.course.items()}
+        epochs |= {f"{name}_equilibrium": [finite(v) for v in values] for name, values in self.equilibrium.items()}
+        return {
+            "optimizer": self.optimizer,
+            "hyperparameters": {name: getattr(hp, name) for name in shared},
+            "tuning_factor": factor_of(hp, self.optimizer),
+            "relative": self.relative,
+            "phases": [one.to_json() for one in self.stretches],
+            "epochs": epochs | {"angle_epoch_paper": [finite(v) for v in self.paper]},
+        }
+
+    def figure(self) -> Any:
+        """Angle per epoch, norm and effective LR against epochs (matplotlib Figure)."""
+        from sde_si.tune.figures import course_figure
+
+        return course_figure(self)
+
+
+def _short(value: float | None, factor: float = 1.0) -> str:
+    return number(finite(float(f"{value * factor:.5g}")) if value is not None and math.isfinite(value) else None)
+
+
+def _degrees(value: float | None) -> str:
+    return _short(value, shown("angle_epoch").factor)
+
+
+def explain(
+    hyperparameters: HyperParameters,
+    *,
+    optimizer: str = "sgd",
+    init_norm: float | str = "1eq",
+    noise_trace: float | None = None,
+) -> Explanation:
+    """Predict angle per epoch, norm and effective LR over a whole schedule.
+
+    Parameters
+    ----------
+    hyperparameters : HyperParameters
+        With epochs and schedule.
+    optimizer : str
+        ``sgd`` (torch's form of momentum), ``sgdw``, ``adamw`` or ``lion``; the last two: equilibrium values and times.
+    init_norm : float or str
+        Length of the weights at the start, or a multiple of that at equilibrium: ``"0.3eq"``.
+    noise_trace : float, optional
+        Trace of the minibatch noise at the unit vector for B: then norm and effective LR are absolute.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    BadInput
+
+    Examples
+    --------
+    >>> hp = HyperParameters(N=50_000, B=128, lr=0.1, wd=2e-4, epochs=300, schedule="multi-step:150,225")
+    >>> [one.reached for one in explain(hp).stretches]
+    [1, None, None]
+    """
+    from sde_si.theory import predict
+
+    find_optimizer(optimizer)
+    absolute = noise_trace is not None and not str(init_norm).endswith("eq")
+    require(
+        hyperparameters.wd > 0 or absolute, "wd", "weight decay above 0, or a noise trace and a length at the start",
+        hyperparameters.wd, "--noise-trace 3 --init-norm 10",
+    )  # fmt: skip
+    gradients = Gradients(B=hyperparameters.B, noise_trace=noise_trace)
+    run = run_of(hyperparameters, optimizer, gradients, init_norm)
+    timetable = run.timetable
+    record = predict(run)
+    first = predicted(hyperparameters.replace(schedule="constant", epochs=1), optimizer, gradients)
+    relative = noise_trace is None or bool(METHODS[OPTIMIZERS[optimizer]].extras)
+    units = {name: (first[name].predicted or math.nan) if relative and name in _LENGTHS else 1.0 for name in COURSE}
+    course = {name: record[f"{name}_predicted"].values / units[name] for name in COURSE}
+    ideal = [settings(timetable, e) for e in range(hyperparameters.epochs)]
+    rows = [predicted(hp, optimizer, gradients) if hp else None for hp in ideal]
+    balance = {name: np.array([_value(row, name) for row in rows]) / units[name] for name in COURSE}
+    found = phases(hyperparameters, optimizer, gradients) if hyperparameters.wd else _without_decay(timetable)
+    return Explanation(
+        hyperparameters=hyperparameters, optimizer=optimizer, relative=relative, course=course, equilibrium=balance,
+        paper=_paper(record, optimizer), stretches=tuple(_stretch(phase, course, balance) for phase in found),
+    )  # fmt: skip
+
+
+_LENGTHS = ("weight_norm", "effective_lr")
+
+
+def _value(row: Mapping[str, Any] | None, name: str) -> float:
+    value = row[name].predicted if row else None
+    return math.nan if value is None else value
+
+
+def _paper(record: xr.Dataset, optimizer: str) -> Array:
+    values = record["angle_epoch_paper"].values
+    return values if optimizer in ("sgd", "sgdw") else np.full(values.shape, math.nan)
+
+
+def _without_decay(timetable: Timetable) -> list[Phase]:
+    """One phase: the norm grows for ever."""
+    hp = timetable.hyperparameters
+    lr, momentum = timetable.lr_and_momentum(hp.epochs - 1)
+    first = float(timetable.lr_and_momentum(0)[0][0])
+    constant = hp.schedule == "constant"
+    last = int(timetable.batch[-1])
+    return [Phase(1, hp.epochs, constant, first, float(lr[-1]), float(momentum[-1]), last, 0.0, math.inf)]
+
+
+def _stretch(phase: Phase, course: Mapping[str, Array], balance: Mapping[str, Array]) -> Stretch:
+    """How far a phase comes: by its predicted angles, or, without them, by its relaxation alone."""
+    inside = slice(phase.first - 1, phase.last)
+    angles, ideal = course["angle_epoch"][inside], balance["angle_epoch"][inside]
+    reached: int | None = None
+    if np.isfinite(angles).all() and np.isfinite(ideal).all():
+        off = np.flatnonzero(np.abs(angles / ideal - 1) > REACHED)
+        begin = int(off[-1]) + 1 if off.size else 0
+        if begin < (angles.size if phase.constant else angles.size / 2):
+            reached = phase.first + begin
+    elif phase.constant and phase.epochs >= SPENT * phase.relaxation_epochs:
+        reached = phase.first + math.ceil(SPENT * phase.relaxation_epochs)
+    return Stretch(phase, finite(angles[0]), finite(angles[-1]), (finite(ideal[0]), finite(ideal[-1])), reached)

@@ -1,0 +1,169 @@
+"""What hyperparameters do: one optimizer's tuning factor, angles, norm, times and temperature, as comparison rows."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sde_si import theory
+from sde_si.comparison import Row, finite
+from sde_si.errors import require
+from sde_si.hyperparameters import HyperParameters, check_number
+from sde_si.methods import METHODS
+from sde_si.problem import Problem
+from sde_si.resolve import resolve
+from sde_si.run import Run
+
+# As users name them -> the method whose theory holds. torch's SGD and the papers' differ under a schedule only.
+OPTIMIZERS = {"sgd": "sgd-torch", "sgdw": "sgdw", "adamw": "adamw", "lion": "lion"}
+LARGE = 10**9  # dimension of the noise model: what is of order 1/d drops out
+FIRST_ORDER = "small lr wd; noise dominates"
+
+
+def find_optimizer(name: Any) -> str:
+    """The name, if there is such an optimizer.
+
+    Raises
+    ------
+    BadInput
+    """
+    require(name in OPTIMIZERS, "optimizer", f"one of {', '.join(OPTIMIZERS)}", repr(name), "sgd")
+    return name
+
+
+def is_decoupled(optimizer: str) -> bool:
+    """Whether the decay bypasses the momentum."""
+    return METHODS[OPTIMIZERS[optimizer]].decoupled
+
+
+def factor_of(hp: HyperParameters, optimizer: str) -> float:
+    """The tuning factor: N lr wd/(B (1 - mu)), without 1/(1 - mu) for decoupled decay (Yun eq. 27, theory.md 9.5)."""
+    return hp.decoupled_tuning_factor if is_decoupled(optimizer) else hp.tuning_factor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gradients:
+    """What is known of the gradients at the unit vector, at one batch size.
+
+    Attributes
+    ----------
+    noise_trace, signal : float or None
+        Trace tau of the minibatch noise, squared mean gradient G; None where they were not measured.
+    B : int
+        The batch size at which they hold; tau goes as 1/B.
+    """
+
+    B: int
+    noise_trace: float | None = None
+    signal: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.noise_trace is not None:
+            check_number("noise_trace", self.noise_trace, above=0, advice="3.0")
+        if self.signal is not None:
+            check_number("signal", self.signal, least=0, advice="0.5")
+            given = self.noise_trace is not None
+            require(given, "noise_trace", "the noise trace beside --signal", None, "--noise-trace 3")
+
+    def noise_at(self, B: int) -> float:
+        """Noise trace at another batch size; of a unit one if it is not known."""
+        return (1.0 if self.noise_trace is None else self.noise_trace) * self.B / B
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One quantity before and after a change.
+
+    Attributes
+    ----------
+    before, after : Row
+        Predictions.
+    relative : bool
+        Only the ratio is known: `before` is 1.
+    """
+
+    before: Row
+    after: Row
+    relative: bool = False
+
+    @property
+    def ratio(self) -> float | None:
+        """After over before."""
+        before, after = self.before.predicted, self.after.predicted
+        return finite(after / before) if before and after is not None else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; angles in radians, times in epochs."""
+        row = self.after
+        return {
+            "before": self.before.predicted, "after": row.predicted, "ratio": self.ratio, "relative": self.relative,
+            "paper_before": None if self.relative else self.before.paper,
+            "paper_after": None if self.relative else row.paper,
+            "source": row.source, "assumes": row.assumes, "note": row.note,
+        }  # fmt: skip
+
+
+def run_of(hp: HyperParameters, optimizer: str, gradients: Gradients, init_norm: float | str = "1eq") -> Run:
+    """The noise model of these hyperparameters: isotropic noise of known trace in high dimension, no mean gradient."""
+    method = METHODS[OPTIMIZERS[optimizer]]
+    extras = {"eps": 0.0} if "eps" in method.extras else {}
+    # `noise_scale` is one sample's variance per tangential direction.
+    scale = gradients.noise_at(1) / (LARGE - 1)
+    problem = Problem("isotropic", dim=LARGE, noise_scale=scale)
+    return resolve(problem, hp.replace(**extras), method=method, paths=1, init_norm=init_norm)
+
+
+@functools.lru_cache(maxsize=4096)
+def predicted(hp: HyperParameters, optimizer: str, gradients: Gradients) -> Mapping[str, Row]:
+    """Every quantity at the equilibrium of constant hyperparameters."""
+    decoupled, u, mu = is_decoupled(optimizer), hp.intrinsic_lr, hp.momentum
+    source = "theory.md 9.5" if decoupled else "Yun et al. eq. 27; theory.md 0.3"
+    rows = {"tuning_factor": Row("tuning_factor", predicted=factor_of(hp, optimizer), source=source)}
+    try:
+        with np.errstate(all="ignore"):
+            known = theory.equilibrium(run_of(hp.replace(schedule="constant", epochs=1), optimizer, gradients))
+    except (ZeroDivisionError, OverflowError, np.linalg.LinAlgError):
+        known = dict.fromkeys(theory.first_order(hp), theory.Prediction(note="lost in rounding at these values"))
+    rows |= {name: Row.of(name, one, math.nan, math.nan) for name, one in known.items() if name != "cos_epoch"}
+    rows["correlation_time"] = Row(
+        "correlation_time", predicted=finite(1 / factor_of(hp, optimizer)) if u else None,
+        source="theory.md 9.6" if METHODS[OPTIMIZERS[optimizer]].extras else "theory.md 2.4, 9.2",
+        assumes=FIRST_ORDER, note="epochs in which the direction forgets by e, were there no basin",
+    )  # fmt: skip
+    trace = gradients.noise_at(hp.B)
+    if optimizer in ("sgd", "sgdw"):
+        # In units of the root of the dimension, which cancels in ratios.
+        heat = theory.temperature(u, mu, variance=trace, decoupled=decoupled)
+        rows["temperature"] = Row("temperature", predicted=heat, source="theory.md 8.9", assumes=FIRST_ORDER)
+    ratio = 1 / trace if gradients.signal is None else gradients.signal / trace
+    rows["signal_to_noise"] = Row("signal_to_noise", predicted=ratio, source="theory.md 4.5, 7.6",
+                                  assumes="the mean gradient stays")  # fmt: skip
+    return rows
+
+
+def _absolute(name: str, optimizer: str, gradients: Gradients) -> bool:
+    if name in ("weight_norm", "effective_lr"):
+        # That of AdamW and Lion depends on the number of weights instead.
+        return gradients.noise_trace is not None and not METHODS[OPTIMIZERS[optimizer]].extras
+    if name == "signal_to_noise":
+        return gradients.signal is not None
+    return name != "temperature"
+
+
+def effects(before: HyperParameters, after: HyperParameters, optimizer: str, gradients: Gradients) -> dict[str, Effect]:
+    """What a change does to every quantity."""
+    one, other = predicted(before, optimizer, gradients), predicted(after, optimizer, gradients)
+    out = {}
+    for name, row in one.items():
+        effect = Effect(row, other[name])
+        ratio = effect.ratio
+        if not _absolute(name, optimizer, gradients) and ratio is not None:
+            unit = replace(row, predicted=1.0, paper=None, note="relative to before")
+            effect = Effect(unit, replace(unit, predicted=ratio), relative=True)
+        out[name] = effect
+    return out

@@ -1,0 +1,207 @@
+"""What a record, or a monitor at work, says of a run: the measurements that advice rests on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sde_si import estimators
+from sde_si.comparison import predictions
+from sde_si.errors import BadInput, require
+from sde_si.estimators import Estimate, Window, window_of
+from sde_si.hyperparameters import HyperParameters
+from sde_si.methods import METHODS
+from sde_si.record import configuration
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+NOTHING = Estimate(math.nan, math.nan)
+BATCHES = 8  # of epochs, where there are too few paths for a standard error
+RECENT = 4  # the last quarter of the epochs since the last change, where there is no equilibrium
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Measurements of one run after the last change of its schedule.
+
+    Attributes
+    ----------
+    name : str
+        Where they come from.
+    method : str
+        Of the record.
+    lr, wd, momentum : float
+    B : int or None
+    steps_per_epoch : int
+    epochs : int
+        Done.
+    window : Window
+        Equilibrated epochs.
+    versine_epoch : Estimate
+        1 - cos per epoch at equilibrium.
+    ratio : Estimate
+        rms angle per step over its equilibrium prediction, now.
+    relaxation : Estimate
+        Measured epochs in which a small deviation of the norm falls by e.
+    relaxation_predicted : float
+        The same by theory, nan if unknown.
+    signal_to_noise : Estimate
+        G/tau at B.
+    signal, noise_trace : float
+        Means, at the unit vector.
+    """
+
+    name: str
+    method: str
+    lr: float
+    wd: float
+    momentum: float
+    B: int | None
+    steps_per_epoch: int
+    epochs: int
+    window: Window
+    versine_epoch: Estimate
+    ratio: Estimate
+    relaxation: Estimate = NOTHING
+    relaxation_predicted: float = math.nan
+    signal_to_noise: Estimate = NOTHING
+    signal: float = math.nan
+    noise_trace: float = math.nan
+
+    @property
+    def epochs_said(self) -> str:
+        """The equilibrated epochs in words."""
+        return f"epochs {self.window.first}-{self.epochs}" if self.window else f"epoch {self.epochs}"
+
+
+def of_record(record: xr.Dataset, name: str = "record") -> Evidence:
+    """The evidence in a record of a simulation, a training or a monitor.
+
+    Raises
+    ------
+    BadInput
+        If the record is a prediction.
+    """
+    require("weight_norm" in record, "record", "a measured record", "a prediction", "sde-si simulate without --theory")
+    made, window = configuration(record), window_of(record)
+    epochs, versine, relaxation = record.sizes["epoch"], NOTHING, NOTHING
+    if window:
+        versine = estimators.equilibrium(record, window, "versine_epoch")
+        relaxation = estimators.relaxation(record, window)
+    rate = record.attrs.get("relaxation_rate")
+    rate = 4 * float(record.attrs["tuning_factor"]) if rate is None else float(rate)
+    known = predictions(record).get("time_to_equilibrium")
+    expected = known.value if known is not None and known.value is not None else (1 / rate if rate else math.inf)
+    both = {"signal", "noise_trace"} <= set(record.variables)
+    signal, trace, quotient = _gradients(record, window) if both else (math.nan, math.nan, NOTHING)
+    batch = record.get("batch")
+    return Evidence(
+        name=name, method=str(made.get("method", "")), lr=float(record["lr"].values[-1]), wd=float(made["wd"]),
+        momentum=float(record["momentum"].values[-1]), B=made.get("B") if batch is None else int(batch.values[-1]),
+        steps_per_epoch=int(record["steps_per_epoch"].values[-1]), epochs=epochs, window=window,
+        versine_epoch=versine, ratio=_ratio(record, window), relaxation=relaxation,
+        relaxation_predicted=float(expected), signal_to_noise=quotient, signal=signal, noise_trace=trace,
+    )  # fmt: skip
+
+
+def of_monitor(monitor: Any) -> Evidence:
+    """The evidence of an `AngularMonitor` at work.
+
+    Raises
+    ------
+    BadInput
+        If it has not seen a whole epoch.
+    """
+    found = of_record(monitor.record(), "monitor")
+    # The monitor's own windows know more of the present than its closed epochs.
+    reading = monitor.readings()[-1]
+    steps = float(np.median([epoch.steps for epoch in monitor.history.epochs.values() if epoch.steps]))
+    error = (reading.high - reading.ratio) / 1.96
+    window = Window(found.epochs, found.epochs, reading.why) if reading.equilibrated else Window(0, 0, reading.why)
+    window = found.window if found.window and reading.equilibrated else window
+    return Evidence(**{
+        **vars(found), "ratio": Estimate(reading.ratio, error), "window": window,
+        "relaxation_predicted": reading.relaxation_steps / steps,
+    })  # fmt: skip
+
+
+def of(source: Any, name: str = "record") -> Evidence:
+    """The evidence in a record, a file or a monitor."""
+    if isinstance(source, str) or hasattr(source, "__fspath__"):
+        from sde_si.record import load
+
+        return of_record(load(source), str(source))
+    return of_monitor(source) if hasattr(source, "readings") else of_record(source, name)
+
+
+def _since(record: xr.Dataset, window: Window) -> slice:
+    """The equilibrated epochs, else the last quarter of those since the last change."""
+    if window:
+        return window.epochs
+    last, total = int(record.attrs["last_change"]), record.sizes["epoch"]
+    return slice(min(total - 1, max(last, total - max(1, (total - last) // RECENT))), None)
+
+
+def _samples(values: np.ndarray) -> np.ndarray:
+    """Means of values (path, epoch) that are nearly independent."""
+    if values.shape[0] >= estimators.FEWEST_PATHS:
+        return values.mean(axis=1)
+    parts = min(BATCHES, values.shape[1])
+    return np.array([part.mean() for row in values for part in np.array_split(row, parts)])
+
+
+def _gradients(record: xr.Dataset, window: Window) -> tuple[float, float, Estimate]:
+    """Signal, noise trace and their quotient: a ratio of means, with its standard error."""
+    since = _since(record, window)
+    signal, trace = (estimators.values(record, name)[:, since] for name in ("signal", "noise_trace"))
+    fine = np.isfinite(signal).all(axis=1) & np.isfinite(trace).all(axis=1)
+    if not fine.any() or not trace[fine].mean() > 0:
+        return math.nan, math.nan, NOTHING
+    signal, trace = signal[fine], trace[fine]
+    quotient = float(signal.mean() / trace.mean())
+    error = estimators.mean_and_error(_samples(signal - quotient * trace)).stderr / trace.mean()
+    return float(signal.mean()), float(trace.mean()), Estimate(quotient, float(error))
+
+
+def _ratio(record: xr.Dataset, window: Window) -> Estimate:
+    """Rms angle per step over its prediction at equilibrium, in the last epochs."""
+    since, known = _since(record, window), predictions(record).get("angle_step")
+    target = known.value if known is not None else None
+    if target is None and "angle_step_predicted" in record:
+        target = float(record["angle_step_predicted"].values[-1])
+    if not target or not math.isfinite(target):
+        return NOTHING
+    squares = estimators.values(record, "angle_step")[:, since] ** 2
+    squares = squares[np.isfinite(squares).all(axis=1)]
+    if not squares.size:
+        return NOTHING
+    found = estimators.mean_and_error(_samples(squares))
+    value = math.sqrt(found.value) / target
+    return Estimate(value, found.stderr / found.value * value / 2)
+
+
+def gradients_of(record: xr.Dataset, source: HyperParameters) -> dict[str, float]:
+    """Signal and noise trace for `sde_si.tune.transfer`.
+
+    Raises
+    ------
+    BadInput
+        If the record has none, or is not of the tuned settings.
+    """
+    found = of_record(record)
+    for name, value in {"B": found.B, "lr": found.lr, "wd": found.wd}.items():
+        same = value is None or math.isclose(value, getattr(source, name), rel_tol=1e-9)
+        require(same, "record", f"a record with the tuned {name} = {getattr(source, name):g}", value)
+    if not math.isfinite(found.noise_trace):
+        raise BadInput("record", "a record with signal and noise_trace", "one without", "--signal and --noise-trace")
+    return {"signal": max(found.signal, 0.0), "noise_trace": found.noise_trace}
+
+
+def decoupled(evidence: Evidence) -> bool | None:
+    """Whether the decay bypasses the momentum; None if the method is not known."""
+    method = METHODS.get(evidence.method)
+    return None if method is None else method.decoupled

@@ -1,0 +1,213 @@
+"""What a learning-rate range test shows: smoothed loss, a suggestion with its evidence or none, and the rotation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sde_si.comparison import finite, number
+from sde_si.errors import require
+from sde_si.hyperparameters import SMALLEST, check_count, check_number
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Array = np.ndarray
+RAMPS = ("exponential", "linear")
+FEWEST = 6  # finite losses
+CLEAR = 3.0  # standard errors by which the smoothed loss must fall, and rise again
+ORDER = 10.0  # the suggestion lies an order of magnitude below the least loss (theory.md 7.3)
+BLOW_UP = 4.0  # times its best value: the loss has diverged, and the test ends
+ROWS = 14
+DEGREES = 180 / math.pi
+
+
+def learning_rates(start: float, stop: float, steps: int, ramp: str) -> Array:
+    """The ramp.
+
+    Raises
+    ------
+    BadInput
+        If it does not rise.
+    """
+    check_number("start", start, least=SMALLEST, below=1 / SMALLEST, advice="1e-5")
+    check_number("stop", stop, above=start, below=1 / SMALLEST, advice="10")
+    check_count("steps", steps, least=FEWEST, advice="100")
+    require(ramp in RAMPS, "ramp", f"one of {', '.join(RAMPS)}", repr(ramp), "exponential")
+    x = np.arange(steps) / (steps - 1)
+    return start * (stop / start) ** x if ramp == "exponential" else start + (stop - start) * x
+
+
+def smoothed(losses: Array, smoothing: float) -> Array:
+    """Exponential running mean, corrected for its start at zero."""
+    out, mean = np.empty(losses.size), 0.0
+    for i, loss in enumerate(losses):
+        mean = smoothing * mean + (1 - smoothing) * loss
+        out[i] = mean / (1 - smoothing ** (i + 1))
+    return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class LrRange:
+    """A learning-rate range test.
+
+    Attributes
+    ----------
+    lr, loss, smooth : ndarray, shape (steps,)
+        Of the steps done; the loss before the step.
+    angle_step : ndarray, shape (steps,)
+        By which each step turned the watched weights, radians; nan where it was not measured.
+    weight_norm : ndarray, shape (steps,)
+        Their length before the step.
+    suggestion, low, high : float or None
+        An order of magnitude below the least smoothed loss; between where the loss has clearly begun to fall and a
+        third of where it is least. None: no suggestion.
+    evidence, because : str
+        The measurement; or why there is no suggestion.
+    notes : tuple of str
+    ramp : str
+    smoothing : float
+    """
+
+    lr: Array
+    loss: Array
+    smooth: Array
+    angle_step: Array
+    weight_norm: Array
+    suggestion: float | None
+    low: float | None
+    high: float | None
+    evidence: str
+    because: str
+    ramp: str
+    smoothing: float
+    notes: tuple[str, ...] = field(default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; angles in radians."""
+        arrays = ("lr", "loss", "smooth", "angle_step", "weight_norm")
+        names = ("suggestion", "low", "high", "evidence", "because", "ramp", "smoothing")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "notes": list(self.notes),
+            **{name: [finite(v) for v in getattr(self, name)] for name in arrays},
+        }
+
+    def to_table(self) -> Table:
+        """Some steps of the ramp."""
+        from sde_si.tune.show import plain_table
+
+        out = plain_table("lr", ["loss", "smoothed", "angle per step [deg]", "weight norm"])
+        for i in np.unique(np.linspace(0, self.lr.size - 1, ROWS).round().astype(int)):
+            values = map(float, (self.loss[i], self.smooth[i], self.angle_step[i] * DEGREES, self.weight_norm[i]))
+            out.add_row(f"{self.lr[i]:.4g}", *(_short(value) for value in values))
+        return out
+
+    def lines(self) -> list[str]:
+        """Suggestion and notes."""
+        if self.suggestion is None:
+            said = f"no suggestion, because {self.because}"
+        else:
+            said = (
+                f"suggestion: lr = {_short(self.suggestion)}, between {_short(self.low)} and {_short(self.high)}; from "
+                f"{self.evidence} (theory.md 7.3)"
+            )
+        return [said, *(f"note: {note}" for note in self.notes)]
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        """Table and lines."""
+        from rich.markup import escape
+
+        yield self.to_table()
+        yield from map(escape, self.lines())
+
+    def figure(self) -> Any:
+        """Loss and angle per step against lr (matplotlib Figure)."""
+        from sde_si.tune.figures import ramp_figure
+
+        return ramp_figure(self)
+
+
+def _short(value: float | None) -> str:
+    return number(None if value is None or not math.isfinite(value) else float(f"{value:.4g}"))
+
+
+def read(
+    lr: Sequence[float] | Array,
+    loss: Sequence[float] | Array,
+    *,
+    ramp: str,
+    smoothing: float,
+    angle_step: Sequence[float] | Array | None = None,
+    weight_norm: Sequence[float] | Array | None = None,
+    error: Array | None = None,
+    notes: Sequence[str] = (),
+) -> LrRange:
+    """Judge a ramp.
+
+    Parameters
+    ----------
+    lr, loss : sequence of float
+        Of every step done; nan or infinite where the loss was lost.
+    ramp : str
+    smoothing : float
+        Of the running mean, in [0, 1).
+    angle_step, weight_norm : sequence of float, optional
+    error : ndarray, optional
+        Standard error of every loss; by default from the differences of neighbouring losses.
+    notes : sequence of str
+    """
+    lr, loss = np.asarray(lr, dtype=float), np.asarray(loss, dtype=float)
+    nothing = np.full(lr.size, math.nan)
+    good = np.isfinite(loss)
+    end = int(np.argmin(good)) if not good.all() else loss.size  # what follows a lost loss says nothing
+    smooth = nothing.copy()
+    smooth[:end] = smoothed(loss[:end], smoothing)
+    found = _judge(lr[:end], loss[:end], smooth[:end], smoothing, error, lost=end < loss.size)
+    return LrRange(
+        lr=lr, loss=loss, smooth=smooth, ramp=ramp, smoothing=smoothing, notes=tuple(notes),
+        angle_step=nothing if angle_step is None else np.asarray(angle_step, dtype=float),
+        weight_norm=nothing if weight_norm is None else np.asarray(weight_norm, dtype=float), **found,
+    )  # fmt: skip
+
+
+def _noise(loss: Array, smoothing: float, error: Array | None) -> float:
+    """Standard error of a smoothed loss: that of one loss, from second differences, over root of the mean's memory."""
+    if error is not None and np.isfinite(error).any():
+        return float(np.sqrt(np.nanmean(error**2) * (1 - smoothing) / (1 + smoothing)))
+    # Second differences do not see a trend; the median does not see the divergence at the end.
+    spread = np.abs(loss[2:] - 2 * loss[1:-1] + loss[:-2])
+    return float(np.median(spread) / 0.6745 / math.sqrt(6) * math.sqrt((1 - smoothing) / (1 + smoothing)))
+
+
+def _judge(
+    lr: Array, loss: Array, smooth: Array, smoothing: float, error: Array | None, *, lost: bool
+) -> dict[str, Any]:
+    nothing = {"suggestion": None, "low": None, "high": None, "evidence": "", "because": ""}
+    if lr.size < FEWEST:
+        return nothing | {"because": f"only {lr.size} losses are finite, {FEWEST} are needed: start lower"}
+    best, noise = int(np.argmin(smooth)), _noise(loss, smoothing, error)
+    before = np.maximum.accumulate(smooth)
+    fall, size = float(before[best] - smooth[best]), f"± {noise:.1g} (standard error)"
+    if fall < CLEAR * math.sqrt(2) * noise or fall <= 0:
+        why = f"the smoothed loss never falls clearly: by {fall:.3g} {size}"
+        return nothing | {"because": f"{why}; use more steps, more smoothing or a lower start"}
+    rise = math.inf if lost else float(smooth[best:].max() - smooth[best])
+    if rise < CLEAR * math.sqrt(2) * noise:
+        why = (
+            f"the loss is still falling or flat at the largest lr, {lr[-1]:.3g}: it rises by {max(rise, 0):.3g} {size}"
+        )
+        return nothing | {"because": f"{why}; raise the end of the ramp"}
+    began = int(np.flatnonzero(before - smooth >= min(fall / 10 + CLEAR * noise, fall))[0])
+    suggestion, high = float(lr[best] / ORDER), float(lr[best] / 3)
+    low = float(min(lr[began], suggestion))
+    rose = "is lost" if lost else f"rises by {rise:.3g}"
+    evidence = (
+        f"the smoothed loss falls by {fall:.3g} {size}, is least at lr = {lr[best]:.3g} and {rose} above it; the "
+        f"suggestion is a tenth of that lr, the interval from where it has clearly begun to fall to a third"
+    )
+    return {"suggestion": suggestion, "low": low, "high": high, "evidence": evidence, "because": ""}

@@ -1,0 +1,109 @@
+"""How transfers and explanations are shown to people; numbers are formatted by `sde_si.comparison`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sde_si.comparison import number
+from sde_si.quantities import shown
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sde_si.tune.cautions import Caution
+    from sde_si.tune.settings import Option, Transfer
+
+NAMES = {
+    "none": "as given", "wd": "change wd", "lr": "change lr", "both": "lr and wd by the square root",
+    "momentum": "change momentum", "B": "change B",
+}  # fmt: skip
+RELATIVE = "*"
+
+
+def plain_table(first: str, columns: Iterable[str]) -> Table:
+    """An empty table in the house's style."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    out = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    out.add_column(first, overflow="fold")
+    for name in columns:
+        out.add_column(name.replace("[", r"\["), justify="right", overflow="fold")
+    return out
+
+
+def exact(value: float) -> str:
+    """A setting, to be typed: as short as it can be to twelve digits."""
+    return f"{value:.12g}"
+
+
+def columns_of(found: Transfer) -> list[Option]:
+    """What the table has beside the source: the options, or the target as it is given."""
+    return list(found.options) or ([found.as_given] if found.as_given is not None else [])
+
+
+def options_table(found: Transfer) -> Table:
+    """Settings, then quantities: before, and after each option."""
+    from sde_si.tune.settings import five
+
+    options = columns_of(found)
+    out = plain_table("", ["before", *(NAMES[option.change] for option in options)])
+    for name, before in five(found.source).items():
+        values = [getattr(option.hyperparameters, name) for option in options]
+        out.add_row(name, exact(before), *(exact(v) if v != before else "." for v in values))
+    out.add_section()
+    effects = options[0].effects if options else {}
+    for name, effect in effects.items():
+        if all(o.effects[name].before.predicted is None for o in options):
+            continue
+        label, factor = shown(name).title, shown(name).factor
+        cells = [
+            number(effect.before.predicted, factor),
+            *(number(o.effects[name].after.predicted, factor) for o in options),
+        ]
+        out.add_row(label.replace("[", r"\[") + (RELATIVE if effect.relative else ""), *cells)
+    return out
+
+
+def transfer_lines(found: Transfer) -> list[str]:
+    """Verdict, ways left out, warnings, sources."""
+    out = []
+    factor = number(found.tuning_factor)
+    if found.kept:
+        out.append(f"the target keeps the tuning factor {factor} per epoch: nothing else is to be changed")
+    elif found.off is not None:
+        given = ", ".join(f"{name}={exact(value)}" for name, value in found.target.items())
+        out.append(
+            f"with {given} and nothing else changed the tuning factor would be {number(found.off)} times {factor}"
+        )
+    if not found.options:
+        out.append("no option keeps the tuning factor")
+    out += [f"left out: {NAMES[change]}: {why}" for change, why in found.left_out.items()]
+    options = columns_of(found)
+    out += [f"warning: {text}" for text in shared_warnings(options)]
+    if any(effect.relative for option in options for effect in option.effects.values()):
+        out.append(f"{RELATIVE} relative to before; --signal and --noise-trace make all but the temperature absolute")
+    if options:
+        by_source: dict[str, list[str]] = {}
+        for name, effect in options[0].effects.items():
+            if effect.after.predicted is not None and effect.after.source:
+                by_source.setdefault(effect.after.source, []).append(shown(name).label)
+        out += [f"{', '.join(names)}: {source}" for source, names in by_source.items()]
+        out.append("at equilibrium, noise with replacement, no confinement (theory.md 1.9, 18)")
+    return out
+
+
+def shared_warnings(options: Iterable[Option]) -> list[str]:
+    """Each warning once, with the options that it belongs to where it does not belong to all."""
+    options = list(options)
+    texts: dict[str, list[str]] = {}
+    for option in options:
+        for one in option.warnings:
+            texts.setdefault(one.text, []).append(NAMES[option.change])
+    return [text if len(names) == len(options) else f"{', '.join(names)}: {text}" for text, names in texts.items()]
+
+
+def warning_lines(warnings: Iterable[Caution]) -> list[str]:
+    """One line a warning."""
+    return [f"warning: {one.text}" for one in warnings]
