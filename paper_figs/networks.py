@@ -193,7 +193,7 @@ def ratio(record: xr.Dataset, i: int) -> float:
 def caption(record: xr.Dataset) -> str:
     """Which data these are."""
     setup, made = (json.loads(record.attrs.get(key, "{}")) for key in ("setup", "provenance"))
-    said = f"{setup.get('network', 'network')} on {setup.get('data', 'data')}, scale {record.attrs['scale']}"
+    said = f"{setup.get('network', 'several networks')} on {setup.get('data', 'several data sets')}, scale {record.attrs['scale']}"
     seeds, runs = record.sizes["seed"], made.get("runs", 0)
     said += f", {seeds} seed{'s' * (seeds != 1)}"
     return said + (f", {runs} runs" if runs else "")

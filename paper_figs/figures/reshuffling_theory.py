@@ -79,8 +79,8 @@ def draw(records: Records) -> Drawn:
     axes[2].legend(fontsize=6.5, loc="lower right")
     style.below(figure, axes[0], columns=3)
     seen = (f"reshuffled, the angle between epoch ends is {ratios[0]:.2f} (mu=0) and {ratios[1]:.2f} (mu=0.9) of that with replacement "
-            "at tuning factor 0.1; from mid-epoch to mid-epoch it is not small (diamonds). Networks with fresh augmentation "
-            "are near the law with replacement, so Yun et al.'s figures hold for them and would not without augmentation.")  # fmt: skip
+            "at tuning factor 0.1; from mid-epoch to mid-epoch it is not small (diamonds). This is noise alone: what of it is left in a "
+            "network, where the basin holds the weights, is measured on the figure `reshuffling`.")  # fmt: skip
     return Drawn(figure, seen)
 
 
