@@ -193,7 +193,8 @@ def ratio(record: xr.Dataset, i: int) -> float:
 def caption(record: xr.Dataset) -> str:
     """Which data these are."""
     setup, made = (json.loads(record.attrs.get(key, "{}")) for key in ("setup", "provenance"))
-    said = f"{setup.get('network', 'several networks')} on {setup.get('data', 'several data sets')}, scale {record.attrs['scale']}"
+    network, data = setup.get("network", "several networks"), setup.get("data", "several data sets")
+    said = f"{network} on {data}, scale {record.attrs['scale']}"
     seeds, runs = record.sizes["seed"], made.get("runs", 0)
     said += f", {seeds} seed{'s' * (seeds != 1)}"
     return said + (f", {runs} runs" if runs else "")
