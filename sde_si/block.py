@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sde_si import kernel as loop
+from sde_si.angles import angles
 from sde_si.pointers import generator_addresses
 from sde_si.streams import NOISE, ORDER, SAMPLING, START, block_size, generator
 from sde_si.wide import WideWork
@@ -56,7 +57,7 @@ class Block:
     def _angles(self, reference: Array) -> Array:
         """Angle between `reference` and the weights, shape (path, group)."""
         out = np.empty((self.x.shape[0], self.engine.columns))
-        loop.angles(reference, self.x, self.engine.arrays.offsets, out)
+        angles(reference, self.x, self.engine.arrays.offsets, out)
         return out
 
     def advance(self, epochs: int, pool: ThreadPoolExecutor | None = None) -> dict[str, Array]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +34,55 @@ def mean_and_error(samples: Array) -> Estimate:
     return Estimate(float(samples.mean()), float(error))
 
 
+def rms(samples: Array) -> Estimate:
+    """Root mean square of independent samples."""
+    found = mean_and_error(samples**2)
+    root = math.sqrt(found.value)
+    return Estimate(root, found.stderr / (2 * root))
+
+
+def ratio(top: Array, bottom: Array) -> Estimate:
+    """Ratio of the means of paired samples, which fluctuate together; its error to first order."""
+    size = float(bottom.mean())
+    value = float(top.mean()) / size
+    return Estimate(value, mean_and_error(top - value * bottom).stderr / abs(size))
+
+
+def versine(angle: Array) -> Array:
+    """1 - cos of an angle (radians) without losing digits near 0."""
+    return 2 * np.sin(angle / 2) ** 2
+
+
+def chord_versine(x: Array, y: Array) -> Array:
+    """1 - cos between weights ``x[..., d]`` and ``y[..., d]``, from the chord: no digits are lost near 0."""
+    unit = [v / np.linalg.norm(v, axis=-1, keepdims=True) for v in (x, y)]
+    return np.sum((unit[1] - unit[0]) ** 2, axis=-1) / 2
+
+
+def jackknife(reduce: Callable[[Array], Any], paths: int, folds: int) -> tuple[Any, Any]:
+    """``reduce(indices of paths)`` of all paths, and its standard error by leaving out folds; also of arrays."""
+    every = np.arange(paths)
+    parts = np.array_split(every, min(folds, paths))
+    left = np.array([reduce(np.setdiff1d(every, part)) for part in parts])
+    spread = np.sum((left - left.mean(axis=0)) ** 2, axis=0)
+    return reduce(every), np.sqrt((len(parts) - 1) / len(parts) * spread)
+
+
+def log_slope(x: Array, y: Array, stderr: Array) -> Estimate:
+    """Slope of ln |y| against ln x by weighted least squares, for independent points.
+
+    Parameters
+    ----------
+    x, y, stderr : ndarray, shape (points,)
+        Positive abscissae; values; their standard errors.
+    """
+    weight = (np.asarray(y) / stderr) ** 2
+    u, v = np.log(x), np.log(np.abs(y))
+    u = u - np.sum(weight * u) / np.sum(weight)
+    spread = float(np.sum(weight * u * u))
+    return Estimate(float(np.sum(weight * u * v)) / spread, 1 / math.sqrt(spread))
+
+
 def _path_or_batch_means(values: Array) -> Array:
     """Independent means of values (path, epoch): per path, or, with few paths, per batch of epochs."""
     alive = values[np.isfinite(values).all(axis=1)]
@@ -52,8 +102,8 @@ _MEANS = {
     "weight_norm": ("weight_norm", np.square, np.sqrt),
     "angle_step": ("angle_step", np.square, np.sqrt),
     # 1 - cos, from the angle: no digits are lost near 1
-    "versine_epoch": ("angle_epoch", lambda a: 2 * np.sin(a / 2) ** 2, _same),
-    "angle_epoch": ("angle_epoch", lambda a: 2 * np.sin(a / 2) ** 2, lambda v: 2 * np.arcsin(np.sqrt(v / 2))),
+    "versine_epoch": ("angle_epoch", versine, _same),
+    "angle_epoch": ("angle_epoch", versine, lambda v: 2 * np.arcsin(np.sqrt(v / 2))),
 }
 
 
@@ -279,10 +329,7 @@ def relaxation(record: xr.Dataset, window: Window, group: str = "all") -> Estima
         d = np.abs(quartic(rows))[begin:stop]
         return -1 / np.polyfit(np.arange(d.size), np.log(d), 1, w=d)[0]
 
-    value = fit(squares)
-    n = squares.shape[0]
-    if n < 2:
-        return Estimate(value, math.nan)
-    folds = np.array_split(np.arange(n), min(n, 32))
-    left_out = np.array([fit(np.delete(squares, fold, axis=0)) for fold in folds])
-    return Estimate(value, float(math.sqrt((len(folds) - 1) / len(folds) * np.sum((left_out - left_out.mean()) ** 2))))
+    if squares.shape[0] < 2:
+        return Estimate(fit(squares), math.nan)
+    value, error = jackknife(lambda kept: fit(squares[kept]), squares.shape[0], 32)
+    return Estimate(float(value), float(error))

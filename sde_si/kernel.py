@@ -12,21 +12,11 @@ import numpy as np
 from numba import types
 
 from sde_si.jit import OPTIONS
-from sde_si.pointers import (
-    HYPER_TYPE,
-    MATRIX,
-    PARAMS_TYPE,
-    SIGNATURES,
-    STACK,
-    as_generator,
-    from_address,
-    i8,
-)
+from sde_si.pointers import HYPER_TYPE, MATRIX, PARAMS_TYPE, SIGNATURES, STACK, as_generator, from_address, i8
 
 INCREMENTS, MINIBATCH, DIFFERENCE = 0, 1, 2
 FREE, TOTAL, GROUPS = 0, 1, 2
 _SERIES_LIMIT = 2.5e-3
-EXACT = {**OPTIONS, "fastmath": False}
 _as_generator = as_generator
 _as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(
     from_address, SIGNATURES.values()
@@ -52,8 +42,7 @@ def constrain(x, kind, radius, offsets):
     The projection of projected gradient descent (Kodryan et al.; theory.md 3.3, 5.1).
     """
     groups = offsets.size - 1
-    # one total to be rescaled, or one for each group
-    parts = groups if kind == GROUPS else 1
+    parts = groups if kind == GROUPS else 1  # one total to be rescaled, or one for each group
     length = radius * radius / parts
     for p in range(x.shape[0]):
         for c in range(parts):
@@ -67,79 +56,68 @@ def constrain(x, kind, radius, offsets):
                 x[p, j] *= scale
 
 
-def _narrow(width):
-    """`_make_tangential` and `moments_of` for one group of `width` weights: loops of known length are unrolled.
+def _for_width(width):
+    """The functions `tangential` and `moments` for groups of any length (0), or for a single one of `width` weights.
 
-    Twice as fast from 2 to 4 weights, where the loops over them cost more than what they do. The loop over the paths
-    is vectorised then, so that no operation may be reordered: the last paths, which fill no vector, must come out as
-    they would inside one.
+    A loop of known length is unrolled and the loop over the paths vectorised: twice as fast from 2 to 4 weights. No
+    operation may be reordered there: the last paths, which fill no vector, must come out as they would inside one.
     """
+    options = OPTIONS | {"fastmath": False} if width else OPTIONS
 
-    @numba.njit(**EXACT)
-    def tangential(x, xi, norm, scale):
-        x, xi, norm = x.reshape(x.size), xi.reshape(xi.size), norm.reshape(norm.size)
-        for p in range(np.uint64(norm.size)):
-            along = 0.0
-            for j in range(np.uint64(width)):
-                along += x[np.uint64(width) * p + j] * xi[np.uint64(width) * p + j]
-            a = scale / np.sqrt(norm[p])
-            b = along * a / norm[p]
-            for j in range(np.uint64(width)):
-                i = np.uint64(width) * p + j
-                xi[i] = a * xi[i] - b * x[i]
+    @numba.njit(**options)
+    def tangential(x, xi, norm, scale, offsets):
+        stride = np.uint64(width or x.shape[1])
+        x, xi = x.reshape(x.size), xi.reshape(xi.size)
+        for p in range(np.uint64(norm.shape[0])):
+            for g in range(1 if width else offsets.size - 1):
+                low = p * stride + np.uint64(0 if width else offsets[g])
+                high = p * stride + np.uint64(width or offsets[g + 1])
+                along = 0.0
+                for j in range(low, high):
+                    along += x[j] * xi[j]
+                a = scale / np.sqrt(norm[p, g])
+                b = along * a / norm[p, g]
+                for j in range(low, high):
+                    xi[j] = a * xi[j] - b * x[j]
 
-    @numba.njit(**EXACT)
-    def moments(a, b, out):
-        n = a.shape[0]
-        a, b, out = a.reshape(a.size), b.reshape(b.size), out.reshape((3, n))
-        first, second, third = out[0], out[1], out[2]
-        for p in range(np.uint64(n)):
-            along = square = norm = 0.0
-            for j in range(np.uint64(width)):
-                i = np.uint64(width) * p + j
-                delta = b[i] - a[i]
-                along += a[i] * delta
-                square += delta * delta
-                norm += b[i] * b[i]
-            first[p], second[p], third[p] = along, square, norm
+    @numba.njit(**options)
+    def moments(a, b, offsets, out):
+        stride = np.uint64(width or a.shape[1])
+        paths = np.uint64(a.shape[0])
+        a, b = a.reshape(a.size), b.reshape(b.size)
+        for p in range(paths):
+            for g in range(1 if width else offsets.size - 1):
+                low = p * stride + np.uint64(0 if width else offsets[g])
+                high = p * stride + np.uint64(width or offsets[g + 1])
+                along = square = norm = 0.0
+                for j in range(low, high):
+                    delta = b[j] - a[j]
+                    along += a[j] * delta
+                    square += delta * delta
+                    norm += b[j] * b[j]
+                out[0, p, g], out[1, p, g], out[2, p, g] = along, square, norm
 
     return tangential, moments
 
 
-_tangential2, _moments2 = _narrow(2)
-_tangential3, _moments3 = _narrow(3)
-_tangential4, _moments4 = _narrow(4)
+_tangential0, _moments0 = _for_width(0)
+_tangential2, _moments2 = _for_width(2)
+_tangential3, _moments3 = _for_width(3)
+_tangential4, _moments4 = _for_width(4)
 
 
 @numba.njit(**OPTIONS)
-def _make_tangential(x, xi, norm, scale, offsets, a, b):
-    """Turn xi into scale P(y) xi/|x|, group by group; a, b (path, group) are work space."""
-    groups = offsets.size - 1
-    width = x.shape[1] if groups == 1 else 0
+def _make_tangential(x, xi, norm, scale, offsets):
+    """Turn xi into scale P(y) xi/|x|, group by group."""
+    width = x.shape[1] if offsets.size == 2 else 0
     if width == 2:
-        _tangential2(x, xi, norm, scale)
-        return
-    if width == 3:
-        _tangential3(x, xi, norm, scale)
-        return
-    if width == 4:
-        _tangential4(x, xi, norm, scale)
-        return
-    for p in range(x.shape[0]):
-        for g in range(groups):
-            along = 0.0
-            for j in range(np.uint64(offsets[g]), np.uint64(offsets[g + 1])):
-                along += x[p, j] * xi[p, j]
-            b[p, g] = along
-    flat_a, flat_b, flat_norm = a.reshape(a.size), b.reshape(b.size), norm.reshape(norm.size)
-    for i in range(norm.size):
-        flat_a[i] = scale / np.sqrt(flat_norm[i])
-        flat_b[i] *= flat_a[i] / flat_norm[i]
-    for p in range(x.shape[0]):
-        for g in range(groups):
-            ap, bp = a[p, g], b[p, g]
-            for j in range(np.uint64(offsets[g]), np.uint64(offsets[g + 1])):
-                xi[p, j] = ap * xi[p, j] - bp * x[p, j]
+        _tangential2(x, xi, norm, scale, offsets)
+    elif width == 3:
+        _tangential3(x, xi, norm, scale, offsets)
+    elif width == 4:
+        _tangential4(x, xi, norm, scale, offsets)
+    else:
+        _tangential0(x, xi, norm, scale, offsets)
 
 
 @numba.njit(**OPTIONS)
@@ -147,25 +125,13 @@ def moments_of(a, b, offsets, out):
     """<a, b - a>, |b - a|^2 and |b|^2 of each path and group; the difference keeps small angles exact."""
     width = a.shape[1] if offsets.size == 2 else 0
     if width == 2:
-        _moments2(a, b, out)
-        return
-    if width == 3:
-        _moments3(a, b, out)
-        return
-    if width == 4:
-        _moments4(a, b, out)
-        return
-    for p in range(a.shape[0]):
-        for g in range(offsets.size - 1):
-            along = square = norm = 0.0
-            for j in range(np.uint64(offsets[g]), np.uint64(offsets[g + 1])):
-                delta = b[p, j] - a[p, j]
-                along += a[p, j] * delta
-                square += delta * delta
-                norm += b[p, j] * b[p, j]
-            out[0, p, g] = along
-            out[1, p, g] = square
-            out[2, p, g] = norm
+        _moments2(a, b, offsets, out)
+    elif width == 3:
+        _moments3(a, b, offsets, out)
+    elif width == 4:
+        _moments4(a, b, offsets, out)
+    else:
+        _moments0(a, b, offsets, out)
 
 
 @numba.njit(**OPTIONS)
@@ -280,8 +246,7 @@ def kernel(
     has_fill = functions[4] != 0
     paths, d = x.shape
     draws, columns = gradients.size, sums.shape[2]
-    value = np.empty(paths)
-    norm, work1, work2 = np.empty((paths, columns)), np.empty((paths, columns)), np.empty((paths, columns))
+    value, norm = np.empty(paths), np.empty((paths, columns))
     point_norm = np.empty((paths, columns)) if elsewhere else norm
     moments = np.empty((3, paths, columns))
     batch = np.empty((order.shape[0], 0), np.int64)
@@ -342,7 +307,7 @@ def kernel(
                     noise(point, room, amplitude, params, offsets, target)
                 else:
                     scale = amplitude * np.sqrt(hyper.noise_variance)
-                    _make_tangential(point, room, point_norm, scale, offsets, work1, work2)
+                    _make_tangential(point, room, point_norm, scale, offsets)
                     for p in range(0 if direct else paths):
                         for j in range(d):
                             target[p, j] = room[p, j] + (target[p, j] if drift else 0.0)
@@ -385,23 +350,3 @@ def kernel(
     for p in range(paths):
         for j in range(d):
             x[p, j] = current[p, j]
-
-
-@numba.njit(types.void(MATRIX, MATRIX, i8[::1], MATRIX), **OPTIONS)
-def angles(x, y, offsets, out):
-    """Angle in radians between x and y, per path and group, by Kahan's formula: exact near 0 and near pi."""
-    groups = offsets.size - 1
-    for p in range(x.shape[0]):
-        for g in range(out.shape[1]):
-            low = np.uint64(offsets[g] if g < groups else 0)
-            high = np.uint64(offsets[g + 1] if g < groups else offsets[groups])
-            xx = yy = 0.0
-            for j in range(low, high):
-                xx += x[p, j] * x[p, j]
-                yy += y[p, j] * y[p, j]
-            a, b = 1 / np.sqrt(xx), 1 / np.sqrt(yy)
-            minus = plus = 0.0
-            for j in range(low, high):
-                minus += (a * x[p, j] - b * y[p, j]) ** 2
-                plus += (a * x[p, j] + b * y[p, j]) ** 2
-            out[p, g] = 2 * np.arctan2(np.sqrt(minus), np.sqrt(plus))

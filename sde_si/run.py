@@ -7,6 +7,7 @@ import functools
 import hashlib
 import inspect
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,19 @@ class Run:
         """The tuning factor after the last change, per epoch; without 1/(1 - momentum) for decoupled decay (9.5)."""
         hp = self.settled
         return hp.decoupled_tuning_factor if self.method.decoupled else hp.tuning_factor
+
+    @property
+    def noise_trace(self) -> float:
+        """Trace of the minibatch gradient's covariance at the unit vector (theory.md 0.2), at the first batch size.
+
+        nan where it is not constant.
+        """
+        return self.arrays.noise_trace / self.hyperparameters.B
+
+    @property
+    def noise_deviation(self) -> float:
+        """Standard deviation of the minibatch gradient at the unit vector in each tangential direction; nan if none."""
+        return math.sqrt(self.arrays.noise_variance / self.hyperparameters.B)
 
     @property
     def law(self) -> Noise | None:

@@ -20,7 +20,6 @@ from sde_si.record import SCHEMA
 from sde_si.verify import CLAIMS
 from sde_si.verify.markdown import plain, write_pages
 from sde_si.verify.notebook import check
-from sde_si.verify.sheet import cells
 
 ROOT = Path(__file__).parent.parent
 PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
@@ -166,7 +165,7 @@ def test_every_section_of_the_theory_has_its_number_and_target():
 
 def test_a_checked_claim_is_shown_and_a_wrong_verdict_is_an_error(tmp_path):
     shown = check("telescoping", tmp_path)
-    assert all(f">{row['system']}<" in shown._repr_html_() for row in cells(shown.result))
+    assert all(f"<small>{one.system}</small>" in shown._repr_html_() for one in shown.result.measurements)
     with pytest.raises(AssertionError, match="telescoping: refuted, expected fails"):
         check(dataclasses.replace(CLAIMS["telescoping"], expected="fails", check=_with_truth), tmp_path)
     with pytest.raises(BadInput, match="claim"):

@@ -25,7 +25,7 @@ LAYERS = [
     {"problem"},
     {"run"},
     {"resolve"},
-    {"pointers", "kernel", "record"},
+    {"pointers", "angles", "kernel", "record"},
     {"theory"},
     {"wide"},
     {"block"},

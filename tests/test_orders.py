@@ -9,12 +9,13 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from sde_si import METHODS, HyperParameters, Problem, simulate, theory
+from sde_si.estimators import log_slope
 from sde_si.methods import HYPER
 from sde_si.testing import evaluate
 from sde_si.verify.claims import phases
-from sde_si.verify.claims.drift import ROTATION
 from sde_si.verify.claims.limits import SECOND_MOMENT
-from sde_si.verify.claims.orders import ladder, log_slope
+from sde_si.verify.claims.orders import ladder
+from sde_si.verify.claims.systems import ROTATION
 
 DIM = 3
 HP = HyperParameters(N=10, B=1, lr=0.1, wd=0.5, momentum=0.0, epochs=1)

@@ -13,7 +13,20 @@ import pytest
 from sde_si.options import parse
 from sde_si.simulate.cli import resolve_all
 from sde_si.simulate.options import Options
-from sde_si.verify import CLAIMS, Curve, Measurement, Result, cli, figures, html, report, sheet
+from sde_si.verify import (
+    CLAIMS,
+    Curve,
+    Measurement,
+    Quantity,
+    Result,
+    claims,
+    cli,
+    figures,
+    glossary,
+    html,
+    report,
+    sheet,
+)
 from sde_si.verify.claims import common
 from sde_si.verify.sheet import command
 
@@ -23,8 +36,13 @@ CURVE = Curve(x=X, measured=X**2 + 0.1, stderr=0.2, lines={"k^2": X**2, "k^3": X
               log="xy")  # fmt: skip
 
 
+WHAT = Quantity("angle of a step", "mean over <paths>", "rad")
+
+
 def one(**more):
-    return Measurement(**({"system": "a", "predicted": 1.0, "measured": 1.001, "stderr": 0.001, "wrong": 1.5} | more))
+    return Measurement(
+        **({"quantity": WHAT, "system": "a", "predicted": 1.0, "measured": 1.001, "stderr": 0.001, "wrong": 1.5} | more)
+    )
 
 
 def result(*measurements, claim="norm", **more):
@@ -142,11 +160,67 @@ def test_a_report_that_cannot_be_written_is_refused_before_any_work(tmp_path, ca
     assert not (tmp_path / "out").exists()
 
 
+def test_a_row_says_what_the_number_is_and_the_page_how_it_is_measured():
+    found = result(one(), one(quantity=Quantity("cosine", "of two weights")))
+    rows = report.to_json(found)
+    assert [(row["quantity"], row["unit"], row["how"]) for row in rows] == [
+        ("angle of a step", "rad", "mean over <paths>"),
+        ("cosine", "1", "of two weights"),
+    ]
+    shown = [cell["quantity and system"] for cell in sheet.cells(found)]
+    assert shown == ["angle of a step [rad]\na", "cosine\na"]
+    page = Page(html.page([found], {"norm": b""}, seed=0, full=False))
+    assert any("mean over <paths>" in text for text in page.text)
+
+
+def test_z_means_the_same_whatever_the_verdict():
+    fails = one(measured=0.8, truth=0.79, stderr=0.01)
+    assert (fails.z, fails.z_truth) == pytest.approx((-20, 1))
+    [row] = report.to_json(result(fails, claim="yun-18"))
+    assert (row["z"], row["z_truth"]) == pytest.approx((-20, 1))
+    [cells] = sheet.cells(result(fails, claim="yun-18"))
+    assert (cells["z"], cells["z against it"]) == ("-20.0", "+1.0")
+    assert "z against it" not in sheet.cells(result(one()))[0]
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
+def test_every_symbol_of_a_formula_is_explained(claim):
+    assert glossary.undefined(claim) == []
+    assert all(claim.where.values())
+
+
+def test_an_unknown_symbol_is_seen():
+    claim = dataclasses.replace(CLAIMS["norm"], formula="|x*|^4 = lr Zq_3/(2 wd)")
+    assert glossary.undefined(claim) == ["Zq"]
+    assert glossary.undefined(dataclasses.replace(claim, where={"Zq": "something"})) == []
+
+
+def test_a_new_file_of_claims_is_found_without_another_edit(tmp_path, monkeypatch):
+    (tmp_path / "afterthoughts.py").write_text(
+        "'''Afterthoughts.'''\nfrom dataclasses import replace\n"
+        "from sde_si.verify.claims.identities import CLAIMS as known\n"
+        "CLAIMS = (replace(known[0], id='afterthought'),)\n"
+    )
+    monkeypatch.setattr(claims, "__path__", [*claims.__path__, str(tmp_path)])
+    files = claims.find()
+    assert files[:-1] == claims.FILES
+    assert list(claims.collect(files)) == [*CLAIMS, "afterthought"]
+    monkeypatch.setattr(sheet, "FILES", files)
+    assert (sheet.subjects()[-1].name, sheet.subjects()[-1].title) == ("afterthoughts", "Afterthoughts.")
+    with pytest.raises(ValueError, match="afterthought"):
+        claims.collect([*files, files[-1]])
+
+
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS)
 def test_the_sheet_says_everything(claim):
     said = " ".join(fact.text for fact in sheet.facts(claim))
     parts = (claim.formula, claim.source, claim.assumes, claim.wrong, claim.broken, claim.corrected, *claim.tolerance)
     assert all(part in said for part in parts)
+    for run in claim.runs(1.0, 0).values() if claim.runs else ():
+        hp = run.hyperparameters
+        text = f"N = {hp.N}, B = {hp.B}, lr = {hp.lr:g}, wd = {hp.wd:g}, momentum = {hp.momentum:g}"
+        assert f"{text}" in sheet.system(run)
+        assert sheet.system(run) in said
     bound = claim.allowed / 3 if claim.expected in ("holds", "approximate") else claim.allowed
     assert sheet.relative(bound) in sheet.rule(claim)
     assert report.repeat(claim).endswith(f"--claims {claim.id} --seed 0")

@@ -45,6 +45,15 @@ def test_a_rejection_needs_more_than_tolerance_and_errors():
         assert not mutants.rejections([row | change])
 
 
+def test_only_the_same_numbers_confirm_a_record():
+    one = {"system": "a", "predicted": 1.0, "truth": None, "measured": 1.01, "stderr": 0.01}
+    found = {"measurements": [one, one | {"stderr": 1e-17}]}
+    assert zscores.same(found, {"measurements": [one | {"system": "b"}, one | {"stderr": 3e-17}]})
+    for change in ({"measured": 1.01001}, {"truth": 1.0}, {"predicted": 1.00001}, {"stderr": 0.0101}):
+        assert not zscores.same(found, {"measurements": [one | change, one | {"stderr": 1e-17}]})
+    assert not zscores.same(found, {"measurements": [one]})
+
+
 def test_mutants_have_names_of_their_own():
     assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS) >= 12
 
@@ -97,7 +106,8 @@ def test_every_large_or_systematic_deviation_is_explained(rows):
 
 @pytest.mark.slow
 def test_the_page_is_that_of_the_record():
-    assert zscores_page.PAGE.read_text() == zscores_page.page(json.loads(zscores.RECORD.read_text()))
+    record = json.loads(zscores.RECORD.read_text())
+    assert zscores_page.PAGE.read_text() == zscores_page.page(record, zscores.stale(record))
 
 
 @pytest.mark.slow

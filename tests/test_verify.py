@@ -8,11 +8,12 @@ import json
 import numpy as np
 import pytest
 
-from sde_si.verify import CLAIMS, VERDICTS, Measurement, Result, cli
+from sde_si.verify import CLAIMS, VERDICTS, Measurement, Quantity, Result, cli
 from sde_si.verify.claim import REFUTED, UNDECIDED
 
 EXACT = [claim for claim in CLAIMS.values() if claim.check is not None and claim.expected == "exact"]
 HOLDS, FAILS = CLAIMS["norm"], CLAIMS["yun-18"]
+WHAT = Quantity("a number", "made up")
 
 
 @pytest.mark.parametrize("claim", EXACT, ids=lambda claim: claim.id)
@@ -40,7 +41,7 @@ def test_a_claim_says_all_that_a_reader_needs(claim):
 
 def _holds(measured, stderr):
     claim = dataclasses.replace(HOLDS, tolerance={"all": 0.03})
-    return claim.verdict(Measurement(system="", predicted=1.0, measured=measured, stderr=stderr))
+    return claim.verdict(Measurement(quantity=WHAT, system="", predicted=1.0, measured=measured, stderr=stderr))
 
 
 def test_holds_needs_precision_and_agreement():
@@ -54,7 +55,8 @@ def test_holds_needs_precision_and_agreement():
 def test_a_precise_measurement_may_not_hide_behind_a_planned_error():
     """Of the statistical part of a tolerance no more counts than seven measured standard errors."""
     claim = dataclasses.replace(HOLDS, tolerance={"Monte Carlo, 3 s.e.": 0.03, "theory": 0.001})
-    verdicts = [claim.verdict(Measurement(system="", predicted=1.0, measured=m, stderr=0.001)) for m in (1.0075, 1.009)]
+    found = [Measurement(quantity=WHAT, system="", predicted=1.0, measured=m, stderr=0.001) for m in (1.0075, 1.009)]
+    verdicts = [claim.verdict(one) for one in found]
     assert verdicts == ["holds", REFUTED]
 
 
@@ -65,7 +67,8 @@ def test_a_precise_measurement_may_not_hide_behind_a_planned_error():
 def test_a_bug_cannot_refute_a_formula(measured, verdict):
     """It fails only by the deviation that theory predicts (here -0.2)."""
     claim = dataclasses.replace(FAILS, tolerance={"all": 0.01})
-    assert claim.verdict(Measurement(system="", predicted=1.0, measured=measured, stderr=0.001, truth=0.8)) == verdict
+    one = Measurement(quantity=WHAT, system="", predicted=1.0, measured=measured, stderr=0.001, truth=0.8)
+    assert claim.verdict(one) == verdict
 
 
 def test_command_line(tmp_path, capsys):
@@ -85,6 +88,20 @@ def test_an_unexpected_verdict_is_exit_code_1(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(CLAIMS, "telescoping", dataclasses.replace(CLAIMS["telescoping"], tolerance={"none": 0.0}))
     assert cli.main(["--claims", "telescoping", "--out", str(tmp_path), "--quiet"]) == 1
     assert "telescoping: refuted, expected exact" in capsys.readouterr().out
+
+
+def test_the_list_as_json(capsys):
+    assert cli.main(["--list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["id"] for row in rows] == list(CLAIMS)
+    assert all(row["expected"] in VERDICTS and row["symbols"] is not None for row in rows)
+
+
+def test_no_folder_is_bad_input(capsys):
+    assert cli.main(["--claims", "norm", "--out", ""]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "--out" in captured.err
 
 
 @pytest.mark.parametrize("words", [["--claims", "nonsense"], ["--seed", "-1"], ["--threads", "0"]])

@@ -173,7 +173,8 @@ def rejections(rows: Sequence[dict[str, Any]]) -> list[Rejection]:
         ratio = off / max(band, ERRORS * row["stderr"])
         # A mutant may be noisier than the claim allows for; it is rejected if it is off by tolerance and errors alike.
         if ratio > 1:
-            z = math.nan if row["z"] is None or row["stderr"] < ROUNDING * off else row["z"]
+            found_z = row["z"] if row["truth"] is None else row["z_truth"]
+            z = math.nan if found_z is None or row["stderr"] < ROUNDING * off else found_z
             found.append(Rejection(row["id"], row["system"], ratio, z))
     return sorted(found, key=lambda one: -one.ratio)
 

@@ -106,6 +106,11 @@ class Arrays:
         """Number of scale-invariant groups."""
         return self.offsets.size - 1
 
+    @property
+    def noise_trace(self) -> float:
+        """Trace of one sample's gradient covariance at the unit vector (theory.md 0.2); nan where not constant."""
+        return self.noise_variance * (self.dim - self.groups)
+
 
 def simple_arrays(values: Mapping[str, Any], dim: int | None, N: int, rng: np.random.Generator) -> Arrays:
     """Arrays of a loss with numbers for parameters: all of them, in the order declared, as the scalars."""

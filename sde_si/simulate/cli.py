@@ -184,7 +184,7 @@ def _top(options: Any, runs: list[Run], figure: Path | None) -> dict[str, Any]:
         "dim": arrays.dim,
         "groups": arrays.groups,
         "N": run.hyperparameters.N,
-        "noise_trace": arrays.noise_variance * (arrays.dim - arrays.groups) / run.hyperparameters.B,
+        "noise_trace": run.noise_trace,
         "summary": run.problem.loss.summary,
     }
     problem["noise_trace"] = problem["noise_trace"] if math.isfinite(problem["noise_trace"]) else None

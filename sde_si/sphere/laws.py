@@ -42,7 +42,7 @@ def mean_loss(setting: Setting, effective_lr: float) -> float | None:
         return float(np.maximum(0.0, (alphas - 1 / (alphas.size * effective_lr)) / 2).sum())
     if name in ("vmf", "bingham") and setting.method == "em" and setting.noise != "none":
         run = setting.run(effective_lr)
-        turn = effective_lr**2 * run.arrays.noise_variance * (run.arrays.dim - 1) / setting.B / run.substeps
+        turn = effective_lr**2 * run.noise_trace / run.substeps
         return gibbs(setting, effective_lr) if turn <= COARSE else None
     return None
 

@@ -128,7 +128,7 @@ def _check_noise(problem: Problem, x: Array, scale: float, N: int | None, seed: 
             np.sum(S[a:b] ** 2) * np.sum(x[0, a:b] ** 2)
             for a, b in zip(arrays.offsets[:-1], arrays.offsets[1:], strict=True)
         )
-        expected = arrays.noise_variance * (arrays.dim - arrays.groups)
+        expected = arrays.noise_trace
         _close(np.array([trace]), np.array([expected]), 1e-9, "noise_variance (d - 1) is the trace at the unit vector")
 
 

@@ -80,7 +80,7 @@ def paper_values(run: Run) -> dict[str, float | None]:
     hp, arrays = run.settled, run.arrays
     if run.scheme.linear is None:
         return dict.fromkeys(QUANTITIES) | nonlinear.paper_values(run)
-    trace = arrays.noise_variance * (arrays.dim - arrays.groups) / hp.B if arrays.groups == 1 else math.nan
+    trace = arrays.noise_trace / hp.B if arrays.groups == 1 else math.nan
     return first_order(hp, decoupled=run.method.decoupled, noise_trace=trace)
 
 

@@ -113,8 +113,7 @@ class Closure:
 
     def trace(self, batch: int) -> float:
         """Noise trace at the unit vector for one batch size."""
-        arrays = self.run.arrays
-        return arrays.noise_variance * (arrays.dim - 1) / batch
+        return self.run.arrays.noise_trace / batch
 
     def equilibrium(self, signal: float = 0.0) -> Array:
         """Stationary Z (2, 2) after the last change; `signal` (G) adds the drift's share of the growth (4.3)."""

@@ -95,7 +95,7 @@ def _trace(run: Run) -> float:
     """Noise trace at the unit vector; nan where it is not constant or there are several groups."""
     arrays = run.arrays
     known = math.isfinite(arrays.noise_variance) and arrays.noise_variance > 0 and arrays.groups == 1
-    return arrays.noise_variance * (arrays.dim - 1) / run.settled.B if known else math.nan
+    return arrays.noise_trace / run.settled.B if known else math.nan
 
 
 def relaxation_rate(run: Run) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,12 +49,38 @@ class Curve:
     log: str = ""
 
 
+@dataclass(frozen=True)
+class Quantity:
+    """What a number is.
+
+    Attributes
+    ----------
+    name : str
+        In words, with its symbol.
+    how : str
+        How the number is measured, one sentence.
+    unit : str
+        "1" for a pure number.
+    """
+
+    name: str
+    how: str
+    unit: str = "1"
+
+    @property
+    def title(self) -> str:
+        """Name with unit, for a table."""
+        return self.name if self.unit == "1" else f"{self.name} [{self.unit}]"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """One system's number beside what the claim says of it.
 
     Attributes
     ----------
+    quantity : Quantity
+        What the number is, its unit, how it is measured; predicted, wrong and true values are of the same quantity.
     system : str
         Loss, dimension, method, hyperparameters: what was measured.
     predicted, measured : float
@@ -69,6 +95,7 @@ class Measurement:
         What the number was reduced from, for the claim's figure; without one the figure shows the number.
     """
 
+    quantity: Quantity
     system: str
     predicted: float
     measured: float
@@ -79,8 +106,15 @@ class Measurement:
 
     @property
     def z(self) -> float:
-        """Measured minus predicted (or minus the corrected or exact theory's value, if given) in standard errors."""
-        reference = self.predicted if self.truth is None else self.truth
+        """Measured minus predicted in standard errors, whatever the expected verdict: large where a claim fails."""
+        return self._z(self.predicted)
+
+    @property
+    def z_truth(self) -> float:
+        """Measured minus what the corrected or exact theory says, in standard errors; nan without one."""
+        return math.nan if self.truth is None else self._z(self.truth)
+
+    def _z(self, reference: float) -> float:
         return (self.measured - reference) / self.stderr if self.stderr > 0 else math.nan
 
     @property
@@ -114,6 +148,8 @@ class Claim:
         For a claim that fails: the id of the corrected statement.
     broken : str
         For a claim that fails: the assumption that broke. For an approximate one: the range in which it holds.
+    where : mapping of str to str
+        Symbols of the formula that only this claim has; the others stand in `sde_si.verify.glossary`.
     """
 
     id: str
@@ -129,6 +165,7 @@ class Claim:
     check: Callable[[np.random.Generator], Sequence[Measurement]] | None = None
     corrected: str = ""
     broken: str = ""
+    where: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def allowed(self) -> float:

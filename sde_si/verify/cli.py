@@ -22,7 +22,7 @@ Options = options_class(
         "threads": flag(INT, None, "worker threads [default: all cores]; the numbers do not depend on them"),
         "out": flag(TEXT, "./runs/verify", "folder for records and figures"),
         "fresh": flag(bool, False, "simulate again what exists"),
-        "json": flag(bool, False, "print a JSON list instead of the table"),
+        "json": flag(bool, False, "print a JSON list instead of the table (with --list: of the claims)"),
         "report": flag(TEXT, None, "write everything into one HTML page, e.g. report.html"),
         "no_figure": flag(bool, False, "write no figures"),
         "list": flag(bool, False, "list the claims, measure nothing"),
@@ -46,11 +46,15 @@ def _main(args: Sequence[str] | None) -> int:
         check_count("threads", options.threads)
     for name in options.claims or ():
         require(name in CLAIMS, "claims", "ids that --list shows", repr(name), next(iter(CLAIMS)))
+    require(bool(options.out.strip()), "out", "a folder", repr(options.out), "./runs/verify")
     chosen = [CLAIMS[name] for name in options.claims or CLAIMS]
     from sde_si.verify import report
 
     if options.list:
-        report.print_list(chosen)
+        if options.json:
+            print(json.dumps(report.list_json(chosen), allow_nan=False))
+        else:
+            report.print_list(chosen)
         return DONE
     from sde_si.machine import usable_cores
     from sde_si.verify import html as pages

@@ -51,7 +51,7 @@ def figure(result: Result) -> Figure:
     columns = min(2, len(drawn)) or 1
     lines = -(-len(drawn) // columns)
     heights = [3.4 * lines] * bool(drawn)
-    heights += [1.5 + 0.2 * sum(len(_wrapped(one.system, 46)) + 1 for one in rows)] * bool(rows or not drawn)
+    heights += [1.5 + 0.2 * sum(len(_wrapped(_label(one), 46)) + 1 for one in rows)] * bool(rows or not drawn)
     with mpl.rc_context(fname=str(STYLE)):
         made = Figure(figsize=(WIDTH * (1 if columns == 1 else 1.25), sum(heights)), layout="constrained")
         parts = np.ravel(made.subfigures(len(heights), 1, height_ratios=heights, squeeze=False))
@@ -97,6 +97,10 @@ def describe_figure(result: Result) -> str:
         systems = f"{len(result.measurements)} system{'s' * (len(result.measurements) != 1)}"
         said.append(f"measured minus predicted of {systems}, with the tolerance and the wrong variant")
     return "; ".join(said)
+
+
+def _label(one: Measurement) -> str:
+    return f"{one.quantity.name}: {one.system}"
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -194,10 +198,12 @@ def _rows(axis: Axes, claim: Claim, rows: Sequence[Measurement]) -> None:
         axis.errorbar(at, i, xerr=error, fmt="o", color=MEASURED, ms=4, zorder=4,
                       label="measured ± s.e.")  # fmt: skip
         reach = max(reach, *(abs(m) for m in marks if math.isfinite(m)), 0.0)
-        z = f", z = {one.z:+.1f}" if math.isfinite(one.z) else ""
+        against = one.z if one.truth is None else one.z_truth
+        z = f", z = {against:+.1f}" if math.isfinite(against) else ""
+        z += " against the diamond" if z and one.truth is not None else ""
         axis.annotate(f"{claim.verdict(one)}{z}", (1.01, i), xycoords=("axes fraction", "data"), va="center",
                       fontsize=SMALL)  # fmt: skip
-        labels.append("\n".join(_wrapped(one.system, 46)))
+        labels.append("\n".join(_wrapped(_label(one), 46)))
     axis.axvspan(-band, band, color=BAND, alpha=0.2, lw=0, label="tolerance", zorder=0)
     axis.axvline(0, color=BAND, lw=1.2, label="claim", zorder=1)
     axis.set_yticks(range(len(rows)), labels, fontsize=SMALL)

@@ -14,7 +14,7 @@ from sde_si.record import write_bytes
 from sde_si.verify.claim import VERDICTS, Result
 from sde_si.verify.claims import CLAIMS
 from sde_si.verify.report import repeat
-from sde_si.verify.sheet import CODE, COLUMNS, LINK, OVERVIEW, Fact, cells, facts, overview
+from sde_si.verify.sheet import CODE, COLUMNS, LINK, OVERVIEW, READING, TERMS, Fact, cells, facts, measured, overview
 
 CSS = Path(__file__).with_name("report.css")
 
@@ -67,6 +67,7 @@ def page(results: Sequence[Result], pictures: Mapping[str, bytes], *, seed: int,
     body = [
         header(results, seed=seed, full=full),
         '<main><section aria-labelledby="all"><h2 id="all">All claims</h2>',
+        f"<p>{escape(READING[0].upper() + READING[1:])}</p>",
         overview_table(results),
         "</section>",
         *(section(result, pictures[result.claim.id], shown, seed=seed, full=full) for result in results),
@@ -143,6 +144,9 @@ def _number(is_number: bool) -> str:
 
 def _cell(name: str, text: str, is_number: bool) -> str:
     shown = badge(text) if name in ("verdict", "expected") and text else escape(text)
+    first, lines, rest = shown.partition("\n")
+    if lines:
+        shown = f"<div>{first}<br><small>{rest}</small></div>"
     return f'<td data-label="{escape(name)}"{_number(is_number)}>{shown}</td>'
 
 
@@ -151,7 +155,7 @@ def section(result: Result, picture: bytes, shown: set[str], *, seed: int, full:
     from sde_si.verify.figures import describe_figure
 
     claim = result.claim
-    listed = [*facts(claim), Fact("Repeat", repeat(claim, seed=seed, full=full), CODE)]
+    listed = [*facts(claim), measured(result), Fact("Repeat", repeat(claim, seed=seed, full=full), CODE)]
     inner = "".join(f"<dt>{escape(fact.label)}</dt><dd>{_fact(fact, shown)}</dd>" for fact in listed)
     source = base64.b64encode(picture).decode()
     rejected = "rejected by every system" if result.controls else "NOT rejected by every system"
@@ -166,9 +170,17 @@ def section(result: Result, picture: bytes, shown: set[str], *, seed: int, full:
     )
 
 
+def terms(fact: Fact) -> str:
+    """Terms and what they mean."""
+    parts = (line.partition("\t") for line in fact.text.split("\n"))
+    return "; ".join(f"<code>{escape(name)}</code> {escape(text)}" for name, _, text in parts)
+
+
 def _fact(fact: Fact, shown: set[str]) -> str:
     if fact.kind == CODE:
         return f"<pre><code>{escape(fact.text)}</code></pre>"
+    if fact.kind == TERMS:
+        return terms(fact)
     if fact.kind == LINK:
         links = [f'<a href="#{escape(i)}">{escape(i)}</a>' if i in shown else escape(i) for i in fact.text.split()]
         return ", ".join(links)

@@ -9,8 +9,9 @@ from pathlib import Path
 from sde_si.record import write_bytes
 from sde_si.verify.claim import Claim
 from sde_si.verify.claims import CLAIMS
+from sde_si.verify.glossary import SYMBOLS
 from sde_si.verify.report import repeat
-from sde_si.verify.sheet import CODE, LINK, Fact, Subject, facts, subjects
+from sde_si.verify.sheet import CODE, LINK, READING, TERMS, Fact, Subject, facts, subjects
 
 RECORDS = "../../build/records"  # seen from a page
 HEAD = """---
@@ -66,13 +67,17 @@ def index(found: Sequence[Subject]) -> str:
         for one in found
         for c in one.claims
     ]
+    lines += ["", "(claims-reading)=", "## How to read a table", "", plain(READING[0].upper() + READING[1:]), ""]
+    lines += ["(claims-symbols)=", "## Symbols", "", "Those that a single claim has stand in its section.", ""]
+    lines += ["| symbol | meaning |", "|---|---|", *(f"| `{name}` | {plain(text)} |" for name, text in SYMBOLS.items())]
     return "\n".join([*lines, "", "```{toctree}", ":hidden:", "", *(one.name for one in found), "```", ""])
 
 
 def subject(one: Subject) -> str:
     """The page of one file of claims: what each says, and a cell that measures it and insists on the verdict."""
     first = ["```{code-cell}", "from sde_si.verify.notebook import check", "", f'records = "{RECORDS}"', "```", ""]
-    lines = [HEAD + f"# {plain(one.title.rstrip('.'))}", "", *first]
+    about = "[How to read a table](#claims-reading), [all symbols](#claims-symbols)."
+    lines = [HEAD + f"# {plain(one.title.rstrip('.'))}", "", about, "", *first]
     for claim in one.claims:
         lines += [*section(claim), "```{code-cell}", f'check("{claim.id}", records)', "```", ""]
     return "\n".join(lines)
@@ -82,13 +87,17 @@ def section(claim: Claim) -> list[str]:
     """What is said of a claim before it is measured."""
     lines = [f"(claim-{claim.id})=", f"## {claim.id}", "", plain(claim.statement), ""]
     for fact in [*facts(claim), Fact("Repeat", repeat(claim), CODE)]:
-        lines += [fact.label, f": {_fact(fact)}", ""]
+        lines += [plain(fact.label), f": {_fact(fact)}", ""]
     return lines
 
 
 def _fact(fact: Fact) -> str:
     if fact.kind == CODE:
         return f"`{fact.text}`"
+    if fact.kind == TERMS:
+        return ";\n  ".join(
+            f"`{name}` {plain(text)}" for name, _, text in (s.partition("\t") for s in fact.text.split("\n"))
+        )
     if fact.kind == LINK:
         return ", ".join(f"[{name}](#claim-{name})" for name in fact.text.split())
     return cited(fact.text) if fact.label == "Source" else plain(fact.text)

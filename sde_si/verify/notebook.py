@@ -14,7 +14,7 @@ from sde_si.verify.claim import Claim, Result
 from sde_si.verify.claims import CLAIMS
 from sde_si.verify.report import repeat
 from sde_si.verify.runner import FULL, QUICK, verify
-from sde_si.verify.sheet import COLUMNS, cells
+from sde_si.verify.sheet import COLUMNS, cells, measured
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Shown:
     def _repr_html_(self) -> str:
         source = base64.b64encode(figures.png(self.result)).decode()
         alt = escape(figures.describe_figure(self.result))
-        return f'{html.table(cells(self.result), COLUMNS)}<img alt="{alt}" src="data:image/png;base64,{source}">'
+        how = f"<p>{html.terms(measured(self.result))}.</p>" if self.result.measurements else ""
+        return f'{html.table(cells(self.result), COLUMNS)}{how}<img alt="{alt}" src="data:image/png;base64,{source}">'
 
 
 def check(claim: str | Claim, folder: Path | str = "./runs/verify", *, seed: int = 0, full: bool = False) -> Shown:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sde_si.comparison import finite, number
 from sde_si.verify.claim import APPROXIMATE, FAILS, Claim, Result
+from sde_si.verify.glossary import symbols
 
 
 def repeat(claim: Claim, *, seed: int = 0, full: bool = False) -> str:
@@ -27,11 +28,16 @@ def to_json(result: Result, *, seed: int = 0, full: bool = False, figure: Path |
             "statement": claim.statement,
             "formula": claim.formula,
             "assumes": claim.assumes,
+            "symbols": dict(symbols(claim)),
+            "quantity": one.quantity.name,
+            "unit": one.quantity.unit,
+            "how": one.quantity.how,
             "system": one.system,
             "predicted": finite(one.predicted),
             "measured": finite(one.measured),
             "stderr": finite(one.stderr),
             "z": finite(one.z),
+            "z_truth": finite(one.z_truth),
             "relative_error": finite(one.relative_error),
             "tolerance": dict(claim.tolerance),
             "truth": finite(one.truth),
@@ -50,6 +56,27 @@ def to_json(result: Result, *, seed: int = 0, full: bool = False, figure: Path |
     ]
 
 
+def list_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    """One object a claim: what is said of it before it is measured."""
+    return [
+        {
+            "id": claim.id,
+            "expected": claim.expected,
+            "source": claim.source,
+            "statement": claim.statement,
+            "formula": claim.formula,
+            "symbols": dict(symbols(claim)),
+            "assumes": claim.assumes,
+            "tolerance": dict(claim.tolerance),
+            "wrong": claim.wrong,
+            "corrected": claim.corrected or None,
+            "broken": claim.broken or None,
+            "repeat": repeat(claim),
+        }
+        for claim in claims
+    ]
+
+
 def print_table(
     results: Sequence[Result], *, controls: bool, seed: int = 0, full: bool = False, below: Sequence[str] = ()
 ) -> None:
@@ -62,7 +89,7 @@ def print_table(
     from sde_si.verify.sheet import error
 
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for name in ("claim", "system"):
+    for name in ("claim", "quantity, system"):
         table.add_column(name, overflow="fold", min_width=24 if controls else 34)
     for name in ("predicted", "measured ± s.e.", "error", "z", "verdict", "expected", "s"):
         table.add_column(name, justify="right", overflow="fold")
@@ -72,7 +99,7 @@ def print_table(
         claim, first = result.claim, True
         for one in result.measurements:
             named = f"{claim.id}\n[dim]{escape(claim.statement)}[/dim]" if first else ""
-            cells = [named, escape(one.system), number(one.predicted),
+            cells = [named, f"{escape(one.quantity.title)}\n[dim]{escape(one.system)}[/dim]", number(one.predicted),
                      number(one.measured, error=one.stderr), error(claim, one),
                      f"{one.z:+.1f}" if math.isfinite(one.z) else "-", claim.verdict(one), claim.expected,
                      f"{result.seconds:.1f}" if first else ""]  # fmt: skip

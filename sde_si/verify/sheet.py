@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +12,6 @@ from sde_si.losses import LOSSES
 from sde_si.methods import METHODS
 from sde_si.noises import NOISES
 from sde_si.run import Run
-from sde_si.verify import claims as folder
 from sde_si.verify.claim import (
     APPROXIMATE,
     CERTAIN,
@@ -27,19 +24,28 @@ from sde_si.verify.claim import (
     Measurement,
     Result,
 )
-from sde_si.verify.claims import CLAIMS
+from sde_si.verify.claims import CLAIMS, FILES
+from sde_si.verify.glossary import symbols
 
 PERCENT = 1e-5  # tolerances from here on are shown in per cent
-TEXT, CODE, LINK = "text", "code", "link"
+TEXT, CODE, LINK, TERMS = "text", "code", "link", "terms"
 # column -> whether it holds numbers
 COLUMNS = {
-    "system": False, "predicted": True, "measured ± s.e.": True, "error": True, "z": True, "verdict": False,
-    "corrected or exact theory": True, "wrong variant says": True, "wrong variant": False,
+    "quantity and system": False, "predicted": True, "measured ± s.e.": True, "error": True, "z": True,
+    "verdict": False, "corrected or exact theory": True, "z against it": True, "wrong variant says": True,
+    "wrong variant": False,
 }  # fmt: skip
 OVERVIEW = {
-    "claim": False, "system": False, "predicted": True, "measured ± s.e.": True, "error": True, "verdict": False,
-    "expected": False, "s": True,
+    "claim": False, "quantity and system": False, "predicted": True, "measured ± s.e.": True, "error": True,
+    "verdict": False, "expected": False, "s": True,
 }  # fmt: skip
+READING = (
+    "predicted: what the claim says; s.e.: standard error of the measured number, of independent paths or starts; "
+    "error: measured over predicted minus one; z: measured minus predicted in s.e., whatever the expected verdict, and "
+    "so large where a claim fails; z against it: the same against the corrected or exact theory; wrong variant: what "
+    "the mistake that the claim names would have given for the same data, and whether they reject it. A unit stands in "
+    "brackets after the quantity; without one the number has none."
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,8 @@ class Fact:
     ----------
     label, text : str
     kind : str
-        `TEXT`, `CODE` (a formula or a command, kept as it is) or `LINK` (claim ids, separated by blanks).
+        `TEXT`, `CODE` (a formula or a command, kept as it is), `LINK` (claim ids, separated by blanks) or `TERMS`
+        (a line each: a term, a tab, what it means).
     """
 
     label: str
@@ -76,16 +83,11 @@ class Subject:
 
 def subjects() -> list[Subject]:
     """The registered claims by the file that they stand in, in the registry's order."""
-    found, left = [], dict(CLAIMS)
-    for info in pkgutil.iter_modules(folder.__path__):
-        module = importlib.import_module(f"{folder.__name__}.{info.name}")
-        own = [left.pop(one.id) for one in getattr(module, "CLAIMS", ()) if left.get(one.id) is one]
-        if own:
-            found.append(Subject(info.name, (inspect.getdoc(module) or info.name).partition("\n")[0], own))
-    if left:
-        found.append(Subject("more", "More claims.", list(left.values())))
-    order = {name: i for i, name in enumerate(CLAIMS)}
-    return sorted(found, key=lambda subject: order[subject.claims[0].id])
+    found = []
+    for file in FILES:
+        name = file.__name__.rpartition(".")[2]
+        found.append(Subject(name, (inspect.getdoc(file) or name).partition("\n")[0], file.CLAIMS))
+    return found
 
 
 def relative(value: float) -> str:
@@ -119,6 +121,7 @@ def facts(claim: Claim) -> list[Fact]:
     parts = "; ".join(f"{name}: {relative(value)}" for name, value in claim.tolerance.items())
     said = [
         Fact("Formula", claim.formula, CODE),
+        Fact("Symbols", "\n".join(f"{name}\t{text}" for name, text in symbols(claim).items()), TERMS),
         Fact("Source", claim.source),
         Fact("Assumes", claim.assumes),
         Fact("Expected verdict", claim.expected),
@@ -128,7 +131,8 @@ def facts(claim: Claim) -> list[Fact]:
     ]
     if claim.broken:
         said.append(Fact("Holds within" if claim.expected == APPROXIMATE else "What broke", claim.broken))
-    said += [Fact(f"Simulates {name}", command(one), CODE) for name, one in _runs(claim).items()]
+    for name, one in _runs(claim).items():
+        said += [Fact(f"System {name}", system(one)), Fact(f"Simulates {name}", command(one), CODE)]
     if claim.corrected:
         said.append(Fact("What holds instead", claim.corrected, LINK))
     corrects = [one.id for one in CLAIMS.values() if one.corrected == claim.id]
@@ -139,6 +143,26 @@ def facts(claim: Claim) -> list[Fact]:
 
 def _runs(claim: Claim) -> Mapping[str, Run]:
     return claim.runs(1.0, 0) if claim.runs else {}
+
+
+def system(run: Run) -> str:
+    """Everything about a simulated system that a reader needs, in words."""
+    hp, problem, one = run.hyperparameters, run.problem, []
+    given = {k: v for k, v in problem.parameters.items() if v is not None and k in problem.loss.parameters}
+    values = ", ".join(f"{k} {_word(v)}" for k, v in given.items())
+    one.append(f"loss {problem.loss.name}" + f" ({values})" * bool(values) + f", {run.arrays.dim} weights")
+    one.append(f"method {run.method.name}" + f", {run.substeps} substeps a step" * (run.substeps > 1))
+    more = f", beta2 = {hp.beta2:g}" if hp.beta2 is not None else ""
+    one.append(f"N = {hp.N}, B = {hp.B}, lr = {hp.lr:g}, wd = {hp.wd:g}, momentum = {hp.momentum:g}{more}")
+    one.append(f"{hp.steps_per_epoch} steps an epoch, u = {hp.intrinsic_lr:.4g}, T = {run.tuning_factor:.4g}")
+    noise = "minibatches" if problem.loss.finite_sum and run.noise not in NOISES else f"{run.noise} noise"
+    one.append(f"{noise}, {'every sample once an epoch' if run.reshuffled else 'drawn with replacement'}")
+    if hp.schedule != "constant":
+        one.append(f"schedule {hp.schedule}")
+    if run.constraint != "free":
+        one.append("all weights held at length 1")
+    one.append(f"{hp.epochs} epochs, {run.paths} paths, started at |x| = {run.start_norm:.6g}")
+    return "; ".join(one)
 
 
 def _word(value: object) -> str:
@@ -168,11 +192,26 @@ def cells(result: Result) -> list[dict[str, str]]:
 def _row(claim: Claim, one: Measurement) -> Mapping[str, str]:
     rejected = "rejected" if claim.rejects_wrong(one) else "NOT REJECTED"
     values = (
-        one.system, number(one.predicted), number(one.measured, error=one.stderr), error(claim, one),
-        f"{one.z:+.1f}" if math.isfinite(one.z) else "-", claim.verdict(one), number(one.truth), number(one.wrong),
-        rejected,
+        _what(one), number(one.predicted), number(one.measured, error=one.stderr),
+        error(claim, one), _errors(one.z), claim.verdict(one), number(one.truth), _errors(one.z_truth),
+        number(one.wrong), rejected,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def _what(one: Measurement) -> str:
+    """Two lines: the quantity with its unit; the system."""
+    return f"{one.quantity.title}\n{one.system}"
+
+
+def _errors(z: float) -> str:
+    return f"{z:+.1f}" if math.isfinite(z) else "-"
+
+
+def measured(result: Result) -> Fact:
+    """How each quantity of the table is measured."""
+    found = {one.quantity.title: one.quantity.how for one in result.measurements}
+    return Fact("How it is measured", "\n".join(f"{name}\t{how}" for name, how in found.items()), TERMS)
 
 
 def error(claim: Claim, one: Measurement) -> str:
@@ -187,7 +226,7 @@ def overview(result: Result) -> list[dict[str, str]]:
     rows, claim = [], result.claim
     for i, one in enumerate(result.measurements):
         values = (
-            claim.id if i == 0 else "", one.system, number(one.predicted),
+            claim.id if i == 0 else "", _what(one), number(one.predicted),
             number(one.measured, error=one.stderr), error(claim, one), claim.verdict(one), claim.expected,
             f"{result.seconds:.1f}" if i == 0 else "",
         )  # fmt: skip

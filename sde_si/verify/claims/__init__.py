@@ -1,51 +1,45 @@
-"""The claims, by subject. To add one, write a `Claim` in one of these files and name it in the file's `CLAIMS`."""
+"""The claims, by subject. To add one, write a `Claim` into the `CLAIMS` of one of these files, or of a new file here."""
+
+import importlib
+import pkgutil
+from types import ModuleType
 
 from sde_si.verify.claim import Claim
-from sde_si.verify.claims import (
-    adaptive,
-    calculus,
-    confinement,
-    drift,
-    epochs,
-    identities,
-    invariance,
-    limits,
-    orders,
-    phases,
-    rescaling,
-    reshuffling,
-    scaling,
-    schedules,
-    sde,
-    simulator,
-    sphere,
-    sphere_laws,
-    steps,
-    transients,
-)
 
-FILES = (
-    identities,
-    simulator,
-    steps,
-    epochs,
-    transients,
-    schedules,
-    rescaling,
-    reshuffling,
-    confinement,
-    orders,
-    scaling,
-    drift,
-    limits,
-    calculus,
-    phases,
-    adaptive,
-    invariance,
-    sde,
-    sphere,
-    sphere_laws,
-)
-CLAIMS: dict[str, Claim] = {claim.id: claim for file in FILES for claim in file.CLAIMS}
+# The order in which subjects are shown; files that are not named here follow by name.
+ORDER = (
+    "identities", "simulator", "steps", "epochs", "transients", "schedules", "rescaling", "reshuffling", "confinement",
+    "orders", "scaling", "drift", "limits", "calculus", "phases", "adaptive", "invariance", "sde", "sphere", "sphere_orbits", "sphere_laws",
+)  # fmt: skip
 
-__all__ = ["CLAIMS"]
+
+def find() -> list[ModuleType]:
+    """The files of this folder that hold claims, in order."""
+    names = [info.name for info in pkgutil.iter_modules(__path__)]
+    names.sort(key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    files = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    return [file for file in files if hasattr(file, "CLAIMS")]
+
+
+def collect(files: list[ModuleType]) -> dict[str, Claim]:
+    """Their claims by id.
+
+    Raises
+    ------
+    ValueError
+        If two have the same id.
+    """
+    found: dict[str, Claim] = {}
+    for file in files:
+        for claim in file.CLAIMS:
+            if claim.id in found:
+                msg = f"two claims are called {claim.id!r}"
+                raise ValueError(msg)
+            found[claim.id] = claim
+    return found
+
+
+FILES = find()
+CLAIMS = collect(FILES)
+
+__all__ = ["CLAIMS", "FILES"]

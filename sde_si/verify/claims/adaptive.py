@@ -25,22 +25,12 @@ from sde_si.verify.claims.common import (
 _NOISE = "norm equilibrium, independent isotropic noise, no mean gradient"
 
 
-def _describe(one: Run) -> str:
-    return f"{describe(one)} beta2={one.hyperparameters.beta2:g}"
-
-
-def _trace(one: Run) -> float:
-    return one.arrays.noise_variance * (one.arrays.dim - 1) / one.hyperparameters.B
-
-
 def _pair(name: str, records: Records, one: Run, predicted: Any, wrong: Any, truth: Any = None) -> list[Measurement]:
     """Norm and rotation beside (norm, rotation) of the claim, of the wrong variant and of the corrected theory."""
-    what = (("norm", "weight_norm"), ("rotation", "angle_step"))
-    label = _describe(one) if one.hyperparameters.beta2 is not None else describe(one)
     return [
-        Measurement(system=f"{label}: {word}", predicted=predicted[i], wrong=wrong[i],
+        Measurement(system=describe(one), predicted=predicted[i], wrong=wrong[i],
                     truth=None if truth is None else truth[i], **at_equilibrium(records[name], quantity))
-        for i, (word, quantity) in enumerate(what)
+        for i, quantity in enumerate(("weight_norm", "angle_step"))
     ]  # fmt: skip
 
 
@@ -98,7 +88,7 @@ def _adamw_runs(scale: float, seed: int) -> dict[str, Run]:
 def _adamw_large_u(records: Records, runs: Runs) -> Sequence[Measurement]:
     [(name, one)] = runs.items()
     norm, truth = _kosson(one)[0], _exact(one)[0]
-    return [Measurement(system=f"{_describe(one)}: norm", predicted=norm, truth=truth, wrong=norm + 2 * (truth - norm),
+    return [Measurement(system=describe(one), predicted=norm, truth=truth, wrong=norm + 2 * (truth - norm),
                         **at_equilibrium(records[name], "weight_norm"))]  # fmt: skip
 
 
@@ -110,7 +100,7 @@ def _adamw(records: Records, runs: Runs) -> Sequence[Measurement]:
         norm, rotation, versine = _exact(one)
         out += _pair(name, records, one, (norm, rotation), (_kosson(one)[0], math.sqrt(2 * u)))
         coupled = 1 - float(theory.lag_cosines(n, u, mu)[-1])
-        out.append(Measurement(system=f"{_describe(one)}: 1 - cos_epoch", predicted=versine, wrong=coupled,
+        out.append(Measurement(system=describe(one), predicted=versine, wrong=coupled,
                                **at_equilibrium(records[name], "versine_epoch")))  # fmt: skip
     return out
 
@@ -132,7 +122,7 @@ def _adam_as_adamw(records: Records, runs: Runs) -> Sequence[Measurement]:
     [(name, one)] = runs.items()
     hp = one.hyperparameters
     predicted = theory.kosson_adamw(hp.lr, hp.wd, hp.momentum, one.arrays.dim).rotation
-    return [Measurement(system=f"{_describe(one)}: rotation", predicted=predicted, truth=_kosson(one)[1],
+    return [Measurement(system=describe(one), predicted=predicted, truth=_kosson(one)[1],
                         wrong=math.sqrt(2 * hp.intrinsic_lr), **at_equilibrium(records[name], "angle_step"))]  # fmt: skip
 
 
@@ -165,7 +155,7 @@ def _lion(records: Records, runs: Runs) -> Sequence[Measurement]:
         norm, rotation, versine = _exact(one)
         # signs of independent steps: no memory
         out += _pair(name, records, one, (norm, rotation), (size / math.sqrt(2 * u), math.sqrt(2 * u)))
-        out.append(Measurement(system=f"{_describe(one)}: 1 - cos_epoch", predicted=versine,
+        out.append(Measurement(system=describe(one), predicted=versine,
                                wrong=1 - (1 - u) ** hp.steps_per_epoch,
                                **at_equilibrium(records[name], "versine_epoch")))  # fmt: skip
     return out
@@ -177,7 +167,7 @@ def _sgdw_runs(scale: float, seed: int) -> dict[str, Run]:
 
 def _sgdw_table(records: Records, runs: Runs) -> Sequence[Measurement]:
     [(name, one)] = runs.items()
-    hp, trace = one.hyperparameters, _trace(one)
+    hp, trace = one.hyperparameters, one.noise_trace
     coupled = (math.sqrt(theory.sgd_moments(hp.lr, hp.wd, hp.momentum, noise_trace=trace).xx),
                theory.step_angle(hp.intrinsic_lr, hp.momentum))  # fmt: skip
     return _pair(
@@ -221,7 +211,7 @@ def _rate(corrected: bool) -> Callable[[Records, Runs], Sequence[Measurement]]:
             value, error = estimators.series(record, "weight_norm")
             curve = Curve(x=hp.steps_per_epoch * np.arange(1, hp.epochs + 1), measured=value, stderr=error,
                           lines={"moments with v's memory": exact, "rate 2u": simple}, xlabel="step", ylabel="weight norm")  # fmt: skip
-            system = f"{_describe(one)} from half the length, epoch {epoch}"
+            system = f"{describe(one)} from half the length, epoch {epoch}"
             found, i = at_epoch(record, "weight_norm", epoch), epoch - 1
             if corrected:
                 wrong = float(simple[i]) if hp.beta2 == 0.999 else quick
@@ -248,7 +238,8 @@ CLAIMS = (
           runs=lambda scale, seed: {"u=0.02": _adamw_runs(scale, seed)["u=0.02"]}, measure=_adamw_large_u),
     Claim(id="adamw", source="theory.md 6.7, 9.5, 9.6", expected=HOLDS,
           statement="AdamW is SGDW with gradients of fixed size, but for what the second moment's fluctuations take away.",
-          formula="E|x|^2 = lr^2 C (r_0 + 2 sum a^k r_k)/(1 - a^2), r_k = b1^k (1 - b1)/(1 + b1) + O(1 - b2)",
+          formula="|x*|^2 = lr^2 C (r_0 + 2 sum a^k r_k)/(1 - a^2), r_k = b1^k (1 - b1)/(1 + b1) + O(1 - b2); "
+                  "Delta* and 1 - E cos from the same r_k", where={"r_k": "correlation of steps k apart, per weight"},
           assumes=f"{_NOISE}; normal gradients, first order in 1 - b2", tolerance={MONTE_CARLO: 0.004, FINITE_D: 0.001, "second order in 1 - b2": 0.001},
           wrong="Kosson's norm; angle sqrt(2u); the coupled law of the epoch", runs=_adamw_runs, measure=_adamw),
     Claim(id="kosson-adam-l2", source="Kosson et al.; theory.md 6.7", expected=APPROXIMATE,
@@ -265,12 +256,14 @@ CLAIMS = (
     Claim(id="kosson-lion", source="Kosson et al.; theory.md 6.7", expected=FAILS,
           statement="Lion's length and angle with the sign linearised and a memory short against 1/u.",
           formula="Delta* = sqrt(pi u S2), |x*| = sqrt(lr C/(pi wd S2)), S2 = (1 - b1)^2 + b1^2 (1 - b2)/(1 + b2)",
+          where={"S2": "variance of the average whose sign is taken, over that of a gradient"},
           assumes=_NOISE, tolerance={"Monte Carlo": 0.01}, wrong="half of the deviation",
           broken="u << 1 - b2: here the memory of 100 steps is a fifth of 1/u", corrected="lion", runs=_lion_short_runs,
           measure=_lion_table),
     Claim(id="lion", source="theory.md 6.7, 14.15", expected=HOLDS,
           statement="Lion's signs are correlated by the arcsine law, over the memory of its average, at any decay.",
-          formula="E|x|^2 = (lr^2 C/(1 - a^2))(1 + (4/pi) sum a^k arcsin rho_k)", assumes=f"{_NOISE}; normal gradients",
+          formula="|x*|^2 = (lr^2 C/(1 - a^2))(1 + (4/pi) sum a^k arcsin rho_k); Delta* and 1 - E cos from the same rho_k",
+          where={"rho_k": "correlation of the averages whose signs are taken, k steps apart"}, assumes=f"{_NOISE}; normal gradients",
           tolerance={MONTE_CARLO: 0.01, FINITE_D: 0.003}, wrong="independent signs", runs=_lion_runs, measure=_lion),
     Claim(id="kosson-sgdw", source="Kosson et al.; theory.md 6.7, 9.5", expected=APPROXIMATE,
           statement="SGDW turns by AdamW's angle; its length goes as a fourth root and knows the gradient's size.",
@@ -279,14 +272,15 @@ CLAIMS = (
           measure=_sgdw_table, broken="u mu/(1 - mu^2) <= 0.002"),
     Claim(id="adamw-rate-2u", source="theory.md 6.7, 7.8", expected=FAILS,
           statement="AdamW's squared length relaxes at 2u a step, for the size of a step does not depend on it.",
-          formula="E|x_k|^2 = A + (|x_0|^2 - A) exp(-2uk)", assumes=_NOISE, tolerance={"Monte Carlo": 0.01},
+          formula="|x_k|^2 = A + (|x_0|^2 - A) exp(-2 u k)", assumes=_NOISE, tolerance={"Monte Carlo": 0.01},
           wrong="4u, SGD's rate", corrected="adamw-rate",
           broken="2u << 1 - b2: here the second moment remembers the shorter weights' larger gradients",
           runs=lambda scale, seed: {"0.999": _rate_runs(scale, seed)["0.999"]}, measure=_rate(False)),
     Claim(id="adamw-rate", source="theory.md 6.7, 9.2", expected=HOLDS,
           statement="AdamW's length follows the moments of weights, momentum and second moment; late at the slower root of "
                     "z^2 - (4u + 1 - b2) z + 2u (1 - b2) = 0.",
-          formula="A', <x,m>', |m|^2' with gradients of mean square v-weighted 1/A; rate 2u only for 2u << 1 - b2",
+          formula="|x_k|^2 by the recursion of E|x|^2, E<x, m>, E|m|^2 with gradients over sqrt(v); rate 2u only for 2u << 1 - b2",
+          where={"m": "average gradient", "v": "average squared gradient"},
           assumes=f"{_NOISE}; fluctuations of v as at equilibrium",
           tolerance={MONTE_CARLO: 0.003, FINITE_D: 0.003}, wrong="2u at b2 = 0.999, 4u at b2 = 0.95",
           runs=_rate_runs, measure=_rate(True)),

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from sde_si import estimators, theory
-from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement
+from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement, Quantity
+from sde_si.verify.claims.common import Array
 
-Array = np.ndarray
 _LR, _WD, _TRACE, _START, _TIME, _STEPS, _DIM, _PATHS = 0.1, 0.05, 15.0, 2.0, 6.0, 240, 16, 2000
 
 
@@ -57,7 +57,8 @@ def _check(*, term: bool):
         ]
         naive = [theory.stratonovich(t, _LR, _WD, noise_trace=_TRACE, start=_START) for t in times]
         system = (
-            f"isotropic, dim {_DIM}, Heun {'with' if term else 'without'} the term: lr={_LR:g} wd={_WD:g}, t={_TIME:g}"
+            f"isotropic, dim {_DIM}, Heun {'with' if term else 'without'} the term, {_STEPS} steps of {_TIME / _STEPS:g}: "
+            f"lr={_LR:g} wd={_WD:g} mu=0 tau={_TRACE:g}, |x| = {_START:g} at the start, t={_TIME:g}"
         )
         cases = (
             ("|x|", norms, [one.quartic**0.25 for one in ito], [math.sqrt(one.norm_squared) for one in naive]),
@@ -70,7 +71,8 @@ def _check(*, term: bool):
             values, errors = [one.value for one in found], [one.stderr * (name != "|x|") for one in found]
             lines = {"Ito": right, "Stratonovich": wrong}
             curve = Curve(x=times, measured=values, stderr=errors, lines=lines, xlabel="SDE time t = lr k", ylabel=name)
-            common = {"system": f"{system}: {name}", "measured": values[-1], "stderr": errors[-1], "curve": curve,
+            what = Quantity(f"{name} at time t", f"mean over {_PATHS} paths; error between them")
+            common = {"quantity": what, "system": system, "measured": values[-1], "stderr": errors[-1], "curve": curve,
                       "predicted": right[-1]}  # fmt: skip
             if term:
                 out.append(Measurement(wrong=wrong[-1], **common))
@@ -88,12 +90,12 @@ _ISOTROPIC = "isotropic noise, no mean gradient, constant trace"
 CLAIMS = (
     Claim(id="stratonovich", source="Yun et al. eq. 12; theory.md 3.2", expected=FAILS,
           statement="Integrators of Stratonovich's sense (Heun, midpoint) may take the symbols of eq. 12 as they stand.",
-          formula="|x|^4 and E cos of 2.3 and 2.4", assumes=_ISOTROPIC, tolerance={"Monte Carlo": 0.02},
+          formula="|x|^4 = exp(-4 wd t) r_0^4 + (lr tau/(2 wd))(1 - exp(-4 wd t)), 1 - E cos = 1 - exp(-wd t) r_0/|x|", assumes=_ISOTROPIC, tolerance={"Monte Carlo": 0.02},
           wrong="the norm stays at its start; the direction is off by twice as much",
           broken="Ito calculus: in Stratonovich's sense the noise does not lengthen the weights, |x| = r_0 exp(-wd t)",
           corrected="stratonovich-term", check=_check(term=False)),
     Claim(id="stratonovich-term", source="theory.md 3.2", expected=HOLDS,
           statement="With the drift (lr tau/2) x/|x|^4 they solve the Ito equation.",
-          formula="dX = (-grad L - wd X + (lr tau/2) X/|X|^4) dt + sqrt(lr) S o dW", assumes=_ISOTROPIC,
+          formula="dX = (-grad L - wd X + (lr tau/2) X/|X|^4) dt + sqrt(lr) S o dW has |x| and 1 - E cos of Ito's equation", assumes=_ISOTROPIC,
           tolerance={"Monte Carlo, 3 s.e.": 0.05, "step size": 0.002}, wrong="without it", check=_check(term=True)),
 )  # fmt: skip

@@ -1,14 +1,15 @@
-"""What claims on simulations share: systems in one line, and equilibrium values of records."""
+"""What claims on simulations share: a system in one line, quantities, and how they are read off a record."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from sde_si import estimators, theory
+from sde_si.estimators import Estimate
 from sde_si.hyperparameters import HyperParameters
 from sde_si.losses import Loss
 from sde_si.methods import Method
@@ -16,7 +17,7 @@ from sde_si.problem import Problem
 from sde_si.resolve import resolve
 from sde_si.run import Run
 from sde_si.theory.predict import predict
-from sde_si.verify.claim import Curve
+from sde_si.verify.claim import Curve, Quantity
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,6 +28,35 @@ Array = np.ndarray
 MONTE_CARLO = "Monte Carlo, 3 s.e."
 FINITE_D = "finite d, higher orders"
 STEP_SIZE = "step size"
+
+_SETTLED = "over paths and equilibrated epochs; error from the means of the paths"
+_ONE_EPOCH = "over paths in that epoch; error between paths"
+_PLAIN = {
+    "weight_norm": ("length |x|", "1", "root of the mean of |x|^2 at epoch ends"),
+    "angle_step": ("rms angle of a step, Delta", "rad", "root mean square of the angle between weights one step apart"),
+    "angle_epoch": ("angle over an epoch", "rad", "arccos of the mean cosine between the weights at an epoch's two ends"),
+    "versine_epoch": ("1 - cos over an epoch", "1", "mean of 2 sin^2(angle/2) between the weights at an epoch's two ends"),
+    "effective_lr": ("effective learning rate lr/|x|^2", "1/step", "lr over the mean of |x|^2 at epoch ends"),
+    "loss": ("mean loss", "1", "mean of the exact full loss at epoch ends"),
+    "signal": ("signal G", "1", "mean squared full gradient at the unit vector"),
+}  # fmt: skip
+SETTLED = {key: Quantity(f"{name} at equilibrium", f"{how}, {_SETTLED}", unit)
+           for key, (name, unit, how) in _PLAIN.items()}  # fmt: skip
+SETTLED["time_to_equilibrium"] = Quantity(
+    "relaxation time of |x|^4",
+    "weighted line through ln of the mean's deviation from equilibrium against the epoch; error by leaving out paths",
+    "epochs",
+)
+IN_EPOCH = {key: Quantity(f"{name} of one epoch", f"{how}, {_ONE_EPOCH}", unit)
+            for key, (name, unit, how) in _PLAIN.items()}  # fmt: skip
+AT_LAG = Quantity(
+    "1 - cos over a lag at equilibrium",
+    f"mean of 1 - cos between weights that many steps apart, from the begins of epochs, {_SETTLED}",
+)
+BALANCE = Quantity(
+    "E|x' - x|^2/E|x|^2", f"mean squared displacement of a step over the mean squared length, {_SETTLED}"
+)
+ROUNDED = "computed once in float64 on a random path; no statistics"
 
 
 def run(
@@ -44,11 +74,16 @@ def run(
 
 
 def describe(one: Run) -> str:
-    """The system in words."""
-    hp = one.hyperparameters
+    """The system in one line: loss, noise, method, hyperparameters."""
+    hp, loss = one.hyperparameters, one.problem.loss.name
+    # Gaussian increments are the rule, minibatches where the loss has any.
+    noise = "" if one.noise in ("gaussian", "minibatch") else f", {one.noise} noise"
+    noise += ", reshuffled" * one.reshuffled
+    method = f"{one.method.name}, {one.substeps} substeps" if one.substeps > 1 else one.method.name
+    more = f" b2={hp.beta2:g}" if hp.beta2 is not None else ""
     return (
-        f"{one.problem.loss.name}, dim {one.arrays.dim}, {one.method.name}: n={hp.steps_per_epoch} "
-        f"lr={hp.lr:g} wd={hp.wd:g} mu={hp.momentum:g}"
+        f"{loss}, dim {one.arrays.dim}{noise}, {method}: N={hp.N} B={hp.B} n={hp.steps_per_epoch} "
+        f"lr={hp.lr:g} wd={hp.wd:g} mu={hp.momentum:g}{more}"
     )
 
 
@@ -58,9 +93,9 @@ def window(record: xr.Dataset) -> estimators.Window:
 
 
 def at_equilibrium(record: xr.Dataset, quantity: str) -> dict[str, Any]:
-    """Measured value and its standard error, as `Measurement` takes them."""
+    """What is measured, its value and its standard error, as `Measurement` takes them."""
     found = estimators.equilibrium(record, window(record), quantity)
-    return {"measured": found.value, "stderr": found.stderr}
+    return {"quantity": SETTLED[quantity], "measured": found.value, "stderr": found.stderr}
 
 
 def versine(record: xr.Dataset) -> dict[str, Any]:
@@ -71,13 +106,33 @@ def versine(record: xr.Dataset) -> dict[str, Any]:
 def at_epoch(record: xr.Dataset, quantity: str, epoch: int) -> dict[str, Any]:
     """Value after (or in) one epoch and its standard error."""
     found = estimators.epoch_estimate(record, quantity, epoch)
-    return {"measured": found.value, "stderr": found.stderr if math.isfinite(found.stderr) else 0.0}
+    error = found.stderr if math.isfinite(found.stderr) else 0.0
+    return {"quantity": IN_EPOCH[quantity], "measured": found.value, "stderr": error}
 
 
 def at_lag(record: xr.Dataset, lag: int) -> dict[str, Any]:
     """1 - cos over a lag at equilibrium."""
     found = estimators.lag_versine(record, window(record), lag)
-    return {"measured": found.value, "stderr": found.stderr}
+    return {"quantity": AT_LAG, "measured": found.value, "stderr": found.stderr}
+
+
+def displacement_ratio(record: xr.Dataset) -> dict[str, Any]:
+    """Mean squared displacement of a substep over the mean squared length at equilibrium."""
+    epochs = window(record).epochs
+    moved, size = (
+        estimators.values(record, f"mean_squared_{what}")[:, epochs].mean(axis=1) for what in ("displacement", "norm")
+    )
+    found = estimators.ratio(moved, size)
+    return {"quantity": BALANCE, "measured": found.value, "stderr": found.stderr}
+
+
+def extrapolated(records: Records, coarse: str, fine: str, quantity: str, reduce: Callable[[Array], Array]) -> Estimate:
+    """Mean of twice the fine run minus the coarse one, path by path; both are driven by the same increments.
+
+    `reduce` turns values (path, epoch) into one number a path. What is of first order in the substep cancels.
+    """
+    parts = [reduce(estimators.values(records[name], quantity)) for name in (fine, coarse)]
+    return estimators.mean_and_error(2 * parts[0] - parts[1])
 
 
 def lag_curve(record: xr.Dataset, lags: Sequence[int], lines: Mapping[str, Array], log: str = "xy") -> Curve:
@@ -113,14 +168,9 @@ def lag_versines(record: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.array([f["measured"] for f in found]), np.array([f["stderr"] for f in found])
 
 
-def trace(one: Run) -> float:
-    """Noise trace tau of isotropic noise at the unit vector."""
-    return one.arrays.noise_variance * (one.arrays.dim - 1) / one.hyperparameters.B
-
-
 def sde_square(one: Run) -> float:
     """E|x|^2 of the first-order SDE (theory.md 2.3)."""
-    return theory.sde_norm_squared(one.hyperparameters.lr, one.hyperparameters.wd, noise_trace=trace(one))
+    return theory.sde_norm_squared(one.hyperparameters.lr, one.hyperparameters.wd, noise_trace=one.noise_trace)
 
 
 def svag_norm(record: xr.Dataset, one: Run, *, l: int) -> dict[str, float]:  # noqa: E741  (the literature's letter)
@@ -129,7 +179,7 @@ def svag_norm(record: xr.Dataset, one: Run, *, l: int) -> dict[str, float]:  # n
     `value`, and `stderr` of the measured length minus it: both rest on the same paths, so the error is taken path by
     path.
     """
-    hp, tau, epochs = one.hyperparameters, trace(one), window(record).epochs
+    hp, tau, epochs = one.hyperparameters, one.noise_trace, window(record).epochs
     norm, signal = (at_equilibrium(record, name)["measured"] for name in ("weight_norm", "signal"))
     value = math.sqrt(theory.svag_norm_squared(hp.lr, hp.wd, noise_trace=tau, signal=signal, l=l))
     squares, signals = (estimators.values(record, name)[:, epochs] for name in ("weight_norm", "signal"))

@@ -64,7 +64,7 @@ def _modes(one: Run) -> tuple[Array, Array]:
     hp, arrays = one.hyperparameters, one.arrays
     if one.problem.loss.name == "vmf":
         modes = arrays.dim - 1
-        return np.full(modes, one.problem.parameters["signal"]), np.full(modes, arrays.noise_variance / hp.B)
+        return np.full(modes, one.problem.parameters["signal"]), np.full(modes, one.noise_deviation**2)
     # pca: L = -<y, M y> has at M's top direction the curvatures 2 (top - others), a sample the gradient -2 <a, y> a
     spectrum, vectors = np.linalg.eigh(arrays.params[2][:-1])
     rows = arrays.params[1][:, :-1] @ vectors
@@ -112,24 +112,29 @@ def _measured(which: str):
     return measure
 
 
+_MODES = {
+    "b_i": "u + lr k_i/|x|^2, what pulls mode i back in a step", "k_i": "curvature of mode i on the unit sphere",
+    "w_i": "noise trace of mode i over tau", "V": "V(b): variance of a mode that is pulled back by b and pushed by unit noise",
+    "rho_i": "correlation of mode i over n steps",
+}  # fmt: skip
 _FORMULA = "1 - E cos(n) = u sum w_i V(b_i)(1 - rho_i(n))/sum w_i b_i V(b_i), b_i = u + lr k_i/|x|^2"
 
 CLAIMS = (
     Claim(id="free-rotation-in-a-basin", source="Yun et al. eqs. 18, 27 and their exact form; theory.md 9.2, 10.7, 18.1",
           expected=FAILS, statement="The laws of noise alone give the rotation over many steps also near a minimum.",
-          formula="E cos(n) = c_n", assumes="norm equilibrium, zero-mean noise", tolerance={"Monte Carlo": 0.05},
+          formula="1 - E cos(n) = 1 - c_n", assumes="norm equilibrium, zero-mean noise", tolerance={"Monte Carlo": 0.05},
           wrong="half the deviation", broken="no mean gradient: in a basin it pulls back and the rotation saturates",
           corrected="confinement", runs=_runs, measure=_measured("free")),
     Claim(id="confinement", source="theory.md 18.1, 18.2, 18.6, 9.2", expected=HOLDS,
           statement="In a basin every mode of the Hessian is an AR(2) process: the rotation starts as that of noise alone and "
                     "saturates, mode by mode.",
-          formula=_FORMULA + "; V, rho of 18.1", assumes=_BASIN,
+          formula=_FORMULA, assumes=_BASIN, where=_MODES,
           tolerance={MONTE_CARLO: 0.02, "rotations not infinitesimal": 0.01},
           wrong="the law of noise alone; below 16 steps 1 for 1 + mu, without momentum a fifth more",
           runs=lambda scale, seed: _runs(scale, seed) | _strong_runs(scale, seed), measure=_measured("confined")),
     Claim(id="confinement-noise-norm", source="theory.md 18.2, 18.5", expected=FAILS,
           statement="Its scale is V(u), as if noise alone set the weights' length.",
-          formula="1 - E cos(n) = sum w_i (V(b_i)/V(u))(1 - rho_i(n))", assumes=_BASIN, tolerance={"first order": 0.05},
+          formula="1 - E cos(n) = sum w_i (V(b_i)/V(u))(1 - rho_i(n))", where=_MODES, assumes=_BASIN, tolerance={"first order": 0.05},
           wrong="twice the deviation", broken="b << 2 (1 + mu): strong pulls bring a signal that lengthens the weights",
           corrected="confinement", runs=_strong_runs, measure=_measured("printed")),
 )  # fmt: skip

@@ -13,66 +13,20 @@ from typing import Any
 import numpy as np
 
 from sde_si import estimators, theory
-from sde_si.errors import require
-from sde_si.jit import jitted
-from sde_si.losses import NOISE_SCALE, Arrays, Loss, Parameter
-from sde_si.losses.base import DEFAULT_DIM, simple_arrays
 from sde_si.run import Run
-from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement
-from sde_si.verify.claims.common import FINITE_D, MONTE_CARLO, Records, Runs, describe, lag_versines, run, trace, window
-
-
-@jitted
-def rotation_gradient(x, params, out, value):
-    """Omega x/|x|^2: every pair of weights is turned by a quarter; the signal's root is params[0][0, 1]."""
-    strength = params[0][0, 1]
-    for p in range(x.shape[0]):
-        norm = 0.0
-        for j in range(x.shape[1]):
-            norm += x[p, j] * x[p, j]
-        value[p] = 0.0
-        factor = strength / norm
-        for i in range(x.shape[1] // 2):
-            out[p, 2 * i] = -factor * x[p, 2 * i + 1]
-            out[p, 2 * i + 1] = factor * x[p, 2 * i]
-
-
-def _rotation_arrays(values: Any, dim: int | None, N: int, rng: np.random.Generator) -> Arrays:
-    require((dim or DEFAULT_DIM) % 2 == 0, "dim", "an even number", dim)
-    return simple_arrays(values, dim, N, rng)
-
-
-# No gradient of a loss, hence not among the losses of the command line.
-ROTATION = Loss(
-    name="rotation",
-    summary="drift Omega x/|x|^2 of constant length and isotropic noise: a signal that only turns the weights",
-    source="theory.md 1.10",
-    gradient=rotation_gradient,
-    parameters={
-        "noise_scale": NOISE_SCALE,
-        "signal": Parameter(1.0, "length of the drift at the unit vector", least=0.0),
-    },
-    arrays=_rotation_arrays,
+from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement, Quantity
+from sde_si.verify.claims.common import (
+    AT_LAG,
+    FINITE_D,
+    MONTE_CARLO,
+    Records,
+    Runs,
+    describe,
+    lag_versines,
+    run,
+    window,
 )
-
-
-def signal_of(one: Run) -> float:
-    """G of the model."""
-    return one.problem.parameters["signal"] ** 2
-
-
-def sgd_norm(one: Run, *, signal: float) -> float:
-    """Length of the weights of SGD with G = `signal`, exact in u (theory.md 1.4)."""
-    hp = one.hyperparameters
-    return math.sqrt(theory.sgd_moments(hp.lr, hp.wd, noise_trace=trace(one) + signal).xx)
-
-
-def rotating(strength: float, *, N: int, B: int = 1, lr: float, wd: float, dim: int, **options: Any) -> Run:
-    """A run of the model whose G is `strength` times the noise trace at B = 1, from its equilibrium length."""
-    one = run(ROTATION, N=N, B=B, lr=lr, wd=wd, dim=dim,
-              parameters={"signal": math.sqrt(strength * (dim - 1))}, init_norm=1.0, **options)  # fmt: skip
-    return one.replace(start_norm=sgd_norm(one, signal=signal_of(one)))
-
+from sde_si.verify.claims.systems import ROTATING, rotating, signal_of
 
 _LAGS = (1, 2, 5, 10, 20, 40, 80, 160)
 
@@ -85,7 +39,7 @@ def _turning_runs(scale: float, seed: int) -> dict[str, Run]:
 def _turning(corrected: bool):
     def measure(records: Records, runs: Runs) -> Sequence[Measurement]:
         [(name, one)] = runs.items()
-        u, share = one.hyperparameters.intrinsic_lr, signal_of(one) / (signal_of(one) + trace(one))
+        u, share = one.hyperparameters.intrinsic_lr, signal_of(one) / (signal_of(one) + one.noise_trace)
         lags = np.array(_LAGS)
         found, stderr = lag_versines(records[name])
         truth = 1 - np.asarray(theory.drift_cosine(lags, u, share))
@@ -98,7 +52,7 @@ def _turning(corrected: bool):
         out = []
         for lag in (10, 40, 160) if corrected else (10, 40):
             i = _LAGS.index(lag)
-            common = {"system": f"{describe(one)}, {name}, lag {lag}", "measured": float(found[i]),
+            common = {"quantity": AT_LAG, "system": f"{describe(one)}, {name}, lag {lag}", "measured": float(found[i]),
                       "stderr": float(stderr[i]), "curve": None if out else curve}  # fmt: skip
             if corrected:
                 out.append(Measurement(predicted=float(truth[i]), wrong=float(short[i]), **common))
@@ -123,26 +77,27 @@ def _log_runs(scale: float, seed: int) -> dict[str, Run]:
 
 def _log(records: Records, runs: Runs) -> Sequence[Measurement]:
     out = []
+    what = Quantity(
+        "E ln cos of a step", "mean of ln cos over paths and equilibrated epochs of one step; error from the paths"
+    )
     for name, one in runs.items():
         u = one.hyperparameters.intrinsic_lr
         angles = estimators.values(records[name], "angle_epoch")[:, window(records[name]).epochs]
         found = estimators.mean_and_error(np.log(np.cos(angles)).mean(axis=1))
-        out.append(Measurement(system=describe(one), predicted=math.log1p(-u), measured=found.value, stderr=found.stderr,
+        out.append(Measurement(quantity=what, system=describe(one), predicted=math.log1p(-u), measured=found.value, stderr=found.stderr,
                                wrong=-u))  # fmt: skip
     return out
 
 
-MODEL = "the model of theory.md 1.10: a drift of constant length that turns, isotropic noise, norm equilibrium"
-
 CLAIMS = (
     Claim(id="cosine-with-signal", source="Yun et al. eq. 18; theory.md 1.9, 1.10", expected=FAILS,
-          statement="The cosine over n steps is that of the noise, also with a mean gradient.", formula="E cos = (1 - u)^n",
-          assumes=MODEL, tolerance={"Monte Carlo": 0.05}, wrong="the SDE's norm explains it",
+          statement="The cosine over n steps is that of the noise, also with a mean gradient.", formula="1 - E cos = 1 - (1 - u)^n",
+          assumes=ROTATING, tolerance={"Monte Carlo": 0.05}, wrong="the SDE's norm explains it",
           broken="noise domination: here G = 0.75 tau", corrected="drift-cosine", runs=_turning_runs,
           measure=_turning(False)),
     Claim(id="drift-cosine", source="theory.md 1.10, 8.8", expected=HOLDS,
           statement="Drift turns the weights ballistically, noise diffusively, and the norm feels both.",
-          formula="E cos = cos(n sqrt(2u G/(G + tau))) exp(-n u tau/(G + tau)) to first order in u", assumes=MODEL,
+          formula="1 - E cos = 1 - cos(n sqrt(2u G/(G + tau))) exp(-n u tau/(G + tau)) to first order in u", assumes=ROTATING,
           tolerance={MONTE_CARLO: 0.012, FINITE_D: 0.004}, wrong="with the SDE's norm: G/tau for G/(G + tau)",
           runs=_turning_runs, measure=_turning(True)),
     Claim(id="mean-log-cosine", source="theory.md 1.3, 4.7", expected=HOLDS,

@@ -13,20 +13,23 @@ from sde_si.methods import Method, Scheme
 from sde_si.methods.base import Array
 from sde_si.methods.optimizers import euler_linear
 from sde_si.run import Run
-from sde_si.verify.claim import APPROXIMATE, FAILS, HOLDS, Claim, Curve, Measurement
+from sde_si.verify.claim import APPROXIMATE, FAILS, HOLDS, Claim, Curve, Measurement, Quantity
 from sde_si.verify.claims.common import (
+    AT_LAG,
     FINITE_D,
     MONTE_CARLO,
+    SETTLED,
     STEP_SIZE,
     Records,
     Runs,
     at_equilibrium,
     describe,
+    displacement_ratio,
     lag_versines,
     run,
     svag_norm,
-    window,
 )
+from sde_si.verify.claims.systems import QUIET
 
 _LAGS = (1, 2, 5, 10, 20, 50, 100, 200)
 
@@ -53,10 +56,15 @@ def _long_lags(records: Records, runs: Runs) -> Sequence[Measurement]:
                       ylabel="(1 - E cos)/u", log="xy")  # fmt: skip
         for lag in (100, 200):
             i = _LAGS.index(lag)
-            out.append(Measurement(system=f"{describe(one)}, lag {lag}", predicted=float(discrete[i]),
+            out.append(Measurement(quantity=AT_LAG, system=f"{describe(one)}, lag {lag}", predicted=float(discrete[i]),
                                    measured=float(found[i]), stderr=float(stderr[i]), curve=None if lag > 100 else curve,
                                    wrong=-math.expm1(-lag * u / (1 + mu))))  # fmt: skip
     return out
+
+
+_VELOCITY = Quantity("E|v|^2/E|x|^2",
+                     "mean squared displacement of a substep over h^2 and the mean squared length, over paths and "
+                     "equilibrated epochs; error from the paths")  # fmt: skip
 
 
 def _velocity(records: Records, runs: Runs) -> Sequence[Measurement]:
@@ -64,17 +72,11 @@ def _velocity(records: Records, runs: Runs) -> Sequence[Measurement]:
     out = []
     for name, one in runs.items():
         u, mu, h = one.hyperparameters.intrinsic_lr, one.hyperparameters.momentum, 1 / one.substeps
-        epochs = window(records[name]).epochs
-        moved, size = (
-            records[name][f"mean_squared_{what}"].sel(group="all").values[:, epochs].mean(axis=1)
-            for what in ("displacement", "norm")
-        )
-        ratio = moved.mean() / size.mean()
-        stderr = (moved - ratio * size).std(ddof=1) / math.sqrt(moved.size) / size.mean()
+        found = displacement_ratio(records[name])
         # over a substep the velocity already forgets a little: 9.7 at lag h
         predicted = 2 * (1 - float(theory.sde_lag_cosine(h, u, mu))) / h**2
-        out.append(Measurement(system=f"{describe(one)}: E |v|^2/E |x|^2", predicted=predicted, measured=ratio / h**2,
-                               stderr=stderr / h**2, wrong=2 * u / (1 + mu)))  # fmt: skip
+        out.append(Measurement(quantity=_VELOCITY, system=describe(one), predicted=predicted, wrong=2 * u / (1 + mu),
+                               measured=found["measured"] / h**2, stderr=found["stderr"] / h**2))  # fmt: skip
     return out
 
 
@@ -134,7 +136,7 @@ def _second_moment(corrected: bool):
             kept, averaged = (svag_norm(records[name], one, l=fold) for fold in (1, one.substeps))
             found = at_equilibrium(records[name], "weight_norm")
             right, paper = kept["value"], averaged["value"]
-            common = {"system": f"{describe(one)} {name}", "measured": found["measured"],
+            common = {"quantity": SETTLED["weight_norm"], "system": describe(one), "measured": found["measured"],
                       "stderr": kept["stderr"]}  # fmt: skip
             if corrected:
                 out.append(Measurement(predicted=right, wrong=paper, **common))
@@ -145,22 +147,21 @@ def _second_moment(corrected: bool):
     return measure
 
 
-_NOISE = "norm equilibrium, no mean gradient"
 _SVAG = "stationary norm, measured mean signal G, small u"
 
 CLAIMS = (
     Claim(id="sgdm-sde-norm", source="Yun et al. eqs. 19-22; theory.md 9.7", expected=HOLDS,
           statement="The SDE of SGDM has the optimizer's length of the weights but for O(u).",
-          formula="E |x|^2 = sqrt(lr tau/(2 wd (1 - mu)))", assumes=_NOISE, tolerance={MONTE_CARLO: 0.002, FINITE_D: 0.001,
+          formula="|x|^2 = sqrt(lr tau/(2 wd (1 - mu)))", assumes=QUIET, tolerance={MONTE_CARLO: 0.002, FINITE_D: 0.001,
           STEP_SIZE: 0.001}, wrong="without 1 - mu", runs=_momentum_runs, measure=_norm),
     Claim(id="sgdm-sde-velocity", source="theory.md 9.7", expected=HOLDS,
-          statement="Its velocity has a mean square of u |x|^2 whatever the momentum.", formula="E |v|^2 = lr wd E |x|^2",
-          assumes=_NOISE + "; read off over a substep, in which the velocity forgets a little",
+          statement="Its velocity has a mean square of u |x|^2 whatever the momentum.", formula="E |v|^2/E |x|^2 = lr wd",
+          assumes=QUIET + "; read off over a substep, in which the velocity forgets a little",
           tolerance={MONTE_CARLO: 0.006, FINITE_D: 0.002, STEP_SIZE: 0.002}, wrong="the optimizer's 2u/(1 + mu)",
           runs=_momentum_runs, measure=_velocity),
     Claim(id="sgdm-sde-long-lags", source="Yun et al. eqs. 19-27; theory.md 9.1, 9.3, 9.7", expected=APPROXIMATE,
           statement="Over many times 1/(1 - mu) steps the SDE turns as the optimizer does.",
-          formula="1 - c(n) of the SDE = 1 - c_n of the recursion", assumes=_NOISE + ", n (1 - mu) >> 1",
+          formula="1 - c(n) of the SDE = 1 - c_n of the recursion", where={"c(n)": "cosine over n steps in the SDE, theory.md 9.7"}, assumes=QUIET + ", n (1 - mu) >> 1",
           tolerance={MONTE_CARLO: 0.018, "1/((1 + mu)(n - 1/(1 - mu))) at n = 100": 0.007}, wrong="1 + mu for 1 - mu",
           runs=_momentum_runs, measure=_long_lags, broken="n (1 - mu) >= 10; at one step the SDE turns 8 % less at mu = 0.9"),
     Claim(id="svag-second-moment", source="Li, Malladi and Arora 2021; theory.md 4.1, 4.3", expected=FAILS,

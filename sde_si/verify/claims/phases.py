@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from sde_si import estimators, theory
-from sde_si.verify.claim import EXACT, HOLDS, Claim, Curve, Measurement
-from sde_si.verify.claims.identities import SYSTEMS, gradient, start
+from sde_si.verify.claim import EXACT, HOLDS, Claim, Curve, Measurement, Quantity
+from sde_si.verify.claims.common import ROUNDED, Array
+from sde_si.verify.claims.systems import SMALL, gradient, start
 
-Array = np.ndarray
 _LR, _WD, _MU, _DROP = 0.5, 0.004, 0.9, 10.0
 _BURN, _AFTER, _DIM, _PATHS = 250, 120, 128, 300
 _FORMS = ("displacement", "buffer")
@@ -83,26 +83,31 @@ _RIGHT = {"displacement": (-0.25, -0.75), "buffer": (-0.25, 0.25)}
 _EARLY = 5  # steps: well within the velocity's memory of 1/(1 - mu)
 
 
+_FIRST = Quantity(
+    f"rms angle of the first {_EARLY} steps after the drop", "over steps and paths; error between paths", "rad"
+)
+_LAST = Quantity(f"length |x| {_AFTER} steps after the drop", "mean over paths; error between them")
+
+
 def _rescaled(rng: np.random.Generator) -> Sequence[Measurement]:
     u = _LR * _WD / _DROP
     angle, out = theory.step_angle(u, _MU), []
     length = math.sqrt(theory.sgd_moments(_LR / _DROP, _WD, _MU, noise_trace=_DIM - 1.0).xx)
     for form in _FORMS:
         angles, norms = dropped(rng, form, _RIGHT[form])
-        squares = estimators.mean_and_error(np.mean(angles[:_EARLY] ** 2, axis=0))
-        root = math.sqrt(squares.value)
-        each = [estimators.mean_and_error(row**2) for row in angles]
+        # one rms angle a path, over the first steps
+        first = estimators.rms(np.sqrt(np.mean(angles[:_EARLY] ** 2, axis=0)))
+        each = [estimators.rms(row) for row in angles]
         steps = np.arange(1, len(each) + 1)
-        values = np.sqrt([one.value for one in each])
         plain = recovery(form, (0.0, 0.0), steps.size)
-        curve = Curve(x=steps, measured=values, stderr=np.array([one.stderr for one in each]) / (2 * values), log="x",
+        curve = Curve(x=steps, measured=[one.value for one in each], stderr=[one.stderr for one in each], log="x",
                       lines={"new equilibrium": np.full(steps.size, angle), "not rescaled": plain},
                       xlabel="steps after the drop", ylabel="angle of the step, rad")  # fmt: skip
         system = f"isotropic, dim {_DIM}, sgd in {form} form: lr={_LR:g}/{_DROP:g} wd={_WD:g} mu={_MU:g}"
-        out.append(Measurement(system=f"{system}, angle of the first {_EARLY} steps", predicted=angle, measured=root,
-                               stderr=squares.stderr / (2 * root), wrong=math.sqrt(np.mean(plain[:_EARLY] ** 2)), curve=curve))  # fmt: skip
+        out.append(Measurement(quantity=_FIRST, system=system, predicted=angle, measured=first.value,
+                               stderr=first.stderr, wrong=math.sqrt(np.mean(plain[:_EARLY] ** 2)), curve=curve))  # fmt: skip
         lengths = estimators.mean_and_error(norms[-1])
-        out.append(Measurement(system=f"{system}, length after {_AFTER} steps", predicted=length,
+        out.append(Measurement(quantity=_LAST, system=system, predicted=length,
                                measured=lengths.value, stderr=lengths.stderr, wrong=length * _DROP**0.25))  # fmt: skip
     return out
 
@@ -124,8 +129,9 @@ def _walk(problem: Any, x: Array, before: Array, xi: Array, lr: Array, wd: float
 def _phases(rng: np.random.Generator) -> Sequence[Measurement]:
     steps, wd, mu = 240, 0.05, 0.9
     lr, out = _schedule(steps), []
+    what = Quantity("1 - cos with the start after all steps", f"from the chord between the two directions; {ROUNDED}")
     ratio = np.concatenate([[1.0], lr[1:] / lr[:-1]])
-    for name, problem in SYSTEMS.items():
+    for name, problem in SMALL.items():
         for form in _FORMS:
             x, xi = start(problem, rng, steps)
             m = mu * (ratio if form == "buffer" else np.ones(steps))
@@ -143,12 +149,10 @@ def _phases(rng: np.random.Generator) -> Sequence[Measurement]:
                     grown = np.concatenate([[factors[0] ** -2], rates[1:] / rates[:-1]])
                     momentum = mu * (grown if form == "buffer" else jump[1:] ** -2)
                 turned = _walk(problem, x, factors[0] * x, xi, rates, 0.0, momentum)
-                # 1 - cos with a fixed weight, from the chord: no digits are lost near 1
-                chord = turned / np.linalg.norm(turned) - x / np.linalg.norm(x)
-                cosines.append(float(chord @ chord) / 2)
-            chord = decayed / np.linalg.norm(decayed) - x / np.linalg.norm(x)
-            out.append(Measurement(system=f"{name}, {form} form, lr, lr/5, lr/50: 1 - cos", predicted=cosines[0],
-                                   measured=float(chord @ chord) / 2, wrong=cosines[1]))  # fmt: skip
+                cosines.append(float(estimators.chord_versine(turned, x)))
+            system = f"{name}, {steps} steps of SGDM in {form} form: lr=0.02, lr/5, lr/50 wd={wd:g} mu={mu:g}"
+            out.append(Measurement(quantity=what, system=system, predicted=cosines[0],
+                                   measured=float(estimators.chord_versine(decayed, x)), wrong=cosines[1]))  # fmt: skip
     return out
 
 
@@ -156,14 +160,14 @@ CLAIMS = (
     Claim(id="lr-drop-rescaled", source="Wan et al.; theory.md 6.5", expected=HOLDS,
           statement="Dividing lr by kappa, the weights by kappa^(1/4) and the velocity by kappa^(3/4) lands at the new "
                     "equilibrium at once.",
-          formula="x -> kappa^(-1/4) x; v -> kappa^(-3/4) v, or torch's buffer b -> kappa^(1/4) b",
+          formula="x -> kappa^(-1/4) x; v -> kappa^(-3/4) v, or torch's buffer b -> kappa^(1/4) b", where={"b": "buffer of torch's SGD"},
           assumes="norm equilibrium before the drop, no mean gradient", tolerance={"Monte Carlo, 3 s.e.": 0.006,
           "radial part of the velocity, finite d": 0.01}, wrong="without rescaling", check=_rescaled),
     Claim(id="exponential-lr-phases", source="Li and Arora 2019 (TEXP); theory.md 1.7", expected=EXACT,
           tolerance={"rounding, grown by the dynamics": 1e-6},
           statement="A step schedule with weight decay is a piecewise exponential learning rate without it, also with "
                     "momentum, if the factor follows its recursion through the drop.",
-          formula="alpha_k = 1 + m_k - u_k - m_k/alpha_{k-1}; lr_k/(alpha_k (alpha_0..alpha_{k-1})^2), momentum "
+          formula="cos of both paths equal without decay for alpha_k = 1 + m_k - u_k - m_k/alpha_{k-1}; lr_k/(alpha_k (alpha_0..alpha_{k-1})^2), momentum "
                   "m_k/(alpha_k alpha_{k-1})",
           assumes="every sample's loss is scale-invariant; u < (1 - sqrt mu)^2 at the start",
           wrong="the factor jumps to that of the new phase", check=_phases),

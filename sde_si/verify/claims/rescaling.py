@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from sde_si import theory
-from sde_si.estimators import mean_and_error, values
+from sde_si.estimators import ratio, rms, values
 from sde_si.run import Run
-from sde_si.verify.claim import APPROXIMATE, FAILS, HOLDS, Claim, Measurement
+from sde_si.verify.claim import APPROXIMATE, FAILS, HOLDS, Claim, Measurement, Quantity
 from sde_si.verify.claims.common import (
     MONTE_CARLO,
     STEP_SIZE,
@@ -82,15 +82,21 @@ def _direction_runs(scale: float, seed: int) -> dict[str, Run]:
     }
 
 
-def _turned(record: Any, one: Run, gradient: bool) -> dict[str, Any]:
+_BY_NOISE = Quantity(
+    "rms angle over 2000 steps", "root mean square over paths in the second epoch; error between paths", "rad"
+)
+_BY_GRADIENT = Quantity("angle over 2000 steps over the gradient's length at the unit vector",
+                        "mean over paths in the second epoch; no noise", "rad")  # fmt: skip
+
+
+def _turned(record: Any, gradient: bool) -> dict[str, Any]:
     """Root mean square angle over the second epoch; for a gradient in units of its own length at the unit vector."""
     angle = values(record, "angle_epoch")[:, 1]
     if gradient:
-        ratio = angle / np.sqrt(values(record, "signal")[:, 1])
-        return {"measured": float(ratio.mean()), "stderr": 0.0}
-    squares = mean_and_error(angle**2)
-    root = math.sqrt(squares.value)
-    return {"measured": root, "stderr": squares.stderr / (2 * root)}
+        each = angle / np.sqrt(values(record, "signal")[:, 1])
+        return {"quantity": _BY_GRADIENT, "measured": float(each.mean()), "stderr": 0.0}
+    found = rms(angle)
+    return {"quantity": _BY_NOISE, "measured": found.value, "stderr": found.stderr}
 
 
 def _prefactors(corrected: bool):
@@ -98,12 +104,11 @@ def _prefactors(corrected: bool):
         out = []
         for name, one in runs.items():
             hp, gradient = one.hyperparameters, name.startswith("gradient")
-            trace = one.arrays.noise_variance * (one.arrays.dim - 1) / hp.B
             # what one step's gradient or noise is at the unit vector, summed over the epoch
-            moved = hp.lr / (1 - hp.momentum) * (_STEPS if gradient else math.sqrt(_STEPS * trace))
+            moved = hp.lr / (1 - hp.momentum) * (_STEPS if gradient else math.sqrt(_STEPS * one.noise_trace))
             right, printed = moved / _LENGTH**2, moved / _LENGTH
-            common = {"system": f"{describe(one)}, |x| = {_LENGTH:g}: {name.split()[0]}",
-                      **_turned(records[name], one, gradient)}  # fmt: skip
+            common = {"system": f"{describe(one)}, |x| = {_LENGTH:g}",
+                      **_turned(records[name], gradient)}  # fmt: skip
             if corrected:
                 out.append(Measurement(predicted=right, wrong=printed, **common))
             else:
@@ -142,6 +147,11 @@ def _cold_norm(v: dict[str, Any]) -> float:
     return math.sqrt(found.norm_squared)
 
 
+_HEAT = Quantity("temperature E|grad L|^2/E Laplacian L on the unit sphere",
+                 "mean squared gradient over the mean Laplacian, -(d - 1) L for L = -<m, y>, at epoch ends over paths and "
+                 "equilibrated epochs; error from the paths")  # fmt: skip
+
+
 def _temperature(records: Records, runs: Runs) -> Sequence[Measurement]:
     """T = E|grad L|^2/E[Laplacian L], which needs no normaliser; for -<m, y> the Laplacian is -(d - 1) L."""
     out = []
@@ -150,26 +160,24 @@ def _temperature(records: Records, runs: Runs) -> Sequence[Measurement]:
         _, factor, wrong = _CHANGES[name]
         epochs = window(records[name]).epochs
         signal, loss = (values(records[name], what)[:, epochs].mean(axis=1) for what in ("signal", "loss"))
-        laplacian = -(one.arrays.dim - 1) * float(loss.mean())
-        T = float(signal.mean()) / laplacian
-        error = mean_and_error(signal + T * (one.arrays.dim - 1) * loss).stderr / laplacian
-        changed = "" if name == "base" else f" ({name})"
-        out.append(Measurement(system=f"{describe(one)} B={one.hyperparameters.B}{changed}", predicted=base * factor,
-                               wrong=base * wrong, measured=T, stderr=error))  # fmt: skip
+        found = ratio(signal, -(one.arrays.dim - 1) * loss)
+        changed = "" if name == "base" else f" ({name} changed)"
+        out.append(Measurement(quantity=_HEAT, system=f"{describe(one)}{changed}", predicted=base * factor,
+                               wrong=base * wrong, measured=found.value, stderr=found.stderr))  # fmt: skip
     return out
 
 
-_LAW = "1/|x|^2 before the noise, 1/((1 - mu)|x|^2) before gradient and noise with momentum"
+_LAW = "angle = lr/(1 - mu) (n |grad L(y)| or sqrt(n tau))/|x|^2"
 
 CLAIMS = (
     Claim(id="yun-15", source="Yun et al. eqs. 12, 15, 16; theory.md 10.2", expected=HOLDS,
           statement="With time in epochs the SDE keeps its law if the Wiener process of eq. 15 is one of variance N/B per unit.",
-          formula="dX = -(N/B)(grad L + wd X) dt + sqrt(N/B) (lr Sigma)^(1/2) dW; from eq. 12 with t -> (N/B) t",
+          formula="dX = -(N/B)(grad L + wd X) dt + sqrt(N/B) (lr Sigma)^(1/2) dW, so that 1 - E cos is that of eq. 12",
           assumes="noise drawn with replacement, no mean gradient", tolerance={MONTE_CARLO: 0.02, STEP_SIZE: 0.005},
           wrong="a standard Wiener process, sqrt(N/B) lost", runs=_rescaled_runs, measure=_rescaled),
     Claim(id="yun-17-25", source="Yun et al. eqs. 17, 25; theory.md 10.3", expected=FAILS,
           statement="The direction's noise, and with momentum its gradient, too, have the prefactor 1/|x|.",
-          formula="1/|x| as printed", assumes="steps so small that nothing else changes", tolerance={"Monte Carlo": 0.05},
+          formula="angle = lr/(1 - mu) (n |grad L(y)| or sqrt(n tau))/|x|, as printed", assumes="steps so small that nothing else changes", tolerance={"Monte Carlo": 0.05},
           wrong="1/|x|^4", broken="Sigma(x)^(1/2) = Sigma(y)^(1/2)/|x|, and the direction divides by |x| once more",
           corrected="direction-prefactors", runs=_direction_runs, measure=_prefactors(False)),
     Claim(id="direction-prefactors", source="theory.md 10.3, 2.2", expected=HOLDS,
@@ -180,8 +188,9 @@ CLAIMS = (
     Claim(id="temperature", source="theory.md 8.9, 8.3", expected=APPROXIMATE,
           statement="The temperature of the direction's stationary law depends on lr wd/(B (1 - mu)) alone; equal tuning "
                     "factors at another N have another one.",
-          formula="T^2 = c lr wd/(2 B (1 - mu)(d - 1)), T = E|grad L|^2/E Laplacian L",
+          formula="H^2 = c lr wd/(2 B (1 - mu)(d - 1)), H = E|grad L|^2/E Laplacian L",
           assumes="isotropic noise, norm at equilibrium", tolerance={MONTE_CARLO: 0.025, "finite u, the signal's share": 0.01},
           wrong="one of the two changed quantities does not matter", runs=_temperature_runs, measure=_temperature,
-          broken="G/(G + tau) < 0.01 and u << (1 - mu)^2"),
+          broken="G/(G + tau) < 0.01 and u << (1 - mu)^2",
+          where={"H": "temperature of the direction's law", "c": "variance of one sample's gradient per direction"}),
 )  # fmt: skip

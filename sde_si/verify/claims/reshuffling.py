@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from sde_si import theory
-from sde_si.estimators import mean_and_error
+from sde_si.estimators import chord_versine, mean_and_error
 from sde_si.run import Run
-from sde_si.verify.claim import APPROXIMATE, FAILS, HOLDS, Claim, Curve, Measurement
+from sde_si.verify.claim import APPROXIMATE, FAILS, HOLDS, Claim, Curve, Measurement, Quantity
 from sde_si.verify.claims.common import (
     FINITE_D,
     MONTE_CARLO,
@@ -24,11 +24,11 @@ from sde_si.verify.claims.common import (
     versine,
 )
 
-_QUARTERS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)  # of an epoch
+_PARTS = tuple(k / 8 for k in range(1, 13))  # of an epoch
 
 
 def _lags(n: int) -> tuple[int, ...]:
-    return tuple(round(part * n) for part in _QUARTERS)
+    return tuple(round(part * n) for part in _PARTS)
 
 
 def _reshuffle_runs(scale: float, seed: int) -> dict[str, Run]:
@@ -70,14 +70,15 @@ def _laws(one: Run) -> tuple[Array, Array, Array]:
 def _curve(record, one: Run) -> Curve:
     exact, first, replaced = _laws(one)
     lines = {"reshuffled, all orders": exact, "reshuffled, first order": first, "with replacement": replaced}
-    return lag_curve(record, one.lags, lines, "")
+    # The dip at an epoch's end is fifty times below its surroundings.
+    return lag_curve(record, one.lags, lines, "y")
 
 
 def _reshuffled(corrected: bool):
     def measure(records: Records, runs: Runs) -> Sequence[Measurement]:
         out = []
         for name, one in runs.items():
-            exact, _, replaced = (float(law[_QUARTERS.index(1.0)]) for law in _laws(one))
+            exact, _, replaced = (float(law[_PARTS.index(1.0)]) for law in _laws(one))
             common = {"system": describe(one), "curve": _curve(records[name], one), "truth": exact,
                       **versine(records[name])}  # fmt: skip
             if corrected:
@@ -97,7 +98,7 @@ def _within(records: Records, runs: Runs) -> Sequence[Measurement]:
             Measurement(system=f"{describe(one)}, from an epoch's begin, {part:g} epochs", predicted=float(first[i]),
                         truth=float(exact[i]), wrong=float(replaced[i]),
                         curve=_curve(records[name], one) if part == 0.5 else None, **at_lag(records[name], one.lags[i]))
-            for i, part in enumerate(_QUARTERS) if part in (0.5, 1.5)
+            for i, part in enumerate(_PARTS) if part in (0.5, 1.5)
         ]  # fmt: skip
     return out
 
@@ -107,8 +108,8 @@ def _all_orders(records: Records, runs: Runs) -> Sequence[Measurement]:
     out = []
     for name, one in runs.items():
         exact, first, _ = _laws(one)
-        i = _QUARTERS.index(1.0 if one.hyperparameters.momentum else 0.75)
-        out.append(Measurement(system=f"{describe(one)}, from an epoch's begin, {_QUARTERS[i]:g} epochs",
+        i = _PARTS.index(1.0 if one.hyperparameters.momentum else 0.75)
+        out.append(Measurement(system=f"{describe(one)}, from an epoch's begin, {_PARTS[i]:g} epochs",
                                predicted=float(exact[i]), wrong=float(first[i]), curve=_curve(records[name], one),
                                **at_lag(records[name], one.lags[i])))  # fmt: skip
     return out
@@ -141,10 +142,10 @@ def _sum_zero_walk(rng: np.random.Generator, n: int, u: float, mu: float, d: int
 def _mid_epoch(rng: np.random.Generator) -> Sequence[Measurement]:
     """Windows of one epoch's length that begin at any fraction of an epoch."""
     out, d, paths = [], 32, 192
+    what = Quantity("1 - cos over one epoch's length", "mean of 1 - cos over paths and 6 epochs; error from the paths")
     for n, u, mu in ((40, 1.25e-3, 0.0), (80, 6e-5, 0.9)):
         x = _sum_zero_walk(rng, n, u, mu, d, paths)
-        y = x / np.linalg.norm(x, axis=2, keepdims=True)
-        moved = np.sum((y[_GRID:] - y[:-_GRID]) ** 2, axis=2)[: _KEPT * _GRID].reshape(_KEPT, _GRID, paths) / 2
+        moved = chord_versine(x[:-_GRID], x[_GRID:])[: _KEPT * _GRID].reshape(_KEPT, _GRID, paths)
         found = [mean_and_error(moved[:, k].mean(axis=0)) for k in range(_GRID)]
         begins = [k * n // _GRID for k in range(_GRID)]
         law = np.array([theory.reshuffled_versine(n, u, mu, start=k) for k in begins])
@@ -156,7 +157,7 @@ def _mid_epoch(rng: np.random.Generator) -> Sequence[Measurement]:
                       lines={"reshuffled, all orders": exact, "reshuffled, first order": law,
                              "with replacement": np.full(_GRID, replaced)})  # fmt: skip
         out += [
-            Measurement(system=f"sum-zero noise in NumPy, dim {d}: n={n} u={u:g} mu={mu:g}, from {k / _GRID:g} of an epoch",
+            Measurement(quantity=what, system=f"sum-zero noise in NumPy, dim {d}: n={n} lr=1 wd={u:g} mu={mu:g}, from {k / _GRID:g} of an epoch",
                         predicted=float(law[k]), truth=float(exact[k]), wrong=replaced, measured=found[k].value, stderr=found[k].stderr,
                         curve=curve if k == 2 else None)
             for k in (2, 4)
@@ -164,22 +165,35 @@ def _mid_epoch(rng: np.random.Generator) -> Sequence[Measurement]:
     return out
 
 
+_SYMBOLS = {
+    "nu": "u (1 - mu)(2 - u/(1 + mu)), squared noise of a step over |x|^4 with replacement",
+    "f": "1 - (2 mu/((n-1)(1-mu)))(1 - (1-mu^n)/(n (1-mu))): by reshuffling |x|^2 is sqrt(f) times as large",
+    "rho": "n u",
+    "phi": "begin of the window, as a fraction of an epoch",
+    "V_n": "mu^2 (1-mu^(2n))/(1-mu^2) - mu^2 (1-mu^n)^2/(n (1-mu)^2)",
+    "h": "h(j) = (1-mu^j)/(1-mu) for j > 0, else 0: how far a unit push has moved the weights after j steps",
+    "K": "K_j: what the noise of step j of an epoch adds between start and end of the window",
+}
+
 CLAIMS = (
     Claim(id="reshuffling-as-replacement", source="Yun et al. eq. 27; theory.md 1.12, 1.13", expected=FAILS,
-          statement="The law of the epoch also holds when every sample is used once an epoch.", formula="E cos = c_n",
+          statement="The law of the epoch also holds when every sample is used once an epoch.", formula="1 - E cos = 1 - c_n",
           assumes="norm equilibrium, no mean gradient", tolerance={"Monte Carlo": 0.05}, wrong="half of it is left",
           broken="noise drawn with replacement: reshuffled noise sums to zero over an epoch", corrected="reshuffling",
           runs=_reshuffle_runs, measure=_reshuffled(False)),
     Claim(id="reshuffling", source="theory.md 1.13", expected=APPROXIMATE,
           statement="Reshuffled, only the noise still in the velocity at the two epoch ends turns the weights.",
           formula="1 - E cos = (nu/f)(n/(n-1)) V_n/((1-mu)^2 (1+mu^n))",
+          where=_SYMBOLS,
           assumes="norm equilibrium, no mean gradient, noise that sums to zero over an epoch",
           tolerance={MONTE_CARLO: 0.025, "second order in rho/(1-mu)": 0.035}, wrong="c_n, the law with replacement",
           runs=_reshuffle_runs, measure=_reshuffled(True), broken="rho/(1 - mu) = n u/(1 - mu) <= 0.08"),
     Claim(id="reshuffling-all-orders", source="theory.md 1.13", expected=HOLDS,
           statement="In high dimension the products of the weights with the samples still to come do not fluctuate, and the "
                     "reshuffled rotation follows a recursion at any tuning factor.",
-          formula="A, C, D of 9.2 with s = <x, z>, q = <v, z>: q' = mu q + lr (tau/(n-1) + s^2/A)/r - u s, s' = s + q'",
+          formula="1 - E cos by E|x|^2, E<x, v>, E|v|^2 of theory.md 9.2 with s = <x, z>, q = <v, z>: "
+                  "q' = mu q + lr (tau/(n-1) + s^2/A)/r - u s, s' = s + q'",
+          where={"z": "noise of a sample still to come", "s": "product of weights and z", "q": "product of velocity and z"},
           assumes="norm equilibrium, no mean gradient, noise that sums to zero over an epoch",
           tolerance={MONTE_CARLO: 0.015, FINITE_D: 0.005}, wrong="its first order", runs=_all_orders_runs,
           measure=_all_orders),
@@ -187,13 +201,15 @@ CLAIMS = (
           statement="Inside an epoch reshuffled weights turn and come back: half an epoch turns them half as far as with "
                     "replacement, and so do one and a half.",
           formula="1 - E cos = (nu/(2f))(n/(n-1)) sum over epochs of [sum K^2 - (sum K)^2/n], K_j = h(end-j) - h(start-j)",
+          where=_SYMBOLS,
           assumes="norm equilibrium, no mean gradient, noise that sums to zero over an epoch",
           tolerance={MONTE_CARLO: 0.025, "second order in rho/(1-mu)": 0.035}, wrong="c_lag, the law with replacement",
           runs=_within_runs, measure=_within, broken="rho/(1 - mu) = n u/(1 - mu) <= 0.08"),
     Claim(id="reshuffling-mid-epoch", source="theory.md 1.13", expected=APPROXIMATE,
           statement="A window of an epoch's length that begins inside an epoch sees noise that does not sum to zero: from the "
                     "middle half of what replacement gives.",
-          formula="1 - E cos = 2 rho phi (1 - phi) n/(n - 1) at mu = 0; with momentum the kernels of 1.13",
+          formula="1 - E cos = 2 rho phi (1 - phi) n/(n - 1) at mu = 0; with momentum the kernels of theory.md 1.13",
+          where=_SYMBOLS,
           assumes="norm equilibrium, no mean gradient, noise that sums to zero over an epoch",
           tolerance={MONTE_CARLO: 0.025, "second order in rho/(1-mu)": 0.035}, wrong="c_n, the law with replacement",
           check=_mid_epoch, broken="rho/(1 - mu) = n u/(1 - mu) <= 0.08"),

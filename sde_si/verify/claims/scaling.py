@@ -10,7 +10,7 @@ import numpy as np
 
 from sde_si import theory
 from sde_si.run import Run
-from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement
+from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement, Quantity
 from sde_si.verify.claims.common import (
     FINITE_D,
     MONTE_CARLO,
@@ -20,10 +20,13 @@ from sde_si.verify.claims.common import (
     describe,
     run,
     sde_square,
-    trace,
 )
-from sde_si.verify.claims.drift import MODEL, rotating, sgd_norm, signal_of
+from sde_si.verify.claims.systems import ROTATING, rotating, sgd_norm, signal_of
 
+_OVER_SDE = Quantity("E|x|^2 of SGD over that of the SDE",
+                     "mean of |x|^2 at epoch ends over paths and equilibrated epochs, over the SDE's closed form")  # fmt: skip
+_OVER_ONE = Quantity("E|x|^2 over that of k = 1", "both from the means of |x|^2 over paths and equilibrated epochs")
+_FACTOR = Quantity("k at which the measured norm is reached", "from the measured ratio of E|x|^2 by the formula")
 _STRENGTHS = (0.1, 0.5, 2.0)
 _BASIN = "vmf"
 
@@ -47,9 +50,9 @@ def _squared_norm(record: Any) -> tuple[float, float]:
 def _strength(records: Records, name: str, one: Run) -> tuple[float, float]:
     """G/tau and its standard error: given, or, in a basin, as measured."""
     if name != _BASIN:
-        return signal_of(one) / trace(one), 0.0
+        return signal_of(one) / one.noise_trace, 0.0
     found = at_equilibrium(records[name], "signal")
-    return found["measured"] / trace(one), found["stderr"] / trace(one)
+    return found["measured"] / one.noise_trace, found["stderr"] / one.noise_trace
 
 
 def _ratio(corrected: bool):
@@ -71,8 +74,8 @@ def _ratio(corrected: bool):
         out = []
         for name, strength, value, stderr in zip(names, x, y, errors, strict=True):
             # sqrt(1 + G/tau) but for O(u)
-            truth = sgd_norm(runs[name], signal=strength * trace(runs[name])) ** 2 / sde_square(runs[name])
-            common = {"system": f"{describe(runs[name])}, G = {strength:.3g} tau: ratio of E |x|^2", "measured": value,
+            truth = sgd_norm(runs[name], signal=strength * runs[name].noise_trace) ** 2 / sde_square(runs[name])
+            common = {"quantity": _OVER_SDE, "system": f"{describe(runs[name])}, G = {strength:.3g} tau", "measured": value,
                       "stderr": stderr, "curve": None if out else curve}  # fmt: skip
             if corrected:
                 out.append(Measurement(predicted=truth, wrong=1.0, **common))
@@ -121,7 +124,7 @@ def _scaling_breaks(records: Records, runs: Runs) -> Sequence[Measurement]:
     out = []
     for k in (16, 64):
         value, stderr = ratios[k]
-        out.append(Measurement(system=f"{describe(runs[f'k={k}'])}, k = {k}, G = 0.05 tau: ratio of E |x|^2",
+        out.append(Measurement(quantity=_OVER_ONE, system=f"{describe(runs[f'k={k}'])}, k = {k}, G = 0.05 tau at k = 1",
                                predicted=1.0, truth=_costs(runs, k), measured=value, stderr=stderr, wrong=math.sqrt(k),
                                curve=None if out else curve))  # fmt: skip
     return out
@@ -133,32 +136,38 @@ def _scaling_bound(records: Records, runs: Runs) -> Sequence[Measurement]:
     for k in (16, 64):
         value, stderr = ratios[k]
         slope = 2 * value * (1 + 1 / _WEAK_SIGNAL)
-        out.append(Measurement(system=f"{describe(runs[f'k={k}'])}, G = 0.05 tau: k of the measured norm",
+        out.append(Measurement(quantity=_FACTOR, system=f"{describe(runs[f'k={k}'])}, k = {k}, G = 0.05 tau at k = 1",
                                predicted=theory.largest_scaling(_costs(runs, k), 1 / _WEAK_SIGNAL),
                                measured=theory.largest_scaling(value, 1 / _WEAK_SIGNAL), stderr=slope * stderr, wrong=k + 1 / _WEAK_SIGNAL,
                                curve=None if out else curve))  # fmt: skip
     return out
 
 
+_TIMES = {
+    "k": "factor on batch size and learning rate",
+    "tau": "noise trace at k = 1",
+    "R(k)": "E|x|^2 with both k times",
+}
+
 CLAIMS = (
     Claim(id="sde-norm-with-signal", source="Yun et al. eqs. 11, 12; theory.md 4.3, 4.4", expected=FAILS,
-          statement="The SDE has the optimizer's length of the weights.", formula="E |x|^2 = sqrt(lr tau/(2 wd))",
-          assumes=MODEL, tolerance={"Monte Carlo": 0.02}, wrong="1 + G/tau without the root",
+          statement="The SDE has the optimizer's length of the weights.", formula="R of SGD/R of the SDE = 1, R of the SDE = sqrt(lr tau/(2 wd))",
+          assumes=ROTATING, tolerance={"Monte Carlo": 0.02}, wrong="1 + G/tau without the root",
           broken="noise domination: the mean gradient lengthens SGD's weights, not the SDE's",
           corrected="necessary-condition", runs=_ratio_runs, measure=_ratio(False)),
     Claim(id="necessary-condition", source="Li, Malladi and Arora 2021; theory.md 4.4", expected=HOLDS,
           statement="SGD and its SDE agree in E |x|^2 within a factor C only where tau/G >= 1/(C^2 - 1).",
-          formula="R_SGD/R_SDE = sqrt(1 + G/tau)", assumes="norm equilibrium, small u; in a basin the measured G",
+          formula="R of SGD/R of the SDE = sqrt(1 + G/tau)", assumes="norm equilibrium, small u; in a basin the measured G",
           tolerance={MONTE_CARLO: 0.006, "norm fluctuates": 0.012}, wrong="they are equal", runs=_ratio_runs,
           measure=_ratio(True)),
     Claim(id="linear-scaling", source="Goyal et al. 2017; theory.md 4.5, 7.1", expected=FAILS,
-          statement="k times the batch and k times lr leave the equilibrium as it is.", formula="E |x|^2 does not depend on k",
-          assumes=MODEL, tolerance={"Monte Carlo": 0.02}, wrong="as if there were no noise: sqrt(k)",
+          statement="k times the batch and k times lr leave the equilibrium as it is.", formula="E |x|^2(k) = E |x|^2(1)", where=_TIMES,
+          assumes=ROTATING, tolerance={"Monte Carlo": 0.02}, wrong="as if there were no noise: sqrt(k)",
           broken="k G << tau: the signal is not averaged away with the noise", corrected="linear-scaling-limit",
           runs=_scaling_runs, measure=_scaling_breaks),
     Claim(id="linear-scaling-limit", source="Li, Malladi and Arora 2021; theory.md 4.5", expected=HOLDS,
           statement="Linear scaling by k costs a factor C in E |x|^2 at k = C^2 + (C^2 - 1) tau/G.",
-          formula="R'^2/R^2 = (tau + k G)/(tau + G)", assumes=MODEL,
+          formula="(R(k)/R(1))^2 = (tau + k G)/(tau + G), solved for k", where=_TIMES, assumes=ROTATING,
           tolerance={MONTE_CARLO: 0.035, FINITE_D: 0.02}, wrong="the looser bound k = C^2 (1 + tau/G)",
           runs=_scaling_runs, measure=_scaling_bound),
 )  # fmt: skip

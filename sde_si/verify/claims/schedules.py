@@ -12,10 +12,11 @@ from sde_si import theory
 from sde_si.methods import METHODS
 from sde_si.run import Run
 from sde_si.theory.moments import MAP, march
-from sde_si.verify.claim import EXACT, HOLDS, Claim, Measurement
+from sde_si.verify.claim import EXACT, HOLDS, Claim, Measurement, Quantity
 from sde_si.verify.claims.common import (
     FINITE_D,
     MONTE_CARLO,
+    Array,
     Records,
     Runs,
     at_epoch,
@@ -24,10 +25,7 @@ from sde_si.verify.claims.common import (
     run,
     versine_course,
 )
-from sde_si.verify.claims.epochs import _ENDS
-
-Array = np.ndarray
-
+from sde_si.verify.claims.systems import WITH_REPLACEMENT
 
 _DROP = 20  # epochs before lr is divided by ten
 
@@ -133,6 +131,13 @@ def _marched(method: str, lr: Array, momentum: float, wd: float, tau: float, sta
     return float(outputs[-1, 0]), float(outputs[-1, 2])
 
 
+_BY_RECURSION = "by the package's recursion of second moments; no statistics"
+_RECURRED = (
+    Quantity("squared length |x|^2 at the end", _BY_RECURSION),
+    Quantity("cos with the weights of an earlier step", _BY_RECURSION),
+)
+
+
 def _recursion(rng: np.random.Generator) -> Sequence[Measurement]:
     """Printed values, and the two ways of writing torch's form on a random schedule."""
     out = []
@@ -141,9 +146,9 @@ def _recursion(rng: np.random.Generator) -> Sequence[Measurement]:
         found = _marched(method, drop, mu, 0.1, 4.0, 2.0, 10)
         other = _GOLDEN["sgd-torch" if method == "sgd" else "sgd", 0.9]
         out += [
-            Measurement(system=f"golden values 14.14, {method}, mu={mu:g}: {what}", predicted=printed[i],
-                        measured=found[i], wrong=other[i])
-            for i, what in enumerate(("|x_30|^2", "cos(10 -> 30)"))
+            Measurement(quantity=_RECURRED[i], system=f"golden values 14.14, {method}: mu={mu:g} lr=0.1, from step 10 on 0.01, "
+                        f"wd=0.1 tau=4 |x_0|^2=2: {what}", predicted=printed[i], measured=found[i], wrong=other[i])
+            for i, what in enumerate(("step 30", "steps 10 to 30"))
         ]  # fmt: skip
     lr, mu = 0.05 * np.exp(rng.standard_normal(200).cumsum() / 10), 0.9
     rescaled = mu * lr / np.concatenate([lr[:1], lr[:-1]])
@@ -151,9 +156,9 @@ def _recursion(rng: np.random.Generator) -> Sequence[Measurement]:
     predicted, wrong = (_velocity_form(lr, m, *arguments) for m in (rescaled, np.full(lr.size, mu)))
     found = _marched("sgd-torch", lr, mu, *arguments)
     out += [
-        Measurement(system=f"random schedule of 200 steps, sgd-torch: {what}", predicted=predicted[i], measured=found[i],
-                    wrong=wrong[i])
-        for i, what in enumerate(("|x|^2", "cos(120 -> 200)"))
+        Measurement(quantity=_RECURRED[i], system=f"random lr of 200 steps about 0.05, sgd-torch: mu={mu:g} wd=0.01 tau=4 "
+                    f"|x_0|^2=2: {what}", predicted=predicted[i], measured=found[i], wrong=wrong[i])
+        for i, what in enumerate(("step 200", "steps 120 to 200"))
     ]  # fmt: skip
     return out
 
@@ -162,17 +167,17 @@ CLAIMS = (
     Claim(id="schedule-recursion", source="theory.md 9.10, 14.14", expected=EXACT, tolerance={"printed digits": 1e-9},
           statement="Torch's form of momentum is the paper's with the velocity times the ratio of the learning rates: buffer "
                     "and velocity recursions agree at every step of any schedule.",
-          formula="A', C', D' of 9.10 with m = mu lr_k/lr_{k-1}; A', K, C^', D^' of the buffer",
+          formula="moments A, C, D of weights and velocity, theory.md 9.10, with m = mu lr_k/lr_{k-1} = those with the buffer",
           assumes="no mean gradient, self-averaging norm, lr > 0", wrong="the other form, velocity not rescaled",
-          check=_recursion),
+          check=_recursion, where={"C": "E<x, v>"}),
     Claim(id="schedule-forms", source="Yun et al. eq. 3 against torch; theory.md 0.8, 9.10", expected=HOLDS,
           statement="When lr drops, the paper's form of momentum goes on with the old velocity and torch's does not: the two "
                     "turn differently for many epochs.",
-          formula="9.10 with m = mu (paper) and m = mu lr_k/lr_{k-1} (torch)", assumes=f"{_ENDS}, self-averaging norm",
+          formula="1 - E cos by theory.md 9.10 with m = mu (paper) and m = mu lr_k/lr_{k-1} (torch)", assumes=f"{WITH_REPLACEMENT}, self-averaging norm",
           tolerance={MONTE_CARLO: 0.025, FINITE_D: 0.002}, wrong="the other form", runs=_form_runs, measure=_forms),
     Claim(id="schedules", source="theory.md 9.10", expected=HOLDS,
           statement="The recursion of the second moments follows cosine, step and one-cycle schedules, momentum cycled, too.",
-          formula="A', C', D', P', W' of 9.10; at mu = 0 E cos = prod a_i sqrt(R_j/R_k)",
-          assumes=f"{_ENDS}, self-averaging norm", tolerance={MONTE_CARLO: 0.025, FINITE_D: 0.005},
+          formula="1 - E cos by theory.md 9.10; at mu = 0, E cos = prod a_i sqrt(R_j/R_k) from step j to k",
+          assumes=f"{WITH_REPLACEMENT}, self-averaging norm", tolerance={MONTE_CARLO: 0.025, FINITE_D: 0.005},
           wrong="every epoch at its own equilibrium", runs=_schedule_runs, measure=_schedules),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from sde_si.verify.claim import FAILS, HOLDS, Claim, Curve, Measurement
 from sde_si.verify.claims.common import (
     FINITE_D,
     MONTE_CARLO,
+    SETTLED,
     STEP_SIZE,
     Records,
     Runs,
@@ -22,11 +23,11 @@ from sde_si.verify.claims.common import (
     sde_square,
     svag_norm,
 )
-from sde_si.verify.claims.epochs import _sde_runs
+from sde_si.verify.claims.systems import sde_runs
 
 
 def _momentum_runs(scale: float, seed: int) -> dict[str, Run]:
-    return {"0.9": _sde_runs(scale, seed)["0.9"]}
+    return {"0.9": sde_runs(scale, seed)["0.9"]}
 
 
 def _course_runs(scale: float, seed: int) -> dict[str, Run]:
@@ -91,7 +92,7 @@ def _svag(records: Records, runs: Runs) -> Sequence[Measurement]:
     for i, (name, one) in enumerate(runs.items()):
         # at l = 1 all of G is right: there none of it is the wrong variant
         other = wrong[i]["value"] if folds[i] > 1 else sde[i]
-        out.append(Measurement(system=f"{describe(one)} l={folds[i]}", predicted=right[i]["value"], wrong=other,
+        out.append(Measurement(quantity=SETTLED["weight_norm"], system=f"{describe(one)}, l = {folds[i]}", predicted=right[i]["value"], wrong=other,
                                measured=found[name]["measured"], curve=None if out else curve,
                                stderr=right[i]["stderr"]))  # fmt: skip
     return out
@@ -99,7 +100,7 @@ def _svag(records: Records, runs: Runs) -> Sequence[Measurement]:
 
 def _law_runs(scale: float, seed: int) -> dict[str, Run]:
     return {
-        f"{lr:g}": run("vmf", N=100, B=1, lr=lr, wd=wd, dim=3, epochs=100, paths=640, method="splitting", substeps=8,
+        f"{lr:g}": run("vmf", N=100, B=1, lr=lr, wd=wd, dim=3, epochs=100, paths=96, method="splitting", substeps=8,
                        init_norm="1eq", parameters={"signal": 0.5}, scale=scale, seed=seed + 1000 * i)
         for i, (lr, wd) in enumerate(((0.1, 0.05), (0.4, 0.0125)))
     }  # fmt: skip
@@ -109,8 +110,7 @@ def _law(records: Records, runs: Runs) -> Sequence[Measurement]:
     out = []
     for name, one in runs.items():
         hp, d = one.hyperparameters, one.arrays.dim
-        sigma = math.sqrt(one.arrays.noise_variance / hp.B)
-        temperature = sigma / 2 * math.sqrt(2 * hp.intrinsic_lr / (d - 1))
+        temperature = one.noise_deviation / 2 * math.sqrt(2 * hp.intrinsic_lr / (d - 1))
         strength = one.problem.parameters["signal"]
         found = at_equilibrium(records[name], "loss")
         values = [-strength * float(theory.vmf_resultant(strength / t, d)) for t in (temperature, temperature * 2)]
@@ -126,7 +126,7 @@ CLAIMS = (
           runs=_momentum_runs, measure=_sde_step(False)),
     Claim(id="sde-step-angle", source="theory.md 9.7", expected=HOLDS,
           statement="Its angle over one step is that of a velocity correlated over 1/(1 - mu) steps.",
-          formula="Delta^2 = 2u (k - 1 + exp(-k))/k^2, k = 1 - mu", assumes="norm equilibrium, no mean gradient",
+          formula="Delta^2 = 2u (k - 1 + exp(-k))/k^2, k = 1 - mu", where={"k": "1 - mu"}, assumes="norm equilibrium, no mean gradient",
           tolerance={MONTE_CARLO: 0.001, FINITE_D: 0.001, STEP_SIZE: 0.001}, wrong="the optimizer's angle",
           runs=_course_runs, measure=_sde_step(True)),
     Claim(id="svag", source="Li, Malladi and Arora 2021; theory.md 4.3", expected=HOLDS,
@@ -136,7 +136,8 @@ CLAIMS = (
           measure=_svag),
     Claim(id="free-norm-law", source="theory.md 8.4, 8.9", expected=HOLDS,
           statement="The stationary law of the direction depends on lr and wd through their product alone.",
-          formula="von Mises-Fisher at temperature T = (sigma/2) sqrt(2u/(d - 1))",
+          formula="E L = -|m| I_{d/2}(|m|/H)/I_{d/2-1}(|m|/H), H = (sigma/2) sqrt(2u/(d - 1))",
+          where={"H": "temperature of von Mises and Fisher's law", "I_j": "modified Bessel function"},
           assumes="the SDE, isotropic noise; norm at equilibrium", tolerance={MONTE_CARLO: 0.006, STEP_SIZE: 0.01},
           wrong="twice the temperature", runs=_law_runs, measure=_law),
 )  # fmt: skip

@@ -10,23 +10,23 @@ import numpy as np
 
 from sde_si import estimators, theory
 from sde_si.run import Run
-from sde_si.verify.claim import EXACT, HOLDS, Claim, Measurement
+from sde_si.verify.claim import EXACT, HOLDS, Claim, Measurement, Quantity
 from sde_si.verify.claims.common import (
     FINITE_D,
+    IN_EPOCH,
     MONTE_CARLO,
+    SETTLED,
     STEP_SIZE,
     Records,
     Runs,
     at_epoch,
     at_equilibrium,
     describe,
+    extrapolated,
     run,
     window,
 )
-from sde_si.verify.claims.epochs import _sde_runs
-from sde_si.verify.claims.steps import _drop_runs, _finite_runs
-
-_NOISE = "noise drawn with replacement, no mean gradient"
+from sde_si.verify.claims.systems import QUARTER, WITH_REPLACEMENT, drop_runs, finite_runs, sde_runs
 
 
 def _single_steps(scale: float, seed: int) -> dict[str, Run]:
@@ -44,6 +44,9 @@ def _single_steps(scale: float, seed: int) -> dict[str, Run]:
 
 def _telescoping(records: Records, runs: Runs) -> Sequence[Measurement]:
     out = []
+    what = Quantity(
+        "sum of ln cos over the steps", "from the angle of every recorded step of the path that is farthest off"
+    )
     for name, one in runs.items():
         record, u = records[name], one.hyperparameters.intrinsic_lr
         angles = estimators.values(record, "angle_epoch")
@@ -51,7 +54,7 @@ def _telescoping(records: Records, runs: Runs) -> Sequence[Measurement]:
         change = np.log(start / estimators.values(record, "weight_norm")[:, -1])
         total, found = angles.shape[1] * math.log1p(-u), np.log(np.cos(angles)).sum(axis=1)
         worst = int(np.argmax(np.abs(found - total - change)))
-        out.append(Measurement(system=f"{describe(one)}, the worst path", predicted=total + change[worst],
+        out.append(Measurement(quantity=what, system=f"{describe(one)}, the worst path", predicted=total + change[worst],
                                measured=float(found[worst]), wrong=total - change[worst]))  # fmt: skip
     return out
 
@@ -71,6 +74,9 @@ def _balanced_runs(scale: float, seed: int) -> dict[str, Run]:
 def _balanced(records: Records, runs: Runs) -> Sequence[Measurement]:
     """The sums that the time loop itself keeps: all else follows from <x, g> = 0 step by step."""
     out = []
+    what = Quantity(
+        "sum of |x' - x|^2 over an epoch", "mean squared displacement of the record times the steps, farthest off"
+    )
     for name, one in runs.items():
         record, u, n = records[name], one.hyperparameters.intrinsic_lr, one.hyperparameters.steps_per_epoch
         moved, size = (estimators.values(record, f"mean_squared_{what}") * n for what in ("displacement", "norm"))
@@ -78,7 +84,7 @@ def _balanced(records: Records, runs: Runs) -> Sequence[Measurement]:
         ends = np.concatenate([start, estimators.values(record, "weight_norm") ** 2], axis=1)
         expected = np.diff(ends, axis=1) + 2 * u * size
         worst = np.unravel_index(np.argmax(np.abs(moved / expected - 1)), moved.shape)
-        out.append(Measurement(system=f"{describe(one)}, the worst epoch of the worst path",
+        out.append(Measurement(quantity=what, system=f"{describe(one)}, the worst epoch of the worst path",
                                predicted=float(expected[worst]), measured=float(moved[worst]),
                                wrong=float(expected[worst] - u * u * size[worst])))  # fmt: skip
     return out
@@ -93,12 +99,15 @@ def _independence(records: Records, runs: Runs) -> Sequence[Measurement]:
     away = squares / squares.mean() - 1
     half = len(away) // 2
     out = []
+    what = Quantity(
+        "correlation of |x|^2 between paths", "mean over pairs of paths and equilibrated epochs, over A^2 V"
+    )
     for pairs, first, second in (
         ("neighbours", away[: 2 * half : 2], away[1 : 2 * half : 2]),
         ("half of all paths apart", away[:half], away[half : 2 * half]),
     ):
         found = estimators.mean_and_error((first * second).mean(axis=1) / law.variance)
-        out.append(Measurement(system=f"{describe(one)}: paths that are {pairs}", predicted=0.0, measured=found.value,
+        out.append(Measurement(quantity=what, system=f"{describe(one)}: paths that are {pairs}", predicted=0.0, measured=found.value,
                                stderr=found.stderr, wrong=1.0))  # fmt: skip
     return out
 
@@ -116,7 +125,10 @@ def _brownian(records: Records, runs: Runs) -> Sequence[Measurement]:
     cosines = np.cos(estimators.values(records[name], "angle_epoch")[:, window(records[name]).epochs])
     found = estimators.mean_and_error((cosines**2).mean(axis=1))
     predicted = 1 / d + (1 - 1 / d) * math.exp(-2 * T * d / (d - 1))
-    return [Measurement(system=describe(one), predicted=predicted, measured=found.value, stderr=found.stderr,
+    what = Quantity(
+        "E cos^2 over an epoch at equilibrium", "mean over paths and equilibrated epochs; error from the paths"
+    )
+    return [Measurement(quantity=what, system=describe(one), predicted=predicted, measured=found.value, stderr=found.stderr,
                         wrong=2 / d + (1 - 2 / d) * math.exp(-2 * T * d / (d - 2)))]  # fmt: skip
 
 
@@ -127,10 +139,9 @@ def _large_runs(scale: float, seed: int) -> dict[str, Run]:
 def _large(records: Records, runs: Runs) -> Sequence[Measurement]:
     [(name, one)] = runs.items()
     hp = one.hyperparameters
-    trace = one.arrays.noise_variance * (one.arrays.dim - 1) / hp.B
     law = theory.finite_dimension(hp.steps_per_epoch, hp.intrinsic_lr, hp.momentum, one.arrays.dim)
-    square = theory.sgd_moments(hp.lr, hp.wd, hp.momentum, noise_trace=trace).xx
-    first = math.sqrt(hp.lr * trace / (2 * hp.wd * (1 - hp.momentum)))
+    square = theory.sgd_moments(hp.lr, hp.wd, hp.momentum, noise_trace=one.noise_trace).xx
+    first = math.sqrt(hp.lr * one.noise_trace / (2 * hp.wd * (1 - hp.momentum)))
     return [Measurement(system=describe(one), predicted=math.sqrt(square * (1 + law.variance / 2)),
                         wrong=math.sqrt(first * (1 + law.variance / 2)),
                         **at_equilibrium(records[name], "weight_norm"))]  # fmt: skip
@@ -152,39 +163,79 @@ def _dropped(records: Records, runs: Runs) -> Sequence[Measurement]:
     return out
 
 
+def _norm_runs(scale: float, seed: int) -> dict[str, Run]:
+    """Euler-Maruyama at two substeps on the same increments, beside the splitting, whose step contains the formula."""
+    common: dict[str, Any] = {"method": "em", "epochs": 40, "paths": 16, "scale": scale, "seed": seed + 1000}
+    em = {
+        f"em {mu} {k}": run(substeps=k, noise_from=_FINE, **v, **common)
+        for mu, v in QUARTER.items()
+        for k in (2, _FINE)
+    }
+    return sde_runs(scale, seed) | em
+
+
+_FINE = 4  # substeps of the finer run
+
+
 def _sde_norm(records: Records, runs: Runs) -> Sequence[Measurement]:
     out = []
-    for name, one in runs.items():
+    for mu in QUARTER:
+        one, fine = runs[mu], f"em {mu} {_FINE}"
         hp = one.hyperparameters
-        trace = one.arrays.noise_variance * (one.arrays.dim - 1) / hp.B
-        predicted = math.sqrt(theory.sde_norm_squared(hp.lr, hp.wd, hp.momentum, noise_trace=trace))
+        predicted = math.sqrt(theory.sde_norm_squared(hp.lr, hp.wd, hp.momentum, noise_trace=one.noise_trace))
         wrong = predicted * (1 - hp.momentum) ** -0.25 if hp.momentum else predicted * 2**-0.25
-        out.append(Measurement(system=describe(one), predicted=predicted, wrong=wrong,
-                               **at_equilibrium(records[name], "weight_norm")))  # fmt: skip
+        epochs = window(records[fine]).epochs
+        square = extrapolated(
+            records, f"em {mu} 2", fine, "weight_norm", lambda v, at=epochs: (v[:, at] ** 2).mean(axis=1)
+        )
+        root = math.sqrt(square.value)
+        out += [
+            Measurement(system=describe(one), predicted=predicted, wrong=wrong,
+                        **at_equilibrium(records[mu], "weight_norm")),
+            Measurement(system=f"{describe(runs[fine])}, and 2, extrapolated", predicted=predicted, wrong=wrong,
+                        quantity=SETTLED["weight_norm"], measured=root, stderr=square.stderr / (2 * root)),
+        ]  # fmt: skip
     return out
 
 
+_STARTS = ("0.3eq", "3eq")
+
+
 def _sde_transient_runs(scale: float, seed: int) -> dict[str, Run]:
-    return {
-        start: run(wd=0.05, epochs=2, dim=128, paths=1024, method="splitting", init_norm=start, scale=scale, seed=seed)
-        for start in ("0.3eq", "3eq")
-    }
+    """The splitting, whose step contains the formula for the norm, and Euler-Maruyama, whose step does not."""
+    common: dict[str, Any] = {"wd": 0.05, "epochs": 2, "dim": 128, "scale": scale}
+    out = {start: run(method="splitting", paths=1024, init_norm=start, seed=seed, **common) for start in _STARTS}
+    for i, start in enumerate(_STARTS):
+        out |= {f"em {start} {k}": run(method="em", substeps=k, noise_from=16, paths=512, init_norm=start,
+                                       seed=seed + 1000 * (i + 1), **common) for k in (8, 16)}  # fmt: skip
+    return out
 
 
 def _sde_transient(records: Records, runs: Runs) -> Sequence[Measurement]:
     """Norm and angle after the first epoch; without the Ito term the norm would only decay."""
     out = []
-    for start, one in runs.items():
-        hp, variance = one.hyperparameters, one.arrays.noise_variance / one.hyperparameters.B
+    for start in _STARTS:
+        one, coarse, fine = runs[start], f"em {start} 8", f"em {start} 16"
+        hp = one.hyperparameters
         t = hp.steps_per_epoch * hp.lr
-        law = theory.transient(t, hp.lr, hp.wd, sigma=math.sqrt(variance), dim=one.arrays.dim, start=one.start_norm)
-        decay = math.exp(-hp.wd * t)
-        out.append(Measurement(system=f"{describe(one)} from {start}: 1 - cos of epoch 1", predicted=1 - law.cos,
-                               wrong=1 - decay, **at_epoch(records[start], "versine_epoch", 1)))  # fmt: skip
-        if one.start_norm < law.quartic**0.25:  # from above, decay alone is nearly right
-            out.append(Measurement(system=f"{describe(one)} from {start}: norm after epoch 1",
-                                   predicted=law.quartic**0.25, wrong=one.start_norm * decay,
-                                   **at_epoch(records[start], "weight_norm", 1)))  # fmt: skip
+        law = theory.transient(t, hp.lr, hp.wd, sigma=one.noise_deviation, dim=one.arrays.dim, start=one.start_norm)
+        decay, norm = math.exp(-hp.wd * t), law.quartic**0.25
+        turned = extrapolated(records, coarse, fine, "angle_epoch", lambda v: estimators.versine(v[:, 0]))
+        length = extrapolated(records, coarse, fine, "weight_norm", lambda v: v[:, 0])
+        both = f"{describe(runs[fine])}, and 8, extrapolated, from {start}, epoch 1"
+        out += [
+            Measurement(system=f"{describe(one)} from {start}, epoch 1", predicted=1 - law.cos, wrong=1 - decay,
+                        **at_epoch(records[start], "versine_epoch", 1)),
+            Measurement(system=both, predicted=1 - law.cos, wrong=1 - decay, quantity=IN_EPOCH["versine_epoch"],
+                        measured=turned.value, stderr=turned.stderr),
+        ]  # fmt: skip
+        if one.start_norm < norm:  # from above, decay alone is nearly right
+            out += [
+                Measurement(system=f"{describe(one)} from {start}, epoch 1", predicted=norm,
+                            wrong=one.start_norm * decay, **at_epoch(records[start], "weight_norm", 1)),
+                Measurement(system=both, predicted=norm, wrong=one.start_norm * decay,
+                            quantity=IN_EPOCH["weight_norm"], measured=length.value, stderr=length.stderr),
+            ]  # fmt: skip
     return out
 
 
@@ -203,10 +254,10 @@ def _euler(records: Records, runs: Runs) -> Sequence[Measurement]:
         hp, h = one.hyperparameters, 1 / one.substeps
         mu = 1 - (1 - hp.momentum) * h if hp.momentum else 0.0
         lr = hp.lr * (h * h if mu else h)
-        trace = one.arrays.noise_variance * (one.arrays.dim - 1) / hp.B / h
+        trace = one.noise_trace / h
         law = theory.finite_dimension(1, lr * hp.wd, mu, one.arrays.dim)
         predicted = math.sqrt(theory.sgd_moments(lr, hp.wd, mu, noise_trace=trace).xx * (1 + law.variance / 2))
-        out.append(Measurement(system=f"{describe(one)}, h=1/{one.substeps}", predicted=predicted,
+        out.append(Measurement(system=describe(one), predicted=predicted,
                                wrong=predicted * h**0.25, **at_equilibrium(records[name], "weight_norm")))  # fmt: skip
     return out
 
@@ -222,36 +273,36 @@ CLAIMS = (
           wrong="(2 u - u^2) for 2 u", runs=_balanced_runs, measure=_balanced),
     Claim(id="brownian-direction", source="theory.md 2.5, 3.8", expected=HOLDS,
           statement="The direction is Brownian motion on the whole sphere: in d dimensions, not in a part of them.",
-          formula="E cos^2 = 1/d + (1 - 1/d) exp(-2 T d/(d - 1))", assumes=f"norm equilibrium, {_NOISE}",
+          formula="E cos^2 = 1/d + (1 - 1/d) exp(-2 T d/(d - 1))", assumes=f"norm equilibrium, {WITH_REPLACEMENT}",
           tolerance={MONTE_CARLO: 0.03, STEP_SIZE: 0.005}, wrong="d/2 dimensions", runs=_brownian_runs,
           measure=_brownian),
     Claim(id="norm-large-steps", source="theory.md 9.2, 2.7", expected=HOLDS,
           statement="The norm's law is exact in u, far from the small steps that the paper's first order needs.",
-          formula="|x*|^4 = lr tau/(wd (1 - mu)(2 - u/(1 + mu))) (1 + V/2)^2", assumes=_NOISE,
+          formula="|x*|^4 = lr tau/(wd (1 - mu)(2 - u/(1 + mu))) (1 + V/2)^2", assumes=WITH_REPLACEMENT,
           tolerance={MONTE_CARLO: 0.002, "second order in 1/d": 0.0005}, wrong="first order in u: 2 for 2 - u/(1 + mu)",
           runs=_large_runs, measure=_large),
     Claim(id="drop-on-time", source="theory.md 6.5", expected=HOLDS,
           statement="A drop of the learning rate after epoch 30 acts from the first step of epoch 31 on.",
-          formula="Delta_k = sqrt(2u')/sqrt(1 + 9 exp(-4u'k)), k from the start of epoch 31", assumes=_NOISE,
+          formula="Delta_k = sqrt(2u')/sqrt(1 + 9 exp(-4u'k)), k from the start of epoch 31", assumes=WITH_REPLACEMENT,
           tolerance={MONTE_CARLO: 0.003, FINITE_D: 0.002}, wrong="an epoch late; the new equilibrium before the drop",
-          runs=_drop_runs, measure=_dropped),
+          runs=drop_runs, measure=_dropped),
     Claim(id="independent-paths", source="theory.md 2.7", expected=HOLDS,
           statement="Paths share no random numbers: their lengths fluctuate independently.",
-          formula="Cov(R_p, R_q)/(A^2 V) = 0 for paths p != q, V of 2.7", assumes=f"stationary norm, {_NOISE}",
-          tolerance={MONTE_CARLO: 0.06}, wrong="the same noise in both paths", runs=_finite_runs,
+          formula="Cov(R_p, R_q)/(A^2 V) = 0 for any two paths", where={"R_p": "squared length of path p"}, assumes=f"stationary norm, {WITH_REPLACEMENT}",
+          tolerance={MONTE_CARLO: 0.06}, wrong="the same noise in both paths", runs=finite_runs,
           measure=_independence),
     Claim(id="norm-sde", source="theory.md 2.3, 9.7, 3.2", expected=HOLDS,
           statement="The SDE's norm settles where decay balances the growth that the Ito term alone supplies.",
-          formula="|x*|^4 = lr tau/(2 wd (1 - mu))", assumes=_NOISE, tolerance={MONTE_CARLO: 0.002, FINITE_D: 0.001},
-          wrong="half the Ito term; with momentum (1 - mu)^2", runs=_sde_runs, measure=_sde_norm),
+          formula="|x*|^4 = lr tau/(2 wd (1 - mu))", assumes=WITH_REPLACEMENT, tolerance={MONTE_CARLO: 0.002, FINITE_D: 0.001},
+          wrong="half the Ito term; with momentum (1 - mu)^2", runs=_norm_runs, measure=_sde_norm),
     Claim(id="transient-sde", source="theory.md 2.3, 2.4, 3.2", expected=HOLDS,
           statement="From any start the SDE's norm follows its closed form, which the Ito term alone keeps from decaying.",
-          formula="r_t^4 = exp(-4 wd t) r_0^4 + (lr tau/(2 wd))(1 - exp(-4 wd t)); E cos = exp(-wd t) r_0/r_t",
-          assumes=_NOISE, tolerance={MONTE_CARLO: 0.025, STEP_SIZE: 0.005},
+          formula="r_t^4 = exp(-4 wd t) r_0^4 + (lr tau/(2 wd))(1 - exp(-4 wd t)); 1 - E cos = 1 - exp(-wd t) r_0/r_t",
+          assumes=WITH_REPLACEMENT, tolerance={MONTE_CARLO: 0.025, STEP_SIZE: 0.005},
           wrong="decay alone; the cosine at equilibrium", runs=_sde_transient_runs, measure=_sde_transient),
     Claim(id="norm-euler-maruyama", source="theory.md 3.5, 3.6, 9.2, 2.7", expected=HOLDS,
           statement="Euler-Maruyama with step h has the norm of an optimizer whose batch is h times as large.",
           formula="R*^2 = lr tau/(2 wd - wd^2 h lr) (1 + V/2)^2; with momentum 9.2 at lr h^2, 1 - (1 - mu) h, tau/h",
-          assumes=_NOISE, tolerance={MONTE_CARLO: 0.002, "second order in 1/d": 0.0005},
+          assumes=WITH_REPLACEMENT, tolerance={MONTE_CARLO: 0.002, "second order in 1/d": 0.0005},
           wrong="increments of size h for sqrt(h)", runs=_euler_runs, measure=_euler),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sde_si import estimators, theory
+from sde_si import theory
 from sde_si.run import Run
 from sde_si.theory.predict import predict
 from sde_si.verify.claim import HOLDS, Claim, Measurement
@@ -20,20 +20,18 @@ from sde_si.verify.claims.common import (
     at_equilibrium,
     course,
     describe,
+    displacement_ratio,
     run,
-    window,
 )
-from sde_si.verify.claims.epochs import _two_lags_runs, _yun_runs
+from sde_si.verify.claims.systems import WITH_REPLACEMENT, drop_runs, finite_runs, lag_runs, sgd_runs
 
 _ANGLE = "rms angle of a step [rad]"
-_NOISE = "noise drawn with replacement, no mean gradient"
 
 
 def _moments(one: Run) -> theory.discrete.Moments:  # pyright: ignore[reportAttributeAccessIssue]
-    hp, arrays = one.hyperparameters, one.arrays
-    trace = arrays.noise_variance * (arrays.dim - 1) / hp.B
+    hp = one.hyperparameters
     law = theory.sgdw_moments if one.method.decoupled else theory.sgd_moments
-    return law(hp.lr, hp.wd, hp.momentum, noise_trace=trace)
+    return law(hp.lr, hp.wd, hp.momentum, noise_trace=one.noise_trace)
 
 
 def _norm(records: Records, runs: Runs) -> Sequence[Measurement]:
@@ -57,7 +55,7 @@ def _angle(records: Records, runs: Runs) -> Sequence[Measurement]:
 
 
 def _angle_runs(scale: float, seed: int) -> dict[str, Run]:
-    return _yun_runs(scale, seed) | _two_lags_runs(scale, seed)
+    return sgd_runs(scale, seed) | lag_runs(scale, seed)
 
 
 def _rate_runs(scale: float, seed: int) -> dict[str, Run]:
@@ -80,15 +78,6 @@ def _rate(records: Records, runs: Runs) -> Sequence[Measurement]:
                                curve=course(records[name], "weight_norm", lines, "length of the weights"),
                                **at_equilibrium(records[name], "time_to_equilibrium")))  # fmt: skip
     return out
-
-
-def _drop_runs(scale: float, seed: int) -> dict[str, Run]:
-    return {
-        name: run(
-            N=20_000, B=100, wd=wd, momentum=mu, epochs=60, schedule="multi-step:30", paths=192, scale=scale, seed=seed
-        )
-        for name, mu, wd in (("0", 0.0, 5e-3), ("0.9", 0.9, 5e-4))
-    }
 
 
 def _drop(records: Records, runs: Runs) -> Sequence[Measurement]:
@@ -138,15 +127,9 @@ def _balance_runs(scale: float, seed: int) -> dict[str, Run]:
 def _balance(records: Records, runs: Runs) -> Sequence[Measurement]:
     out = []
     for name, one in runs.items():
-        epochs = window(records[name]).epochs
-        moved, size = (
-            records[name][f"mean_squared_{what}"].sel(group="all").values[:, epochs]
-            for what in ("displacement", "norm")
-        )
-        ratio = float(moved.mean() / size.mean())
-        error = estimators.mean_and_error((moved - ratio * size).mean(axis=1)).stderr / float(size.mean())
         u, mu = one.hyperparameters.intrinsic_lr, one.hyperparameters.momentum
-        out.append(Measurement(system=describe(one), predicted=2 * u / (1 + mu), measured=ratio, stderr=error, wrong=u))
+        out.append(Measurement(system=describe(one), predicted=2 * u / (1 + mu), wrong=u,
+                               **displacement_ratio(records[name])))  # fmt: skip
     return out
 
 
@@ -158,22 +141,14 @@ def _decoupled(records: Records, runs: Runs) -> Sequence[Measurement]:
     [(name, one)] = runs.items()
     hp = one.hyperparameters
     n, u, mu = hp.steps_per_epoch, hp.intrinsic_lr, hp.momentum
-    coupled = math.sqrt(theory.sgd_moments(hp.lr, hp.wd, mu, noise_trace=_trace(one)).xx)
+    coupled = math.sqrt(theory.sgd_moments(hp.lr, hp.wd, mu, noise_trace=one.noise_trace).xx)
     cosines = theory.decoupled_lag_cosines(n, u, mu)
     return [
-        Measurement(system=f"{describe(one)}: norm", predicted=math.sqrt(_moments(one).xx), wrong=coupled,
+        Measurement(system=describe(one), predicted=math.sqrt(_moments(one).xx), wrong=coupled,
                     **at_equilibrium(records[name], "weight_norm")),
-        Measurement(system=f"{describe(one)}: 1 - cos_epoch", predicted=1 - float(cosines[-1]),
+        Measurement(system=describe(one), predicted=1 - float(cosines[-1]),
                     wrong=1 - float(theory.lag_cosines(n, u, mu)[-1]), **at_equilibrium(records[name], "versine_epoch")),
     ]  # fmt: skip
-
-
-def _trace(one: Run) -> float:
-    return one.arrays.noise_variance * (one.arrays.dim - 1) / one.hyperparameters.B
-
-
-def _finite_runs(scale: float, seed: int) -> dict[str, Run]:
-    return {"d=64": run(N=1000, B=100, wd=0.05, momentum=0.95, epochs=60, dim=64, paths=1024, scale=scale, seed=seed)}
 
 
 def _finite(records: Records, runs: Runs) -> Sequence[Measurement]:
@@ -186,11 +161,11 @@ def _finite(records: Records, runs: Runs) -> Sequence[Measurement]:
 
 
 CLAIMS = (
-    Claim(id="norm", source="Wan et al.; theory.md 6.2, 6.3, 9.2", expected=HOLDS,
-          statement="The weights' length settles where decay and noise balance.",
-          formula="|x*|^4 = lr tau/(wd (1 - mu)(2 - u/(1 + mu)))", assumes=_NOISE,
+    Claim(id="norm", source="Wan et al.; Yun et al. eq. 9; theory.md 6.2, 6.3, 9.2", expected=HOLDS,
+          statement="The weights' length settles where decay and noise balance, and with it the effective learning rate.",
+          formula="|x*|^4 = lr tau/(wd (1 - mu)(2 - u/(1 + mu)))", assumes=WITH_REPLACEMENT,
           tolerance={MONTE_CARLO: 0.002, FINITE_D: 0.001}, wrong="1 + mu for 1 - mu; without momentum u for 2 u",
-          runs=_yun_runs, measure=_norm),
+          runs=sgd_runs, measure=_norm),
     Claim(id="step-angle", source="Wan et al.; van Laarhoven; theory.md 1.3, 6.2, 6.3, 9.2", expected=HOLDS,
           statement="At equilibrium one step turns the weights by an angle of lr, wd and momentum alone.",
           formula="Delta* = arccos(1 - u/(1 + mu)) ~ sqrt(2 u/(1 + mu))", assumes="stationary norm",
@@ -198,14 +173,15 @@ CLAIMS = (
           runs=_angle_runs, measure=_angle),
     Claim(id="linear-rate", source="Wan et al.; theory.md 2.3, 6.4, 9.4", expected=HOLDS,
           statement="The norm approaches equilibrium exponentially, at the rate 4 u/(1 - mu) a step to first order.",
-          formula="1 - z+ of z^2 - (1 + mu - 4u + 2u^2/(1 + mu)) z + mu = 0", assumes="small deviation, " + _NOISE,
+          formula="1/(n ln(1/z)) epochs, z the larger root of z^2 - (1 + mu - 4u + 2u^2/(1 + mu)) z + mu = 0",
+          where={"z": "factor of a small deviation of |x|^4 in a step"}, assumes="small deviation, " + WITH_REPLACEMENT,
           tolerance={MONTE_CARLO: 0.06, "deviation not infinitesimal": 0.02}, wrong="half the rate", runs=_rate_runs,
           measure=_rate),
     Claim(id="lr-drop", source="Wan et al.; theory.md 6.5, 9.10", expected=HOLDS,
           statement="When lr drops, the step's angle drops by as much at once and then recovers to the root of it.",
           formula="Delta_k = sqrt(2u')/sqrt(1 + (kappa - 1) exp(-4u'k)); with momentum the recursion 9.10",
-          assumes=_NOISE, tolerance={MONTE_CARLO: 0.003, FINITE_D: 0.002}, wrong="the new equilibrium at once",
-          runs=_drop_runs, measure=_drop),
+          assumes=WITH_REPLACEMENT, tolerance={MONTE_CARLO: 0.003, FINITE_D: 0.002}, wrong="the new equilibrium at once",
+          runs=drop_runs, measure=_drop),
     Claim(id="batch-jump", source="theory.md 6.5", expected=HOLDS,
           statement="The batch size does not change the step's angle at equilibrium.", formula="Delta* = arccos(1 - u)",
           assumes="stationary norm", tolerance={MONTE_CARLO: 0.003, "what is left of the transient": 0.001},
@@ -218,11 +194,11 @@ CLAIMS = (
           runs=_balance_runs, measure=_balance),
     Claim(id="decoupled", source="theory.md 9.5", expected=HOLDS,
           statement="Decoupled decay knows no 1/(1 - mu): the tuning factor is N lr wd/B.",
-          formula="A^2 = lr^2 tau (1 + b mu)/((1 - b^2)(1 - mu^2)(1 - b mu)), b = 1 - u", assumes=_NOISE,
+          formula="A^2 = lr^2 tau (1 + b mu)/((1 - b^2)(1 - mu^2)(1 - b mu)), |x*| = sqrt(A); 1 - c_n by the roots b and mu", assumes=WITH_REPLACEMENT,
           tolerance={MONTE_CARLO: 0.01, FINITE_D: 0.001}, wrong="the coupled law", runs=_decoupled_runs, measure=_decoupled),
     Claim(id="finite-d", source="theory.md 2.7, 14.12", expected=HOLDS,
           statement="In finite dimension the norm fluctuates, and its mean square is larger by half its variance.",
-          formula="E R = A (1 + V/2)", assumes="isotropic Gaussian noise; first order in 1/d",
-          tolerance={MONTE_CARLO: 0.0006, "second order in 1/d": 0.0004}, wrong="E R = A", runs=_finite_runs,
+          formula="|x*|^2 = E R = A (1 + V/2)", assumes="isotropic Gaussian noise; first order in 1/d",
+          tolerance={MONTE_CARLO: 0.0006, "second order in 1/d": 0.0004}, wrong="E R = A", runs=finite_runs,
           measure=_finite),
 )  # fmt: skip
