@@ -7,6 +7,8 @@ Importing this module imports numba.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 from numba import types
@@ -62,7 +64,7 @@ def _for_width(width):
     A loop of known length is unrolled and the loop over the paths vectorised: twice as fast from 2 to 4 weights. No
     operation may be reordered there: the last paths, which fill no vector, must come out as they would inside one.
     """
-    options = OPTIONS | {"fastmath": False} if width else OPTIONS
+    options: dict[str, Any] = OPTIONS | {"fastmath": False} if width else OPTIONS
 
     @numba.njit(**options)
     def tangential(x, xi, norm, scale, offsets):

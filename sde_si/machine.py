@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sde_si.errors import require
 
+SMALL = 16e6  # bytes that fit wherever this code does: asking the kernel takes longer than many a small run
+
 
 def usable_cores() -> int:
     """Cores that this process may use."""
@@ -37,6 +39,8 @@ def check_memory(name: str, needed: float, what: str, advice: str) -> None:
     BadInput
         If `needed` bytes are more than is available.
     """
+    if needed <= SMALL:
+        return
     free = available()
     require(
         needed <= free, name, f"what fits into {human(free)} of free memory", f"{what} needing {human(needed)}", advice

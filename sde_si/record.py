@@ -54,6 +54,10 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
     "train_loss": (("path", "epoch"), "1", "minibatch loss, mean over the epoch"),
     "test_loss": (("path", "epoch"), "1", "loss on the test set at the end of the epoch"),
     "test_accuracy": (("path", "epoch"), "1", "share of the test set that is right at the end of the epoch"),
+    "loss_mean": (("path",), "1", "loss, mean over the last half of the time"),
+    "growth_mean": (("path", "group"), "1", "ln(1 + tan^2 of a step), mean over the last half (theory.md 5.2)"),
+    "regime": ((), "1", "0 undecided, 1 convergence, 2 chaotic equilibrium, 3 divergence"),
+    "regime_confidence": ((), "1", "confidence of the regime"),
     "cos_lag": (
         ("path", "epoch", "lag", "group"),
         "1",

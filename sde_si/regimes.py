@@ -12,8 +12,10 @@ convergence
 divergence
     Gradient norm and loss are stationary: p < 1/2 by three standard errors, |p| <= 1/4 within two; second half and
     first half of the loss differ by no more than three standard errors, or 5 % of its height above the lowest; and the
-    means of 16 blocks of time scatter as independent ones do (von Neumann's ratio at least 1: a random walk wanders),
-    or by no more than 5 % of that height, and a quarter of the gradient norm. The loss is at the level of random
+    means of 16 blocks of time (32 for three paths or fewer) scatter as independent ones do (von Neumann's ratio at
+    least 1: a random walk wanders), or by no more than 5 % of that height, and a quarter of the gradient norm. Three
+    paths or fewer whose blocks scatter little but follow each other may be at the beginning of a walk: the confidence
+    is then multiplied by half of the ratio, the share of independent blocks. The loss is at the level of random
     directions, which must be given, or above: less than 5 % of the way from there to the lowest loss, by three standard
     errors. And the direction has moved: the angles of the steps, added as those of a random walk, make a radian. A
     series that is not finite in most of the paths has diverged, too.
@@ -38,6 +40,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sde_si.errors import require
+from sde_si.series import BLOCKS, FEW, drift, exponents, mean_in_time, steadiness
 
 Array = np.ndarray
 CONVERGENCE, EQUILIBRIUM, DIVERGENCE, UNDECIDED = "convergence", "chaotic equilibrium", "divergence", "undecided"
@@ -48,12 +51,8 @@ COLLAPSED = 1e-10  # of the largest gradient norm: nothing is left to converge
 ROUNDING = 1e-12  # of the height of the loss: a gradient norm that is rounding
 DOUBTFUL = 1e-5  # of the largest gradient norm: perhaps the rounding of single precision
 SHARE = 0.05  # of the way from the random level to the lowest loss
-INDEPENDENT = (
-    1.0  # least von Neumann ratio of what scatters about its mean: 2 for independent blocks, a third for a walk
-)
 ERRORS = 3.0
 FEWEST = 16  # samples
-BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -166,14 +165,14 @@ def _decide(
     late = times > times[0] + (times[-1] - times[0]) / 4
     each, error = exponents(gradient_norm[:, late], times[late])
     fall = float(each.mean())
-    mean, mean_error = _mean(loss[:, late])
+    mean, mean_error, mean_freedom = mean_in_time(loss[:, late])
     found = (fall, error, mean, mean_error)
-    freedom = each.size - 1 if each.size > 3 else BLOCKS - 2
+    freedom = each.size - 1 if each.size > FEW else BLOCKS - 2
 
     def undecided(why: str) -> Regime:
         return Regime(UNDECIDED, 0.0, *found, why)
 
-    def sure_of(distance: float, stderr: float) -> float:
+    def sure_of(distance: float, stderr: float, freedom: float = freedom) -> float:
         from scipy.special import stdtr
 
         return float(stdtr(freedom, distance / stderr)) if stderr else 1.0
@@ -190,14 +189,17 @@ def _decide(
     if left < DOUBTFUL:
         return undecided(f"the gradient norm has fallen to {left:.1g} of its largest: perhaps rounding")
     sure = sure_of(BORDER - fall, error) * float((~gone).mean())
-    drift, drift_error = _drift(loss[:, late])
+    change, change_error = drift(loss[:, late])
     height = SHARE * (mean - lowest)
-    if abs(drift) > max(ERRORS * drift_error, height):
-        return undecided(f"the loss still drifts, by {drift:+.2g} +- {drift_error:.1g}")
+    if abs(change) > max(ERRORS * change_error, height):
+        return undecided(f"the loss still drifts, by {change:+.2g} +- {change_error:.1g}")
     logs = np.log(np.maximum(gradient_norm[:, late], np.finfo(float).tiny))
     for name, series, most in (("loss", loss[:, late], height), ("gradient norm", logs, STATIONARY)):
-        if _wanders(series, most):
+        steady = steadiness(series, most)
+        if steady == 0:
             return undecided(f"the {name} wanders as slowly as the run is long")
+        if each.size <= FEW:
+            sure *= steady
     if random_loss is None:
         level = float(loss[:, 0].mean())
         mean_error = math.hypot(mean_error, float(loss[:, late].std(axis=1).mean()) / math.sqrt(each.size))
@@ -206,7 +208,7 @@ def _decide(
     away = level - mean - SHARE * max(level - lowest, 0.0)
     if abs(away) < ERRORS * mean_error:
         return undecided(f"the loss, {mean:.4g} +- {mean_error:.1g}, is too near to the border of divergence to tell")
-    border = sure_of(abs(away), mean_error)
+    border = sure_of(abs(away), mean_error, mean_freedom)
     steps, turns = times[-1] - times[late][0], angle[:, late]
     if away > 0:
         moved = float(steps * turns.mean())
@@ -221,53 +223,3 @@ def _decide(
     if moved < 1:
         return undecided(f"the direction has moved by {moved:.2g} rad only: too short a run")
     return Regime(DIVERGENCE, sure * border, *found, f"stationary at the level of random directions, {level:.4g}")
-
-
-def exponents(series: Array, times: Array) -> tuple[Array, float]:
-    """Exponent p of series ~ t^-p for each path, and the standard error of their mean."""
-    tiny = np.finfo(float).tiny
-    logs, x = np.log(np.maximum(series, tiny)), np.log(np.maximum(times, 1))
-    # block means: neighbouring samples are correlated
-    cuts = np.array_split(np.arange(x.size), BLOCKS)
-    x = np.array([x[cut].mean() for cut in cuts])
-    logs = np.stack([logs[:, cut].mean(axis=1) for cut in cuts], axis=1)
-    centred = x - x.mean()
-    slopes = logs @ centred / (centred @ centred)
-    if slopes.size > 3:
-        return -slopes, float(slopes.std(ddof=1) / math.sqrt(slopes.size))
-    rest = logs - logs.mean(axis=1, keepdims=True) - slopes[:, None] * centred
-    variance = (rest**2).sum(axis=1) / (BLOCKS - 2) / (centred @ centred)
-    # a random walk lies close to its line: its steps tell how far it may have gone by chance
-    steps = np.diff(logs, axis=1) - slopes[:, None] * np.diff(x)
-    walk = (steps**2).sum(axis=1) / (BLOCKS - 2) * (BLOCKS - 1) / (x[-1] - x[0]) ** 2
-    variance = np.maximum(variance, walk)
-    return -slopes, float(math.sqrt(variance.sum()) / slopes.size)
-
-
-def _mean(series: Array) -> tuple[float, float]:
-    """Mean and standard error: between paths, or, if they are few, between blocks of time."""
-    means = series.mean(axis=1)
-    if means.size <= 3:
-        means = np.concatenate([[part.mean() for part in np.array_split(row, BLOCKS)] for row in series])
-    return float(means.mean()), float(means.std(ddof=1) / math.sqrt(means.size))
-
-
-def _drift(series: Array) -> tuple[float, float]:
-    """Second half minus first half, and its standard error."""
-    middle = series.shape[1] // 2
-    changes = series[:, middle:].mean(axis=1) - series[:, :middle].mean(axis=1)
-    if changes.size > 3:
-        return float(changes.mean()), float(changes.std(ddof=1) / math.sqrt(changes.size))
-    # few paths: the scatter of blocks within each half, so that the drift itself does not count as noise
-    halves = [np.array_split(row, 2) for row in series]
-    blocks = np.array([[[b.mean() for b in np.array_split(half, BLOCKS // 2)] for half in row] for row in halves])
-    variance = blocks.var(axis=2, ddof=1) / (BLOCKS // 2)
-    return float(changes.mean()), float(math.sqrt(variance.sum()) / changes.size)
-
-
-def _wanders(series: Array, most: float) -> bool:
-    """Whether 16 blocks of time scatter by more than `most`, and not as independent ones: von Neumann's ratio."""
-    blocks = np.stack([part.mean(axis=1) for part in np.array_split(series, 2 * BLOCKS, axis=1)], axis=1)
-    scatter = float(((blocks - blocks.mean(axis=1, keepdims=True)) ** 2).sum())
-    steps = float((np.diff(blocks, axis=1) ** 2).sum())
-    return scatter > most**2 * blocks.size and steps < INDEPENDENT * scatter

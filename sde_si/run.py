@@ -167,10 +167,17 @@ def file_digest(path: Path) -> str:
 
 def source_digest(function: Any) -> str:
     """Hash of the file in which a function stands; of its own text if it was typed into an interpreter."""
+    file = _source_file(function)
+    return file_digest(file) if isinstance(file, Path) else sha256(file.encode())
+
+
+@functools.lru_cache(maxsize=256)
+def _source_file(function: Any) -> Path | str:
+    """The file in which a function stands, or else its own text."""
     function = inspect.unwrap(function)
     function = getattr(function, "func", function)  # functools.partial
     file = inspect.getsourcefile(function)
-    return file_digest(Path(file)) if file and Path(file).is_file() else sha256(inspect.getsource(function).encode())
+    return Path(file) if file and Path(file).is_file() else inspect.getsource(function)
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # Each layer may import itself and those before it.
 LAYERS = [
-    {"errors", "jit", "machine", "provenance", "quantities", "streams"},
+    {"errors", "jit", "machine", "provenance", "quantities", "series", "streams"},
     {"hyperparameters"},
     {"schedules", "losses", "noises", "methods"},
     {"problem"},

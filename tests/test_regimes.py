@@ -135,7 +135,8 @@ def test_random_walks_are_not_told_with_confidence(paths):
     def noise_alone(rng):
         return 2 + 0.3 * rng.standard_normal(shape), np.exp(0.1 * rng.standard_normal(shape)), 0.5 * steady
 
-    assert sum(counted(loss_walks, random_loss=2.3, lowest_loss=0.0).values()) <= 9
+    # measured: 0 and 1.3 % of 300 single paths, 0 and 1 % of 300 of four; 6.5 % of losses without the share of blocks
+    assert sum(counted(loss_walks, random_loss=2.3, lowest_loss=0.0).values()) <= 1
     assert sum(counted(norm_walks, random_loss=2.3, lowest_loss=0.0).values()) <= 3
     assert counted(noise_alone, random_loss=2.5, lowest_loss=0.0)[EQUILIBRIUM] >= 55
 

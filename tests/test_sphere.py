@@ -19,6 +19,12 @@ from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.verify import CLAIMS, Result
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """The command writes its records into ./runs."""
+    monkeypatch.chdir(tmp_path)
+
+
 def gradient(x, alphas):
     """Gradient of sum alpha_i x_i^2/(x_i^2 + y_i^2), weights (2n,) as x1, y1, x2, ... by the quotient rule."""
     out = np.empty_like(x)

@@ -175,13 +175,13 @@ def test_a_simulation_has_the_file_that_the_simulator_gives_it(tmp_path, capsys)
 
 @pytest.mark.parametrize("loss", ["isotropic", "regression", "vmf"])
 def test_each_seed_has_the_name_that_it_has_alone(loss):
-    from sde_si.sweep import kinds
+    from sde_si.sweep.kinds import simulations
 
     together = [job.name for job in Sweep(base=BASE | {"loss": loss}, grid={"lr": [0.1, 0.2]}, seeds=3).jobs()]
     alone = []
     for lr in (0.1, 0.2):
         for seed in range(3):
-            kinds._lengths.clear()
+            simulations._lengths.clear()
             alone.append(next(Sweep(base=BASE | {"loss": loss, "lr": lr, "seed": seed}).jobs()).name)
     assert together == alone
 

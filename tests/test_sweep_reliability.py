@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from validation import reliability
-from validation.reliability import EXPERIMENTS, Study, boundaries, chaos, dask_cluster, disk_errors, two_at_once, writer
+from validation.reliability.cluster import dask_cluster
+from validation.reliability.study import Study
+from validation.reliability.suite import EXPERIMENTS
+from validation.reliability.sweeps import boundaries, chaos, disk_errors, two_at_once, undisturbed
+from validation.reliability.writer import writer
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    return reliability._study(tmp_path_factory.mktemp("study"), runs=24)
+    return undisturbed(tmp_path_factory.mktemp("study"), runs=24)
 
 
 def test_ten_kills(study):
@@ -20,7 +23,9 @@ def test_ten_kills(study):
 
 
 def test_two_sweeps_at_once(study):
-    assert two_at_once(study)["runs"] == 24
+    figures = two_at_once(study)
+    assert figures["runs"] == 24
+    assert figures["runs done by both"] == 0
 
 
 @pytest.mark.slow
@@ -58,7 +63,7 @@ def test_whole_suite(name, tmp_path):
 
 @pytest.mark.slow
 def test_sampled_boundaries_of_whole_sweeps(tmp_path):
-    small = reliability._study(tmp_path, runs=2)
+    small = undisturbed(tmp_path, runs=2)
     assert boundaries(small, every=9)["boundaries"] >= 2
     assert disk_errors(small, every=12)["sweeps stopped by a lasting error"] == 6
 
@@ -73,7 +78,7 @@ def test_dask_cluster_of_separate_processes(study, tmp_path):
 
 def test_slurm_through_submitits_local_executor(tmp_path):
     pytest.importorskip("submitit")
-    small = reliability._study(tmp_path, runs=6)
+    small = undisturbed(tmp_path, runs=6)
     code, summary, complained = small.run("slurm", "--executor", "slurm:cluster=local,chunk=3,minutes=5")
     assert code == 0, complained
     assert summary["done"] == 6

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sde_si.monitor.predictions import Rule
+from sde_si.theory.optimizers import Rule
 
 Array = np.ndarray
 KEEP = 4096  # rows of one lag; older ones live on in the epochs' sums
@@ -49,7 +49,7 @@ class Row:
     epoch: int
     snapshot: int
     values: Array  # (group, probe.COLUMNS)
-    extra: Array  # (group,)
+    extra: Array  # (group, probe.EXTRA)
     predicted: dict[int, Array] = field(default_factory=dict)  # per lag, worked out when asked for
     parts: dict[tuple[int, ...], Row] = field(default_factory=dict)  # `only`, worked out when asked for
 
@@ -57,7 +57,7 @@ class Row:
         """Same window of some groups and, last, of these together."""
         if which not in self.parts:
             values, extra = self.values[list(which)], self.extra[list(which)]
-            both = np.vstack([values, values.sum(axis=0)]), np.append(extra, extra.sum())
+            both = np.vstack([values, values.sum(axis=0)]), np.vstack([extra, extra.sum(axis=0)])
             self.parts[which] = Row(self.step, self.epoch, self.snapshot, *both)
         return self.parts[which]
 
@@ -99,6 +99,7 @@ class History:
         self.epochs: dict[int, Epoch] = {}
         self.snapshots: list[tuple[Rule, ...]] = []
         self.initial: Array | None = None  # squared lengths at the start, (group,)
+        self.verdicts: dict[int, tuple[int, bool | None]] = {}  # of each group: start of its phase, last verdict
 
     def snapshot(self, rules: tuple[Rule, ...]) -> int:
         """Number of these hyperparameters, new if they changed."""
@@ -125,26 +126,31 @@ class History:
         out[-1] = out[:-1].sum(axis=0)
         return out
 
-    def add(self, lag: int, row: Row) -> None:
-        """Take in one window."""
-        if lag == 1 and not np.any(row.values[-1, 2] > 0):
+    def add(self, lags: list[int], rows: list[Row]) -> None:
+        """Take in windows of these lags."""
+        angles = angle(np.stack([row.values for row in rows]))
+        cosines = np.cos(angles)
+        for i, (lag, row) in enumerate(zip(lags, rows, strict=True)):
+            self._add(lag, row, angles[i], cosines[i])
+
+    def _add(self, lag: int, row: Row, angles: Array, cosines: Array) -> None:
+        if lag == 1 and not row.values[-1, 2] > 0:
             return  # a step that moved nothing: skipped by a gradient scaler inside the optimizer
         rows = self.rows.setdefault(lag, [])
         rows.append(row)
         if len(rows) > KEEP + KEEP // 4:
             del rows[: len(rows) - KEEP]
         epoch = self.epochs.setdefault(row.epoch, Epoch())
-        angles = angle(row.values)
         if lag == EPOCH:
             epoch.whole = row.values
-        elif lag == 1:
+            return
+        if lag == 1:
             both = row.values[:, [2, 0]].T
             epoch.squares = angles**2 if epoch.squares is None else epoch.squares + angles**2
             epoch.balance = both if epoch.balance is None else epoch.balance + both
             epoch.count += 1
-        if lag != EPOCH:
-            count, total = epoch.cosines.get(lag, (0, np.zeros(angles.size)))
-            epoch.cosines[lag] = (count + 1, total + np.cos(angles))
+        count, total = epoch.cosines.get(lag, (0, 0.0))
+        epoch.cosines[lag] = (count + 1, total + cosines)
 
     def state(self) -> dict[str, Any]:
         """Everything as numbers, lists and arrays, for a checkpoint."""
@@ -169,7 +175,7 @@ class History:
         """Undo `state`."""
         self.rows = {
             lag: [
-                Row(int(i[0]), int(i[1]), int(i[2]), v, x)
+                Row(int(i[0]), int(i[1]), int(i[2]), v, x if x.ndim == 2 else np.stack([x, x * math.nan], axis=1))
                 for i, v, x in zip(of["index"], of["values"], of["extra"], strict=True)
             ]
             for lag, of in state["rows"].items()

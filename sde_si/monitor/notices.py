@@ -11,8 +11,8 @@ import torch
 from torch.optim import Optimizer
 
 from sde_si.monitor.history import Group
-from sde_si.monitor.predictions import FORMS
 from sde_si.monitor.readings import ADAPTIVE, OFF, Reading
+from sde_si.theory.optimizers import FORMS
 
 if TYPE_CHECKING:
     from sde_si.audit import Audit
@@ -170,9 +170,10 @@ def _course(readings: Sequence[Reading], total_steps: int | None) -> list[Notice
     if off:
         worst = max(off, key=lambda r: abs(math.log(r.ratio)))
         share = "not known" if math.isnan(worst.signal) else f"{worst.signal:.2g}"
+        steps = "" if math.isnan(worst.step_size) else f", its steps {worst.step_size:.2g} of theirs"
         text = (
             f"{_some([r.name for r in off])}: not as the law of {worst.rule.form}, which assumes equilibrium and "
-            f"zero-mean gradients (signal share {share}) of steady size: squared angle over the law's"
+            f"zero-mean gradients (signal share {share}) of steady size{steps}: squared angle over the law's"
         )
         out.append(Notice("law", text, worst.ratio**2, 1.0, OFF))
     away = [

@@ -9,7 +9,7 @@ import torch
 from torch.optim import Optimizer
 
 from sde_si.errors import BadInput
-from sde_si.monitor.predictions import Rule
+from sde_si.theory.optimizers import Rule
 
 # class name, most derived first -> form; torch's own and those of timm and lion-pytorch
 FORMS_BY_CLASS = {
@@ -30,7 +30,7 @@ def unwrapped(optimizer: Optimizer) -> Optimizer:
 
 
 def form_of(optimizer: Optimizer) -> str:
-    """Key of `predictions.FORMS`, or the class's own name where no law is known."""
+    """Key of `laws.FORMS`, or the class's own name where no law is known."""
     for cls in type(optimizer).__mro__:
         if cls.__name__ in FORMS_BY_CLASS:
             return FORMS_BY_CLASS[cls.__name__]
@@ -100,8 +100,8 @@ def names(model: torch.nn.Module, optimizer: Optimizer) -> dict[str, tuple[torch
     return found
 
 
-def second_moment(optimizer: Optimizer, p: torch.Tensor, beta2: float, steps: int) -> torch.Tensor | None:
-    """Sum of the roots of Adam's second-moment estimate of one tensor, on its device; None before the first step."""
+def root_second_moment(optimizer: Optimizer, p: torch.Tensor, beta2: float, steps: int) -> torch.Tensor | None:
+    """Root of Adam's second-moment estimate of one tensor, on its device; None before the first step."""
     state = optimizer.state.get(p, {})
     if "exp_avg_sq" not in state:
         return None
@@ -109,4 +109,35 @@ def second_moment(optimizer: Optimizer, p: torch.Tensor, beta2: float, steps: in
     if isinstance(step, torch.Tensor):
         step = float(step) if step.device.type == "cpu" else steps
     correction = 1 - beta2 ** max(float(step), 1.0)
-    return state["exp_avg_sq"].sqrt().sum(dtype=torch.float32) / math.sqrt(correction)
+    return state["exp_avg_sq"].sqrt() / math.sqrt(correction)
+
+
+PLAIN = (float, int, bool, type(None))
+# what a rule is made of; anything but plain numbers is read each time
+HYPER = ("lr", "weight_decay", "momentum", "dampening", "nesterov", "betas", "decoupled_weight_decay")
+
+
+class RuleReader:
+    """The rules of an optimizer's parameter groups, made anew only where its hyperparameters have changed."""
+
+    def __init__(self, optimizer: Optimizer, form: str) -> None:
+        self.optimizer, self.form = optimizer, form
+        self._raw: list[tuple[Any, ...]] = []
+        self._known_rules: tuple[Rule, ...] = ()
+
+    def read(self) -> tuple[tuple[Rule, ...], dict[int, torch.Tensor]]:
+        """Rule of every parameter group, and learning rates that are kept on an accelerator."""
+        groups = self.optimizer.param_groups
+        raw = [tuple(group.get(key) for key in HYPER) for group in groups]
+        plain = all(
+            type(v) in PLAIN for of in raw for value in of for v in (value if type(value) is tuple else (value,))
+        )
+        if plain and raw == self._raw:
+            return self._known_rules, {}
+        kept = {
+            i: group["lr"].detach().clone()
+            for i, group in enumerate(groups)
+            if isinstance(group.get("lr"), torch.Tensor) and group["lr"].device.type != "cpu"
+        }
+        self._raw, self._known_rules = raw if plain else [], tuple(rule_of(self.form, group) for group in groups)
+        return self._known_rules, kept

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
-from sde_si.monitor.predictions import Rule
+from sde_si.theory.optimizers import Rule
 
 Array = np.ndarray
 COLUMNS = (
@@ -23,7 +24,13 @@ COLUMNS = (
     "vv",
     "vd",
 )  # x: start of the window, d: its displacement, v: that of the step before
+EXTRA = 2  # sums of Adam per tensor: of the roots s of its second moments, and of s times the squared displacement
 LARGE = 1 << 16  # above it products are summed pairwise, below it by one call
+PACKED = (
+    1 << 18
+)  # weights up to which all tensors are copied and compared as one: small nets wait for calls, not for sums
+# where the entries of the matrix of all products of (x, d) or (x, d, v) stand among `COLUMNS`
+FROM_PRODUCTS = {4: [0, 1, 3], 9: [0, 1, 4, 2, 8, 5]}
 
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:
@@ -53,7 +60,7 @@ def _kept_type(tensor: torch.Tensor) -> torch.dtype:
 
 @dataclass
 class Pending:
-    """Scalars of one window, still on the device, one row of `COLUMNS` per tensor."""
+    """Scalars of one window, still on the device: per tensor a row of `COLUMNS` or a matrix of products."""
 
     step: int
     lag: int
@@ -82,7 +89,7 @@ class Copies:
 
 
 class Probe:
-    """Scalar products of windows of the tensors it was given.
+    """Scalar products of windows of the tensors it was given; to be used under ``torch.no_grad()``.
 
     Parameters
     ----------
@@ -92,17 +99,28 @@ class Probe:
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         self.tensors = list(tensors)
-        self.copies: dict[object, Copies] = {}
+        self.copies: dict[object, Any] = {}
         self.pending: list[Pending] = []
+        kinds = {(t.device, _kept_type(t)) for t in self.tensors}
+        self.sizes = [t.numel() for t in self.tensors]
+        self.packed = len(kinds) == 1 and sum(self.sizes) <= PACKED
+        self._kept = _kept_type(self.tensors[0]) if self.tensors else torch.float32
 
     @property
     def copy_bytes(self) -> int:
         """Memory of one copy."""
         return sum(t.numel() * _kept_type(t).itemsize for t in self.tensors)
 
-    @torch.no_grad()
+    def _joined(self) -> torch.Tensor:
+        """A copy of all present weights in one vector."""
+        joined = torch.cat([t.reshape(-1) for t in self.tensors])
+        return joined if joined.dtype == self._kept else joined.to(self._kept)
+
     def copy(self, key: object) -> None:
-        """Keep the present weights under a key, in the memory that the key had."""
+        """Keep the present weights under a key."""
+        if self.packed:
+            self.copies[key] = self._joined()
+            return
         if key not in self.copies:
             self.copies[key] = Copies(self.tensors)
         self.copies[key].take(self.tensors)
@@ -116,20 +134,25 @@ class Probe:
         # into memory laid out like the copy: products then go through both in the same order
         return [_flat(torch.sub(t.to(kept.dtype), kept, out=torch.empty_like(kept))) for t, kept in pairs]
 
-    @torch.no_grad()
     def norms(self) -> list[torch.Tensor]:
         """Squared lengths of the present weights."""
         return [torch.sum(t.to(_kept_type(t)) ** 2) for t in self.tensors]
 
-    @torch.no_grad()
     def measure(self, key: object, before: object | None = None) -> list[torch.Tensor]:
-        """Rows of `COLUMNS` of the window from a copy to the present weights.
+        """Rows of `COLUMNS`, or matrices of products, of the window from a copy to the present weights.
 
-        `before` names a copy of the weights one step before the window began; without it the last three columns are 0.
+        `before` names a copy of the weights one step before the window began; without it what needs it is not there.
         """
-        rows = []
         start = self.copies[key]
         earlier = self.copies[before] if before is not None else None
+        if self.packed:
+            parts = [start, self._joined() - start]
+            if earlier is not None:
+                parts.append(start - earlier)
+            both = torch.stack(parts)
+            # not a product of matrices: these may be done in fewer digits on an accelerator
+            return [part.sum(-1) for part in (both[:, None] * both).split(self.sizes, -1)]
+        rows = []
         for i, d in enumerate(self._differences(key)):
             x = start.flat[i]
             row = [_dot(x, x), _dot(x, d), _dot(d, d)]
@@ -140,8 +163,14 @@ class Probe:
             rows.append(torch.stack([*row, _dot(x, v), _dot(v, v), _dot(v, d)]))
         return rows
 
+    def weighted(self, key: object, i: int, weights: torch.Tensor) -> torch.Tensor:
+        """Sum of `weights` times the squared displacement of tensor `i` since a copy."""
+        kept = self.copies[key]
+        start = kept.split(self.sizes)[i].view(self.tensors[i].shape) if self.packed else kept.kept[i]
+        return torch.sum(weights * (self.tensors[i].to(start.dtype) - start) ** 2)
+
     def collect(self) -> list[tuple[Pending, Array, Array]]:
-        """Bring what is pending to the host, one wait per device: rows (tensor, column), extras (tensor,)."""
+        """Bring what is pending to the host, one wait per device: rows (tensor, column), extras (tensor, `EXTRA`)."""
         flat = [t for p in self.pending for t in (*p.values, *(e for e in p.extra if e is not None))]
         by_device: dict[torch.device, list[int]] = {}
         for i, t in enumerate(flat):
@@ -156,12 +185,13 @@ class Probe:
             rows = np.full((len(p.values), len(COLUMNS)), math.nan)
             for j in range(len(p.values)):
                 part = host[position]
+                part = part[FROM_PRODUCTS[part.size]] if part.size in FROM_PRODUCTS else part
                 rows[j, : part.size] = part
                 position += 1
-            extra = np.full(len(p.values), math.nan)
+            extra = np.full((len(p.values), EXTRA), math.nan)
             for j, e in enumerate(p.extra):
                 if e is not None:
-                    extra[j] = host[position][0]
+                    extra[j] = host[position]
                     position += 1
             out.append((p, rows, extra))
         self.pending = []

@@ -15,10 +15,10 @@ from sde_si.comparison import Row, finite
 from sde_si.monitor import lag_table
 from sde_si.monitor.history import EPOCH, History, angle, end_norm
 from sde_si.monitor.notices import Notice
-from sde_si.monitor.predictions import FORMS
 from sde_si.monitor.readings import Reading
 from sde_si.monitor.sinks import plain
 from sde_si.monitor.statistics import angle_from, predicted_versines
+from sde_si.theory.optimizers import FORMS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -169,9 +169,9 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
     The schema's predictions carry no group: they are those of all weights together; ``predictions_by_group`` holds
     every group's own.
     """
-    from sde_si.monitor.predictions import Rule
     from sde_si.provenance import provenance
     from sde_si.record import make
+    from sde_si.theory.optimizers import Rule
 
     numbers = sorted(number for number, epoch in history.epochs.items() if epoch.whole is not None)
     epochs = [history.epochs[number] for number in numbers]

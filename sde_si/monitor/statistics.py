@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 
 from sde_si.estimators import Estimate, mean_and_error
-from sde_si.monitor import predictions
 from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm
-from sde_si.monitor.predictions import Rule
+from sde_si.theory import optimizers as laws
+from sde_si.theory.optimizers import Rule
 
 Array = np.ndarray
 SAME = 0.05  # hyperparameters within this of the present ones count as the same phase
@@ -48,7 +48,22 @@ def adam_pull(history: History, row: Row, g: int) -> tuple[float, float]:
     rule = history.rule(row, g)
     if rule.form != "adam" or g == len(history.groups):
         return math.nan, math.nan
-    return predictions.adam_equilibrium(rule, history.groups[g].count, math.sqrt(row.values[g, 0]), float(row.extra[g]))
+    return laws.adam_equilibrium(rule, history.groups[g].count, math.sqrt(row.values[g, 0]), float(row.extra[g, 0]))
+
+
+def adam_state(history: History, rows: list[Row], g: int) -> tuple[float, float, float]:
+    """`sde_si.theory.optimizers.adam_balance` of some rows, and the standard error of its first number."""
+    rule = history.rule(rows[-1], g)
+    if rule.form != "adam" or g == len(history.groups) or not rule.usable:
+        return math.nan, math.nan, math.nan
+    sums = np.array([(row.values[g, 0], row.values[g, 2], row.extra[g, 1]) for row in rows])
+    if not np.isfinite(sums).all() or not (sums[:, 0] > 0).all():
+        return math.nan, math.nan, math.nan
+    count = history.groups[g].count
+    balance, size = laws.adam_balance(rule, count, *sums.mean(axis=0).tolist())
+    parts = np.array_split(sums, min(BATCHES, len(rows)))
+    each = np.array([laws.adam_balance(rule, count, *part.mean(axis=0).tolist())[0] for part in parts])
+    return balance, size, batch_error(each, balance).stderr
 
 
 def predicted_versines(history: History, row: Row, lag: int) -> Array:
@@ -59,7 +74,7 @@ def predicted_versines(history: History, row: Row, lag: int) -> Array:
     if lag in row.predicted:
         return row.predicted[lag]
     each = np.array([
-        predictions.equilibrium_versine(history.rule(row, g), lag, adam_pull=adam_pull(history, row, g)[1])
+        laws.equilibrium_versine(history.rule(row, g), lag, adam_pull=adam_pull(history, row, g)[1])
         for g in range(len(history.groups))
     ])  # fmt: skip
     weights = row.values[:-1, 0]

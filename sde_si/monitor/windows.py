@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from torch.optim import Optimizer
 
 from sde_si.monitor.history import EPOCH, Epoch, Group, History, Row
 from sde_si.monitor.notices import Clipping
-from sde_si.monitor.optimizers import form_of, rule_of, second_moment
-from sde_si.monitor.predictions import Rule
+from sde_si.monitor.optimizers import RuleReader, form_of, root_second_moment
 from sde_si.monitor.probe import Pending, Probe
 from sde_si.terminal import say
+from sde_si.theory.optimizers import Rule
 
 MOST_FAILURES = 5
 LOOK = 4  # every so many recorded steps the gradients' total norm is looked at
@@ -77,11 +78,14 @@ class Windows:
         self.step = 0
         self.epoch_number, self._epoch_first, self._epoch_copied = 1, 0, False
         self._starts: dict[int, tuple[int, int, tuple[Rule, ...], dict[int, torch.Tensor]]] = {}
+        self._first_end = math.inf
         self._before = self._recording = -2
         self._rules: tuple[Rule, ...] = ()
         self._open: list[FrameType] = []  # callers of the steps that are under way
         self._lrs: dict[int, torch.Tensor] = {}
         self._initial: list[torch.Tensor] | None = None
+        self._asked_initial = False
+        self._reader = RuleReader(optimizer, self.form)
         self._stepped = [p for group in optimizer.param_groups for p in group["params"]]
         self._hooks: list[Any] = [
             optimizer.register_step_pre_hook(self._ahead),
@@ -97,6 +101,9 @@ class Windows:
                 return  # a step that calls its base class's step is one step
             self._open.clear()  # the step before ended in an exception
         self._open.append(caller)
+        k = self.step
+        if k % self.every > 1 and k != self._epoch_first and self._asked_initial:
+            return  # most steps: nothing begins
         try:
             self._open_windows()
         except Exception as error:
@@ -109,10 +116,12 @@ class Windows:
             self.failures.append(text)
             say(f"AngularMonitor, {text}; the training goes on", self.quiet)
 
+    @torch.no_grad()
     def _open_windows(self) -> None:
         k, probe = self.step, self.probe
         if self._initial is None and self.history.initial is None:
             self._initial = probe.norms()
+        self._asked_initial = True
         if k == self._epoch_first and not self._epoch_copied:
             probe.copy(EPOCH)
             self._epoch_copied = True
@@ -128,12 +137,13 @@ class Windows:
             self._before = k - 1
         probe.copy("now")
         self._recording = k
-        self._rules, self._lrs = self._read_rules()
+        self._rules, self._lrs = self._reader.read()
         record = k // self.every
         for lag in self.lags:
             if record % math.ceil(lag / self.every) == 0:
                 probe.copy(lag)
                 self._starts[lag] = (k, self.epoch_number, self._rules, self._lrs)
+                self._first_end = min(self._first_end, k + lag)
         if self.clipping is not None and record % LOOK == 0:
             self.clipping.look(self._stepped)
 
@@ -145,11 +155,15 @@ class Windows:
             return
         k = self.step
         self.step += 1
+        ends = self._recording == k or self._first_end <= self.step or len(self.probe.pending) >= self.flush_every
+        if not ends and self.step - self._epoch_first != self.steps_per_epoch:
+            return  # most steps: nothing ends
         try:
             self._close_windows(k)
         except Exception as error:
             self._fail(error)
 
+    @torch.no_grad()
     def _close_windows(self, k: int) -> None:
         probe = self.probe
         if self._recording == k:
@@ -159,31 +173,33 @@ class Windows:
         for lag in [lag for lag, (start, *_) in self._starts.items() if self.step - start == lag]:
             start, epoch, rules, lrs = self._starts.pop(lag)
             probe.pending.append(Pending(start, lag, epoch, rules, probe.measure(lag), [], lrs))
+        self._first_end = min((start + lag for lag, (start, *_) in self._starts.items()), default=math.inf)
         if self.steps_per_epoch and self.step - self._epoch_first == self.steps_per_epoch:
             self.epoch()
         if len(probe.pending) >= self.flush_every:
             self.on_full()
 
-    def _read_rules(self) -> tuple[tuple, dict[int, torch.Tensor]]:
-        groups = self.optimizer.param_groups
-        kept = {
-            i: group["lr"].detach().clone()
-            for i, group in enumerate(groups)
-            if isinstance(group.get("lr"), torch.Tensor) and group["lr"].device.type != "cpu"
-        }
-        return tuple(rule_of(self.form, group) for group in groups), kept
-
     def _second_moments(self) -> list[torch.Tensor | None]:
-        groups = {m: self._rules[g.param_group] for g in self.groups for m in g.members}
-        return [second_moment(self.optimizer, t, groups[i].beta2, self.step) for i, t in enumerate(self.probe.tensors)]
+        """`probe.EXTRA` sums per tensor of the step that was recorded; None where Adam has no state yet."""
+        rules = {m: self._rules[g.param_group] for g in self.groups for m in g.members}
+        out: list[torch.Tensor | None] = []
+        for i, t in enumerate(self.probe.tensors):
+            root = root_second_moment(self.optimizer, t, rules[i].beta2, self.step)
+            if root is not None:
+                sums = root.sum(dtype=torch.float32), self.probe.weighted("now", i, root).float()
+                out.append(torch.stack(sums))
+            else:
+                out.append(None)
+        return out
 
     def epoch(self) -> None:
         """Say that an epoch has ended; not needed with `steps_per_epoch`, harmless with it."""
         if self.step == self._epoch_first:
             return
         if self._epoch_copied:  # not after a resumption within the epoch
-            rules, lrs = self._read_rules()
-            values = self.probe.measure(EPOCH)
+            rules, lrs = self._reader.read()
+            with torch.no_grad():
+                values = self.probe.measure(EPOCH)
             self.probe.pending.append(Pending(self._epoch_first, EPOCH, self.epoch_number, rules, values, [], lrs))
         self._close_epoch(self.epoch_number, self.step - self._epoch_first)
         self.epoch_number += 1
@@ -207,13 +223,21 @@ class Windows:
         if self._initial is not None:
             squares = torch.stack([n.cpu() for n in self._initial]).double().numpy()
             history.initial, self._initial = history.by_group(squares[:, None])[:, 0], None
-        for pending, tensors, extra in self.probe.collect():
-            rules = tuple(
-                dataclasses.replace(rule, lr=float(pending.lrs[i])) if i in pending.lrs else rule
-                for i, rule in enumerate(pending.rules)
-            )
-            sums, more = history.by_group(tensors), history.by_group(extra)
-            history.add(pending.lag, Row(pending.step, pending.epoch, history.snapshot(rules), sums, more))
+        found = self.probe.collect()
+        if not found:
+            return
+        sums = history.by_group(np.stack([tensors for _, tensors, _ in found], axis=1))
+        more = history.by_group(np.stack([extra for *_, extra in found], axis=1))
+        rows = []
+        for i, (pending, _, _) in enumerate(found):
+            rules = pending.rules
+            if pending.lrs:
+                rules = tuple(
+                    dataclasses.replace(rule, lr=float(pending.lrs[i])) if i in pending.lrs else rule
+                    for i, rule in enumerate(pending.rules)
+                )
+            rows.append(Row(pending.step, pending.epoch, history.snapshot(rules), sums[:, i], more[:, i]))
+        history.add([pending.lag for pending, *_ in found], rows)
 
     def remove(self) -> None:
         """Take the hooks off and free the copies."""
@@ -235,7 +259,7 @@ class Windows:
         self.step = state["step"]
         self.epoch_number, self._epoch_first = state["epoch"]
         self._epoch_copied, self._before, self._recording = False, -2, -2
-        self._starts, self._initial = {}, None
+        self._starts, self._initial, self._first_end = {}, None, math.inf
         self.probe.pending = []
 
 

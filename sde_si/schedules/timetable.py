@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -14,11 +15,12 @@ from sde_si.hyperparameters import HyperParameters
 from sde_si.schedules.functions import GROWING, SCHEDULES, Change, Clock
 
 Array = np.ndarray
+_signature = functools.cache(inspect.signature)
 
 
 def usage(name: str) -> str:
     """How a schedule is written, with its defaults."""
-    parameters = list(inspect.signature(SCHEDULES[name]).parameters.values())[1:]
+    parameters = list(_signature(SCHEDULES[name]).parameters.values())[1:]
     shown = [str(p).partition(":")[0] + ("" if p.default is p.empty else f"={p.default:g}") for p in parameters]
     return f"{name}:{','.join(shown)}" if shown else name
 
@@ -45,7 +47,7 @@ def parse(text: str) -> list[tuple[Callable[..., Change], tuple[float, ...], dic
                     kwargs[key.strip()] = float(value)
                 else:
                     args.append(float(value))
-            bound = inspect.signature(function).bind(None, *args, **kwargs)
+            bound = _signature(function).bind(None, *args, **kwargs)
         except (ValueError, TypeError) as error:
             raise BadInput("schedule", f"the arguments of {usage(name)}", repr(part), "constant") from error
         bound.apply_defaults()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import DONE, BadInput, require
 from sde_si.hyperparameters import SMALLEST, check_count, check_number
 from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse, real, whole
 from sde_si.simulate.options import LOSS_FLAGS
 from sde_si.terminal import guarded
+
+if TYPE_CHECKING:
+    from sde_si.sphere.setting import Setting
 
 DIM = 16
 MOST = 1000  # effective learning rates of one sweep
@@ -33,8 +36,9 @@ _OWN: dict[str, tuple[Any, Any]] = {
 }  # fmt: skip
 _OUTPUT: dict[str, tuple[Any, Any]] = {
     "threads": flag(INT, None, "worker threads [default: all cores]; the numbers do not depend on them"),
-    "out": flag(TEXT, "./runs", "folder for the figure"),
+    "out": flag(TEXT, "./runs", "folder for records and figure"),
     "config": flag(TEXT, None, "TOML file with any of these flags; flags override it"),
+    "fresh": flag(bool, False, "compute again what has a record"),
     "no_figure": flag(bool, False, "draw no figure"),
     "json": flag(bool, False, "print one JSON object instead of the table"),
     "quiet": flag(bool, False, "no progress, no messages"),
@@ -43,6 +47,7 @@ _LOSSES = {name: (FLOAT, None) if name == "noise_scale" else entry for name, ent
 _LOSSES["noise_scale"] = flag(
     FLOAT, None, "variance of each sample's gradient noise per tangential direction [default 0; 1 with --noise]"
 )
+RUN_FLAGS = frozenset(_OWN | _LOSSES) - {"no_threshold"}  # what decides the numbers at one effective LR
 Options = options_class(
     "Options",
     _OWN | _LOSSES | _OUTPUT,
@@ -83,10 +88,10 @@ def read_rates(text: str) -> tuple[float, ...]:
     return tuple(sorted(rates))
 
 
-def _setting(options: Any) -> Any:
+def setting_of(options: Any) -> Setting:
     """The `Setting` that the flags describe."""
     from sde_si.problem import Problem, find_loss
-    from sde_si.sphere.course import Setting
+    from sde_si.sphere.setting import Setting
 
     loss = find_loss(options.loss)
     given = {name: getattr(options, name) for name in LOSS_FLAGS if getattr(options, name) is not None}
@@ -117,29 +122,29 @@ def _main(args: Sequence[str] | None) -> int:
     rates = read_rates(options.effective_lr)
     if options.B is not None:
         check_count("B", options.B, advice="1")
-    setting = _setting(options)
+    setting = setting_of(options)
     exact = setting.noise == "none" and setting.method == "sgd"
     from sde_si.simulate.store import Store, announce_compilation
     from sde_si.sphere import report
-    from sde_si.sphere.sweep import sweep
+    from sde_si.sphere.survey import sweep
     from sde_si.terminal import Progress
 
-    if not options.no_figure:
-        Store(Path(options.out), 1).check_writable()
+    Store(Path(options.out), 1).check_writable()
     work = float(setting.starts * setting.iterations * len(rates))
     shared = {field: getattr(setting, field) for field in setting.__dataclass_fields__ if field != "problem"}
     with Progress("sphere", work, options.quiet) as progress:
         announce_compilation(options.quiet)
         found = sweep(
-            setting.problem, rates, threshold=exact and not options.no_threshold, progress=progress.advance, **shared
-        )
+            setting.problem, rates, threshold=exact and not options.no_threshold, progress=progress.advance,
+            out=options.out, fresh=options.fresh, quiet=options.quiet, **shared,
+        )  # fmt: skip
     figure = None
     if not options.no_figure:
         from sde_si.sphere.figures import save_figure
 
         figure = save_figure(found, Path(options.out))
     if options.json:
-        print(json.dumps(report.to_json(found, figure), allow_nan=False))
+        print(json.dumps(report.to_json(found, figure, Path(options.out)), allow_nan=False))
     else:
-        report.print_table(found, figure)
+        report.print_table(found, figure, Path(options.out))
     return DONE

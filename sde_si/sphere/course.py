@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sde_si.errors import require
-from sde_si.hyperparameters import SMALLEST, HyperParameters, check_count, check_number
+from sde_si.hyperparameters import SMALLEST, check_number
 from sde_si.machine import check_memory, usable_cores
-from sde_si.methods import Method
-from sde_si.problem import Problem
-from sde_si.resolve import find_method, resolve
+from sde_si.record import configuration
 from sde_si.run import Run
+from sde_si.sphere.setting import SAMPLES, Setting
 from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.streams import START, generator
 
@@ -24,96 +22,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Array = np.ndarray
-HELD = ("total", "groups")
-SAMPLES = 500  # of every course, about
 LARGEST = 1e9  # effective LR of the toy, times the sum of its alphas
 EVERY = 64  # first iterations of the toy, each of them a sample
 Progress = Callable[[float], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What a sweep varies the effective learning rate of.
-
-    Attributes
-    ----------
-    problem : Problem
-    constraint : {"total", "groups"}
-        What is held at length 1 after every step: all weights together (Kodryan et al.), or each group at an equal
-        share of it (theory.md 5.1).
-    method : {"sgd", "em"}
-        Projected SGD, or the projected Euler-Maruyama step of the SDE on the sphere (theory.md 3.3 ii).
-    noise : str
-        ``none``: the exact gradient; ``minibatch`` for a finite sum; else a name in `sde_si.NOISES`.
-    B, N, substeps : int
-        Batch size; rows of a generated finite sum; substeps of ``em``.
-    starts, iterations, seed : int
-        Random starts, iterations of each.
-    threads : int or None
-    """
-
-    problem: Problem
-    constraint: str = "total"
-    method: str | Method = "sgd"
-    noise: str = "none"
-    B: int = 1
-    N: int | None = None
-    substeps: int | None = None
-    starts: int = 16
-    iterations: int = 20_000
-    seed: int = 0
-    threads: int | None = None
-
-    def __post_init__(self) -> None:
-        require(self.constraint in HELD, "constraint", f"one of {', '.join(HELD)}", repr(self.constraint), "total")
-        method = find_method(self.method)
-        object.__setattr__(self, "method", method.name)
-        require(method.name in ("sgd", "em"), "method", "sgd or em on the sphere", method.name, "sgd")
-        for name, least, advice in (("starts", 1, "16"), ("iterations", 100, "20000"), ("seed", 0, "0"), ("B", 1, "1")):
-            check_count(name, getattr(self, name), least, advice)
-        if self.N is not None:
-            check_count("N", self.N, 2, "1000")
-        if self.threads is not None:
-            check_count("threads", self.threads)
-        finite_sum = self.problem.loss.finite_sum
-        known = f"noise for loss {self.problem.loss.name} and method {method.name}"
-        if self.noise == "minibatch":
-            ok = finite_sum and not method.sde
-            require(ok, "noise", "minibatch only for a finite sum (pca, regression) and sgd", known, "gaussian or none")
-        self.run(1.0)  # refuses what cannot be run
-
-    @property
-    def groups(self) -> int:
-        """Scale-invariant groups."""
-        return self.run(1.0).arrays.groups
-
-    @property
-    def fast(self) -> bool:
-        """Whether the toy's own time loop does it (`sde_si.sphere.toy`)."""
-        exact = self.noise == "none" and find_method(self.method).name == "sgd"
-        return exact and self.problem.loss.name == "groups" and self.constraint == "total"
-
-    @property
-    def stride(self) -> int:
-        """Iterations between samples: odd, so that a two-cycle shows both of its points."""
-        return max(1, self.iterations // SAMPLES) // 2 * 2 + 1
-
-    def run(self, effective_lr: float) -> Run:
-        """The general kernel's run at one effective learning rate."""
-        loss, stride = self.problem.loss, self.stride
-        N, B = self.N or self.problem.default_N(), self.B
-        given = None if self.noise in ("none", "minibatch") else self.noise
-        if not loss.finite_sum:
-            N = B * stride
-        elif self.noise == "none":
-            N = N or 1000
-            B = max(1, N // stride)
-        hp = HyperParameters(N=N or 1000, B=B, lr=effective_lr, wd=0.0, momentum=0.0)
-        hp = hp.replace(epochs=max(1, math.ceil(self.iterations / hp.steps_per_epoch)))
-        method = find_method(self.method)
-        run = resolve(self.problem, hp, method=method, paths=self.starts, seed=self.seed, noise=given, init_norm=1.0,
-                      substeps=self.substeps)  # fmt: skip
-        return run.replace(constraint=self.constraint, noise="none" if self.noise == "none" else run.noise)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,11 +91,32 @@ class Course:
         steps = np.diff(self.iterations, append=2 * self.iterations[-1] - self.iterations[-2])
         variables = {
             "loss": self.loss, "weight_norm": self.weight_norm, "signal": self.signal, "angle_step": self.angle_step,
-            "effective_lr": self.effective_lr / self.weight_norm**2,
+            "effective_lr": self.effective_lr / self.weight_norm**2, "loss_mean": self.mean_loss,
             "lr": np.full(steps.size, self.effective_lr), "steps_per_epoch": steps.astype(np.int32),
         }  # fmt: skip
-        attributes = {"source": "sphere", "configuration": self.configuration, "provenance": provenance()}
+        if self.mean_growth is not None:
+            unknown = np.full((len(self.mean_growth), self.weight_norm.shape[2] - self.groups), np.nan)
+            variables["growth_mean"] = np.hstack([self.mean_growth, unknown])  # none of all weights together
+        attributes = {
+            "source": "sphere", "method": self.configuration["method"], "configuration": self.configuration,
+            "first_iteration": int(self.iterations[0]), "total_effective_lr": self.effective_lr,
+            "provenance": provenance(),
+        }  # fmt: skip
         return make(variables, groups=self.groups, attributes=attributes)
+
+    @classmethod
+    def from_record(cls, record: xr.Dataset) -> Course:
+        """Undo `record`."""
+        first, steps = int(record.attrs["first_iteration"]), record["steps_per_epoch"].values.astype(np.int64)
+        growth = (
+            record["growth_mean"].values[:, : max(1, record.sizes["group"] - 1)] if "growth_mean" in record else None
+        )
+        return cls(
+            effective_lr=float(record.attrs["total_effective_lr"]),
+            iterations=first + np.concatenate([[0], np.cumsum(steps[:-1])]),
+            mean_loss=record["loss_mean"].values, mean_growth=growth, configuration=configuration(record),
+            **{name: record[name].values for name in ("loss", "weight_norm", "signal", "angle_step")},
+        )  # fmt: skip
 
 
 def courses(setting: Setting, effective_lrs: Sequence[float], progress: Progress | None = None) -> list[Course]:
@@ -269,11 +201,16 @@ def _toy(setting: Setting, rates: list[float], progress: Progress | None) -> lis
     out = []
     for k, rate in enumerate(rates):
         one = slice(k * starts, (k + 1) * starts)
-        made = {"loss": "groups", "alphas": alphas.tolist(), "lr": rate, "constraint": "total", "method": "sgd",
-                "noise": "none", "starts": starts, "seed": setting.seed, "iterations": setting.iterations}  # fmt: skip
         out.append(
             Course(effective_lr=rate, iterations=iterations + 1, loss=loss[one], weight_norm=norm[one],
                    signal=signal[one], angle_step=angle[one], mean_loss=pairs.mean_loss[one],
-                   mean_growth=pairs.mean_growth.T[one], configuration=made)
+                   mean_growth=pairs.mean_growth.T[one], configuration=toy_configuration(setting, rate))
         )  # fmt: skip
     return out
+
+
+def toy_configuration(setting: Setting, rate: float) -> dict[str, Any]:
+    """What decides the numbers of the toy's own loop."""
+    alphas = [float(alpha) for alpha in setting.problem.parameters["alphas"]]
+    return {"loss": "groups", "alphas": alphas, "lr": rate, "constraint": "total", "method": "sgd", "noise": "none",
+            "starts": setting.starts, "seed": setting.seed, "iterations": setting.iterations}  # fmt: skip

@@ -17,7 +17,7 @@ from sde_si.figures import STYLE
 from sde_si.record import write_bytes
 from sde_si.sphere import laws
 from sde_si.sphere.course import Course, courses
-from sde_si.sphere.sweep import Point, Sweep
+from sde_si.sphere.survey import Point, Survey
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,18 +31,18 @@ COLORS = {
 NAMES = {name: name.replace(" ", "\n") for name in regimes.REGIMES} | {regimes.UNDECIDED: "?"}
 
 
-def _floor(found: Sweep) -> float:
+def _floor(found: Survey) -> float:
     """What is taken from the loss on logarithmic axes: its lowest possible value, where it is known."""
     known = laws.lowest_loss(found.setting)
     return 0.0 if known is None else known
 
 
-def _some(found: Sweep) -> list[Point]:
+def _some(found: Survey) -> list[Point]:
     picks = np.unique(np.linspace(0, len(found.points) - 1, min(SHOWN, len(found.points))).round().astype(int))
     return [found.points[i] for i in picks]
 
 
-def _color(found: Sweep, rate: float) -> Any:
+def _color(found: Survey, rate: float) -> Any:
     from matplotlib import colormaps
 
     logs = np.log([found.points[0].effective_lr, found.points[-1].effective_lr])
@@ -55,7 +55,7 @@ def _geometric(values: np.ndarray) -> np.ndarray:
     return np.exp(np.log(np.maximum(values, 1e-18)).mean(axis=0))
 
 
-def loss_over_time(axis: Axes, found: Sweep) -> None:
+def loss_over_time(axis: Axes, found: Survey) -> None:
     """Loss against iterations, coloured by effective LR."""
     floor = _floor(found)
     for point in _some(found):
@@ -66,11 +66,11 @@ def loss_over_time(axis: Axes, found: Sweep) -> None:
     axis.legend(title="effective LR", ncols=2, fontsize=6, title_fontsize=7, loc="center right")
 
 
-def _loss_label(found: Sweep) -> str:
+def _loss_label(found: Survey) -> str:
     return "loss, geometric mean" if _floor(found) == 0 else "loss above its minimum, geometric mean"
 
 
-def phase(axis: Axes, found: Sweep) -> None:
+def phase(axis: Axes, found: Survey) -> None:
     """Phase diagram: loss against effective gradient norm, from the first sample (star) on."""
     floor = _floor(found)
     for point in _some(found):
@@ -82,16 +82,14 @@ def phase(axis: Axes, found: Sweep) -> None:
     axis.set(xlabel="effective gradient norm", ylabel=_loss_label(found), title="phase diagram, * = first sample")
 
 
-def level(axis: Axes, found: Sweep) -> None:
+def level(axis: Axes, found: Survey) -> None:
     """Time-mean loss against effective LR, with the predicted levels, the three regimes shaded and named."""
     rates = np.array([p.effective_lr for p in found.points])
     _shade(axis, found, rates)
     means, errors = (np.array([getattr(p, k) for p in found.points]) for k in ("loss_mean", "loss_stderr"))
     axis.errorbar(rates, means, errors, fmt="o", color="k", ms=3.5, label="measured", zorder=4)
     fine = np.geomspace(rates[0], rates[-1], 400)
-    lines = [laws.mean_loss(found.setting, rate) for rate in fine]
-    if any(v is not None for v in lines):
-        axis.plot(fine, [np.nan if v is None else v for v in lines], label=_law_name(found))
+    _predicted_levels(axis, found, fine)
     random = laws.random_loss(found.setting)
     if random is not None:
         axis.axhline(random, color="C1", ls="--", label="random directions")
@@ -102,15 +100,27 @@ def level(axis: Axes, found: Sweep) -> None:
     size = high - low or 1.0
     axis.set_ylim(low - 0.04 * size, high + 0.22 * size)
     axis.margins(x=0)
-    axis.legend(loc="lower right")
+    axis.legend(loc="lower right", fontsize=6.5, frameon=True, framealpha=0.9)
 
 
-def _law_name(found: Sweep) -> str:
+def _predicted_levels(axis: Axes, found: Survey, rates: np.ndarray) -> None:
+    """The predicted mean loss: a line where it is exact, dashes where it holds only approximately."""
+    values = np.array([np.nan if v is None else v for v in (laws.mean_loss(found.setting, r) for r in rates)])
+    rough = np.array([bool(laws.approximation(found.setting, r)) for r in rates])
+    name = _law_name(found)
+    for which, style, label in ((~rough, "-", name), (rough, (0, (3, 1.5)), "the same, approximate")):
+        # the first rough value joins the two
+        shown = which | np.append(which[1:], False) if style != "-" else which
+        if np.isfinite(values[which]).any():
+            axis.plot(rates, np.where(shown, values, np.nan), color="C0", ls=style, label=label)
+
+
+def _law_name(found: Survey) -> str:
     alphas = found.setting.problem.parameters.get("alphas")
     return "two-cycle (Σα - 1/η)/2" if alphas and found.setting.constraint == "total" else "exact law"
 
 
-def _shade(axis: Axes, found: Sweep, rates: np.ndarray) -> None:
+def _shade(axis: Axes, found: Survey, rates: np.ndarray) -> None:
     """A band for each run of points in one regime, with its name above."""
     names = [p.regime.name for p in found.points]
     edges = np.concatenate([rates[:1], np.sqrt(rates[1:] * rates[:-1]), rates[-1:]])
@@ -127,17 +137,24 @@ def _shade(axis: Axes, found: Sweep, rates: np.ndarray) -> None:
         begin = i
 
 
-def individual(axis: Axes, found: Sweep) -> None:
+# lines between samples that jump by decades would cover everything
+_INDIVIDUAL: dict[str, dict[str, Any]] = {
+    regimes.CONVERGENCE: {"ls": "--", "lw": 0.9}, regimes.EQUILIBRIUM: {"ls": "-", "lw": 0.9},
+    regimes.DIVERGENCE: {"ls": "", "marker": ".", "ms": 1.5},
+}  # fmt: skip
+
+
+def individual(axis: Axes, found: Survey) -> None:
     """Individual effective LRs of one start over time, at the smallest effective LR of each regime."""
     shown: dict[str, Course] = {}
     for point in found.points:
         shown.setdefault(point.regime.name, point.course)
     alphas = found.setting.problem.parameters.get("alphas")
-    for style, (name, course) in zip(("--", "-", ":"), [x for x in shown.items() if x[0] != "undecided"], strict=False):
+    for name, course in [x for x in shown.items() if x[0] in _INDIVIDUAL]:
         rates = course.individual_lr[0]
         for g in range(course.groups):
             label = f"η={course.effective_lr:.2g}: {name}" if g == 0 else None
-            axis.loglog(course.iterations, rates[:, g], color=f"C{g}", ls=style, lw=0.9, label=label)
+            axis.loglog(course.iterations, rates[:, g], color=f"C{g}", label=label, **_INDIVIDUAL[name])
     for g, alpha in enumerate(alphas or ()):
         axis.axhline(1 / alpha, color=f"C{g}", lw=2.5, alpha=0.3, label="thresholds 1/α" if g == 0 else None)
     least = min(float(p.course.individual_lr.min()) for p in found.points)
@@ -146,7 +163,7 @@ def individual(axis: Axes, found: Sweep) -> None:
     axis.legend(fontsize=6, frameon=True, framealpha=0.85, loc="upper left")
 
 
-def angles(axis: Axes, found: Sweep) -> None:
+def angles(axis: Axes, found: Survey) -> None:
     """Angle between consecutive directions over time."""
     for point in _some(found):
         rms = np.degrees(np.sqrt((point.course.angle**2).mean(axis=0)))
@@ -159,7 +176,7 @@ def angles(axis: Axes, found: Sweep) -> None:
     )
 
 
-def bifurcation(axis: Axes, found: Sweep) -> None:
+def bifurcation(axis: Axes, found: Survey) -> None:
     """Late losses of one start against effective LR: points, bands or clouds."""
     setting, rates = found.setting, np.array([p.effective_lr for p in found.points])
     late = [p.course for p in found.points]
@@ -173,18 +190,18 @@ def bifurcation(axis: Axes, found: Sweep) -> None:
     axis.set(xscale="log", xlabel="total effective LR", ylabel="late losses, one start", title="bifurcation diagram")
 
 
-PANELS: dict[str, Callable[[Any, Sweep], None]] = {
+PANELS: dict[str, Callable[[Any, Survey], None]] = {
     "loss": loss_over_time, "phase": phase, "level": level, "individual": individual, "angle": angles,
     "bifurcation": bifurcation,
 }  # fmt: skip
 
 
-def panels_of(found: Sweep) -> tuple[str, ...]:
+def panels_of(found: Survey) -> tuple[str, ...]:
     """All panels that have something to show."""
     return tuple(name for name in PANELS if name != "individual" or found.setting.groups > 1)
 
 
-def draw(found: Sweep, panels: Sequence[str] | None = None) -> Figure:
+def draw(found: Survey, panels: Sequence[str] | None = None) -> Figure:
     """Draw panels of a sweep, three to a row.
 
     Parameters
@@ -208,7 +225,7 @@ def draw(found: Sweep, panels: Sequence[str] | None = None) -> Figure:
     return figure
 
 
-def save_figure(found: Sweep, folder: Path, panels: Sequence[str] | None = None) -> Path:
+def save_figure(found: Survey, folder: Path, panels: Sequence[str] | None = None) -> Path:
     """Draw and save panels (see `draw`); the name follows from what decided the numbers.
 
     Raises

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sde_si.sphere.course import Setting
+from sde_si import regimes
+from sde_si.sphere.course import Course
+from sde_si.sphere.setting import Setting
 from sde_si.theory import bingham_second_moment, vmf_resultant
 
 JOINT = 1.7  # eta sum(alpha) up to which several pairs mostly reach their joint orbit (theory.md 5.4)
@@ -110,3 +112,11 @@ def exceeds(setting: Setting, individual: np.ndarray) -> np.ndarray | None:
     if setting.problem.loss.name != "groups":
         return None
     return np.asarray((individual * np.array(setting.problem.parameters["alphas"]) > 1).any(axis=-1))
+
+
+def regime(setting: Setting, course: Course) -> regimes.Regime:
+    """The regime of a course, in the light of what is known of its loss."""
+    return regimes.classify(
+        course.loss, course.gradient_norm, course.angle, iterations=course.iterations,
+        random_loss=random_loss(setting), lowest_loss=lowest_loss(setting),
+    )  # fmt: skip

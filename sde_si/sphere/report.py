@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from sde_si.comparison import finite, number
-from sde_si.sphere.course import Setting
-from sde_si.sphere.sweep import Point, Sweep
+from sde_si.sphere import records
+from sde_si.sphere.setting import Setting
+from sde_si.sphere.survey import Point, Survey
 
 ONE = "one pair has no torus, and its exponent ln|1 - 2/a^2| goes to 0 from below"
 
@@ -27,7 +28,7 @@ def describe(setting: Setting) -> str:
     )
 
 
-def to_json(found: Sweep, figure: Path | None = None) -> dict[str, Any]:
+def to_json(found: Survey, figure: Path | None = None, out: Path | None = None) -> dict[str, Any]:
     """One object: the threshold, measured and predicted, and the sweep."""
     setting, line, bracket = found.setting, found.line, found.bracket
     parameters = {k: list(v) if isinstance(v, tuple) else v for k, v in setting.problem.parameters.items()}
@@ -51,9 +52,13 @@ def to_json(found: Sweep, figure: Path | None = None) -> dict[str, Any]:
         }
         if line
         else None,
-        "sweep": [_point(point) for point in found.points],
+        "sweep": [_point(point) | {"record": _record(found, point, out)} for point in found.points],
         "figure": str(figure) if figure else None,
     }
+
+
+def _record(found: Survey, point: Point, out: Path | None) -> str | None:
+    return str(out / records.name(found.setting, point.effective_lr)) if out else None
 
 
 def _point(point: Point) -> dict[str, Any]:
@@ -107,7 +112,7 @@ def _motion(point: Point) -> tuple[str, str]:
     return f"{top:.3f} ± {error:.3f}" if error > 0 else f"{top:.3f}", shown
 
 
-def lines(found: Sweep) -> list[str]:
+def lines(found: Survey) -> list[str]:
     """What is said below the table."""
     out, bracket, line = [], found.bracket, found.line
     if found.threshold_predicted is not None:
@@ -152,7 +157,7 @@ def _shift(value: float, stderr: float, predicted: float) -> str:
     return f" ({value / predicted - 1:+.1e} of the prediction{z})"
 
 
-def print_table(found: Sweep, figure: Path | None) -> None:
+def print_table(found: Survey, figure: Path | None, out: Path | None = None) -> None:
     """The table and what is said below it, on stdout."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -164,7 +169,8 @@ def print_table(found: Sweep, figure: Path | None) -> None:
     names = ("conf.", "final loss", "mean loss ± s.e.", "predicted", "gradient", "angle [deg]", "individual LRs",
              ">1/alpha", *(["exponent", "motion"] if any(p.lyapunov for p in found.points) else []))  # fmt: skip
     for name in names:
-        table.add_column(name, justify="right", overflow="fold", no_wrap=name in ("mean loss ± s.e.", "individual LRs"))
+        whole = name in ("mean loss ± s.e.", "individual LRs", "exponent")
+        table.add_column(name, justify="right", overflow="fold", no_wrap=whole)
     for point in found.points:
         table.add_row(
             f"{point.effective_lr:.4g}", point.regime.name, f"{point.regime.confidence:.3f}", f"{point.loss_final:.4g}",
@@ -176,5 +182,6 @@ def print_table(found: Sweep, figure: Path | None) -> None:
     console = Console(width=None if sys.stdout.isatty() else 176)
     console.print(describe(found.setting), highlight=False, soft_wrap=True)
     console.print(table)
-    for line in [*lines(found), *([f"figure: {figure}"] if figure else [])]:
+    files = [f"records: {len(found.points)} in {out}"] if out else []
+    for line in [*lines(found), *files, *([f"figure: {figure}"] if figure else [])]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sde_si import regimes
+from sde_si.series import exponents
 from sde_si.sphere import laws
-from sde_si.sphere.course import Progress, Setting, courses
+from sde_si.sphere.course import Progress, courses
+from sde_si.sphere.setting import Setting
 from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.streams import START, generator
 
@@ -86,10 +88,10 @@ def _watch(setting: Setting, effective_lr: float, iterations: int, progress: Pro
     if not setting.fast:
         [course] = courses(dataclasses.replace(setting, iterations=iterations), [effective_lr], progress)
         norm = course.gradient_norm
-        exponents, _ = regimes.exponents(norm[:, course.late], course.iterations[course.late])
+        each, _ = exponents(norm[:, course.late], course.iterations[course.late])
         gone = regimes.collapsed(course.loss, norm, laws.random_loss(setting))
         way = course.angle[:, course.late].mean(axis=1) * iterations / 2
-        return 2 * np.where(gone, math.inf, exponents), way
+        return 2 * np.where(gone, math.inf, each), way
     pairs = _pairs(setting, np.full(setting.starts, effective_lr))
     half = iterations // 2
     pairs.advance(half)

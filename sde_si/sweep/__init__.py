@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sde_si.sweep.api import Sweep as Sweep
-    from sde_si.sweep.engine import Summary as Summary
     from sde_si.sweep.gather import collect as collect
-    from sde_si.sweep.gather import table as table
     from sde_si.sweep.job import Diverged as Diverged
     from sde_si.sweep.job import Job as Job
+    from sde_si.sweep.summary import Summary as Summary
+    from sde_si.sweep.tables import table as table
 
 _PUBLIC = {
     "Diverged": "sde_si.sweep.job",
     "Job": "sde_si.sweep.job",
-    "Summary": "sde_si.sweep.engine",
+    "Summary": "sde_si.sweep.summary",
     "Sweep": "sde_si.sweep.api",
     "collect": "sde_si.sweep.gather",
-    "table": "sde_si.sweep.gather",
+    "table": "sde_si.sweep.tables",
 }
 __all__ = ["Diverged", "Job", "Summary", "Sweep", "collect", "table"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sde_si.errors import BadInput, DiskProblem, require
+from sde_si.errors import BadInput, require
 from sde_si.hyperparameters import check_count, check_number
 from sde_si.sweep.axes import Axis, count, make_axes, points, solve_tuning_factor
 from sde_si.sweep.job import Job, plain
@@ -17,7 +17,7 @@ from sde_si.sweep.job import Job, plain
 if TYPE_CHECKING:
     import xarray as xr
 
-    from sde_si.sweep.engine import Summary
+    from sde_si.sweep.summary import Summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,9 @@ class Sweep:
     Parameters
     ----------
     kind : str, optional
-        ``simulate`` (settings are the flags of ``sde-si simulate``), ``call`` or ``command``; follows from `function`
-        and `command` if there is one.
+        ``simulate`` (settings are the flags of ``sde-si simulate``), ``sphere`` (those of ``sde-si sphere``), ``train``
+        (those of ``python -m validation.train``), ``call`` or ``command``; the last two follow from `function` and
+        `command`.
     function : callable or str, optional
         A plain function, or its name ``path/file.py:name``: ``function(**settings)`` returns an xarray.Dataset, a
         number, or numbers and arrays by name.
@@ -87,7 +88,7 @@ class Sweep:
         names = {name for axis in self.axes for name in axis.names}
         both = sorted(names & self.base.keys())
         require(not both, "base", "each setting in base or on an axis", f"{', '.join(both)} in both")
-        solved = "tuning_factor" in names | self.base.keys() and kind == "simulate"
+        solved = "tuning_factor" in names | self.base.keys() and kind in ("simulate", "train")
         require(solved or not self.solve_for, "solve_for", "a tuning_factor that fixes it", self.solve_for)
         require(self.solve_for not in names, "solve_for", f"no axis {self.solve_for} beside tuning_factor", "one")
 
@@ -130,14 +131,23 @@ class Sweep:
 
         settings = {**self.base, **point}
         make = KINDS[self.kind][1]
-        if self.kind == "simulate" and "tuning_factor" in settings:
-            from sde_si.resolve import find_method
-
-            decoupled = find_method(settings.get("method", "sgd")).decoupled
-            settings = solve_tuning_factor(settings, self.solve_for, decoupled=decoupled)
+        if self.kind in ("simulate", "train") and "tuning_factor" in settings:
+            settings = solve_tuning_factor(settings, self.solve_for, decoupled=self._decoupled(settings))
         what = self.function if self.function is not None else self.command
         job = make(settings) if what is None else make(what, settings)
         return dataclasses.replace(job, point=dict(point))
+
+    def _decoupled(self, settings: Mapping[str, Any]) -> bool:
+        """Whether the weight decay of these settings bypasses the momentum."""
+        if self.kind == "train":
+            from sde_si.sweep.kinds.trainings import decoupled
+
+            sized = settings.get("N") is not None or self.solve_for == "N"
+            require(sized, "tuning_factor", "N beside it (the trainer's own is that of its data)", "none", "N = 5000")
+            return decoupled(settings)
+        from sde_si.resolve import find_method
+
+        return find_method(settings.get("method", "sgd")).decoupled
 
     def check(self) -> None:
         """Refuse wrong settings before any work: every value of every axis is tried, beside the first of the others.
@@ -200,7 +210,7 @@ class Sweep:
             If records cannot be written; what is finished is kept.
         """
         from sde_si.simulate.store import Store, announce_compilation
-        from sde_si.sweep.engine import Engine
+        from sde_si.sweep.dispatch import Dispatcher
         from sde_si.sweep.executors import starter
         from sde_si.sweep.folder import Folder
         from sde_si.sweep.worker import IN_WORKER
@@ -217,21 +227,21 @@ class Sweep:
         if self.kind == "simulate":
             announce_compilation(quiet)
         with Progress("sweep", len(self), quiet, unit="runs") as progress:
-            engine = Engine(
+            dispatcher = Dispatcher(
                 folder=folder, start=start, timeout=timeout, minutes=minutes, retries=retries,
                 retry_failed=retry_failed, progress=progress, quiet=quiet,
             )  # fmt: skip
-            return engine.run(self.jobs, len(self))
+            return dispatcher.run(self.jobs, len(self))
 
     def status(self) -> dict[str, list[Job]]:
         """Runs by what the files say of them: done, running, failed, missing, unreadable."""
-        from sde_si.sweep.folder import Folder
+        from sde_si.sweep.folder import STATES, Folder
 
         folder = Folder(Path(self.out))
-        found: dict[str, list[Job]] = {name: [] for name in STATUSES}
+        found: dict[str, list[Job]] = {name: [] for name in STATES}
         running = folder.running_elsewhere()
         for job in self.jobs():
-            found[state(folder, job, running)].append(job)
+            found[folder.state(job, running)].append(job)
         return found
 
     def collect(self, *, quiet: bool = False) -> xr.Dataset:
@@ -253,21 +263,3 @@ def check_limits(timeout: float | None, minutes: float | None, retries: int) -> 
     if minutes is not None:
         check_number("max_minutes", minutes, above=0, advice="60")
     check_count("retries", retries, least=0, advice="1")
-
-
-STATUSES: tuple[str, ...] = ("done", "running", "failed", "missing", "unreadable")
-
-
-def state(folder: Any, job: Job, running: set[str]) -> str:
-    """What the files say of one run."""
-    try:
-        why = folder.finished(job)
-    except DiskProblem:
-        return "unreadable"
-    if not why:
-        return "done"
-    if job.name in running:
-        return "running"
-    if folder.failure(job) is not None:
-        return "failed"
-    return "missing" if why == "missing" else "unreadable"

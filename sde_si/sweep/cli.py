@@ -17,7 +17,7 @@ from sde_si.terminal import guarded
 
 if TYPE_CHECKING:
     from sde_si.sweep.api import Sweep
-    from sde_si.sweep.engine import Summary
+    from sde_si.sweep.summary import Summary
 
 # What a sweep's file may hold: the fields of `Sweep`, and these, which flags override.
 _TABLES = {"base": "base", "grid": "grid", "zip": "zipped", "runs": "runs", "seeds": "seeds",
@@ -133,21 +133,21 @@ def _print_summary(summary: Summary, sweep: Sweep) -> None:
 
 def _dry_run(options: Any, sweep: Sweep, limits: dict[str, Any]) -> int:
     from sde_si.simulate.store import announce_compilation
-    from sde_si.sweep.api import STATUSES, check_limits, state
+    from sde_si.sweep.api import check_limits
     from sde_si.sweep.executors import starter, workers_of
-    from sde_si.sweep.folder import Folder
+    from sde_si.sweep.folder import STATES, Folder
 
     folder, executor = Folder(Path(sweep.out)), limits["executor"] or "local"
     # what the sweep itself would refuse
     check_limits(limits["timeout"], limits["max_minutes"], limits["retries"] or 0)
     starter(executor, folder.path, limits["timeout"])
     running, workers = folder.running_elsewhere(), workers_of(executor)
-    counts, seconds, known = dict.fromkeys(STATUSES, 0), 0.0, sweep.kind == "simulate"
+    counts, seconds, known = dict.fromkeys(STATES, 0), 0.0, sweep.kind == "simulate"
     if known:
         announce_compilation(options.quiet)
     rows = []
     for job in sweep.jobs():
-        status = state(folder, job, running)
+        status = folder.state(job, running)
         counts[status] += 1
         cost = job.cost() if job.cost is not None else None
         if status not in ("done", "failed"):
@@ -176,16 +176,15 @@ def _others(names: list[str]) -> str:
 
 
 def _status(options: Any) -> int:
-    from sde_si.sweep.api import STATUSES, state
-    from sde_si.sweep.folder import Folder
+    from sde_si.sweep.folder import STATES, Folder
 
     sweep, _ = read(options.file, options.out)
     folder = Folder(Path(sweep.out))
-    running, counts, reasons = folder.running_elsewhere(), dict.fromkeys(STATUSES, 0), []
+    running, counts, reasons = folder.running_elsewhere(), dict.fromkeys(STATES, 0), []
     names = set()
     for job in sweep.jobs():
         names.add(job.name)
-        status = state(folder, job, running)
+        status = folder.state(job, running)
         counts[status] += 1
         if status == "failed" and (known := folder.failure(job)) is not None:
             reasons.append({"name": job.name, "status": known["status"], "reason": known["reason"]})
@@ -207,7 +206,8 @@ def _collect(options: Any) -> int:
     sweep, _ = read(options.file, options.out)
     target = Path(options.to) if options.to else Path(f"{Path(options.file).stem}.nc")
     require(target.suffix in (".nc", ".parquet"), "to", "a file ending in .nc or .parquet", target, "all.parquet")
-    from sde_si.sweep.gather import collect, write
+    from sde_si.sweep.gather import collect
+    from sde_si.sweep.tables import write
 
     data = collect(sweep, quiet=options.quiet)
     write(data, target)

@@ -1,8 +1,9 @@
-"""The folder of a sweep: finished records, reasons of failed runs, who is running what; no locks.
+"""The folder of a sweep: finished records, reasons of failed runs, who is running what.
 
 Everything is told by files: a finished record stands under its name, the reason of a failed run in
 ``failed/<name without .nc>.json``, and each sweep at work keeps one ``.running.<host>-<pid>-<start>.json`` that lists
-its runs in flight. The last is a hint that nobody waits for: two sweeps that do the same run write equal content.
+its runs in flight. The last is a hint that nobody waits for. What a worker has in hand is its own by
+`sde_si.sweep.claims`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from typing import Any
 
 from sde_si.errors import DiskProblem
 from sde_si.record import born, owner, write_bytes
+from sde_si.sweep import claims
 from sde_si.sweep.job import Job, readable
+from sde_si.sweep.status import Status
 from sde_si.terminal import say
 
+STATES: tuple[str, ...] = ("done", "running", "failed", "missing", "unreadable")
 STALE = 120.0  # s without a sign of life from another host
 _TEMPORARY = re.compile(r"^\.(?P<name>.+)\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<born>\d+)\.[^.]+$")
 _RUNNING = re.compile(r"^\.running\.(?P<host>[^.]+)-(?P<pid>\d+)-(?P<born>\d+)\.json$")
@@ -91,6 +95,20 @@ class Folder:
         """As `readable`, and nothing is moved: empty if the run is done."""
         return readable(self.record(job), job.digest)
 
+    def state(self, job: Job, running: set[str]) -> str:
+        """What the files say of one run, one of `STATES`; `running` as `running_elsewhere` gives it."""
+        try:
+            why = self.finished(job)
+        except DiskProblem:
+            return "unreadable"
+        if not why:
+            return "done"
+        if job.name in running:
+            return "running"
+        if self.failure(job) is not None:
+            return "failed"
+        return "missing" if why == "missing" else "unreadable"
+
     def strangers(self, names: set[str]) -> list[str]:
         """Files that end as records do and are no run of the sweep with these `names`: another sweep's, or nobody's."""
         return sorted(path.name for path in self.path.glob("*.nc") if path.name not in names)
@@ -106,6 +124,7 @@ class Folder:
         except ValueError:
             return None
         good = isinstance(content, dict) and {"status", "reason", "digest"} <= content.keys()
+        good = good and content["status"] in set(Status)
         return content if good and content["digest"] == job.digest else None
 
     def note_failure(self, job: Job, status: str, reason: str, **more: Any) -> None:
@@ -129,6 +148,7 @@ class Folder:
                 if _here(match) and not _alive(match, path):
                     with contextlib.suppress(OSError):
                         path.unlink()
+        claims.tidy(self.path)
 
     def others(self) -> list[Path]:
         """Lists of runs in flight of the other living sweeps."""

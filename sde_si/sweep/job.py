@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FORMAT = 1
+Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,17 @@ def as_record(value: Any) -> xr.Dataset:
         array = array if array.dtype.kind == "f" else array.astype(np.float64)
         data[str(name)] = (tuple(f"{name}_{axis}" for axis in range(array.ndim)), array)
     return xr.Dataset(data)
+
+
+def finished(value: Any, digest: str, settings: Settings, source: str) -> xr.Dataset:
+    """The record of a user's own run, with the attributes that every record has."""
+    from sde_si.provenance import provenance
+
+    record = as_record(value)
+    record.attrs.setdefault("configuration", json.dumps(dict(settings), sort_keys=True))
+    record.attrs |= {"source": record.attrs.get("source", source), "digest": digest}
+    record.attrs.setdefault("provenance", json.dumps(provenance(), sort_keys=True))
+    return record
 
 
 def plain(name: str, value: Any) -> Any:

@@ -11,30 +11,21 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sde_si.errors import DiskProblem
+from sde_si.record import save
+from sde_si.sweep.claims import claimed
 from sde_si.sweep.folder import Folder
 from sde_si.sweep.job import Diverged, Job
+from sde_si.sweep.status import Ended, Status
 from sde_si.sweep.watch import WATCH
 
 IN_WORKER = "SDE_SI_SWEEP_WORKER"
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-DONE, REUSED, DIVERGED, FAILED, TIMEOUT, DISK = "done", "reused", "diverged", "failed", "timeout", "disk"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a run: its name, a status, why, and the seconds it took."""
-
-    name: str
-    status: str
-    reason: str = ""
-    seconds: float = 0.0
-
-
-def perform(jobs: Sequence[Job], folder: str, timeout: float | None) -> list[Outcome]:
+def perform(jobs: Sequence[Job], folder: str, timeout: float | None) -> list[Ended]:
     """Do runs one after another and write their records, or the reasons why there are none; never raises for a run."""
     _warm()
     _one_thread()
@@ -50,39 +41,46 @@ def _warm() -> None:
     provenance()
 
 
-def _perform(job: Job, folder: Folder, timeout: float | None) -> Outcome:
+def _perform(job: Job, folder: Folder, timeout: float | None) -> Ended:
     begin = time.perf_counter()
+    try:
+        with claimed(folder.path, job.digest) as ours:
+            if not ours:
+                return Ended(job.name, Status.ELSEWHERE)
+            # Looked at only now: whoever had it in hand before has put its record there.
+            if folder.done(job):
+                return Ended(job.name, Status.REUSED)
+            if (known := folder.failure(job)) is not None:
+                # Another worker ended over this run (`Watch`), and somebody started it again.
+                return Ended(job.name, Status(known["status"]), known["reason"])
+            return _make(job, folder, timeout, begin)
+    except DiskProblem as error:
+        return Ended(job.name, Status.DISK, str(error), time.perf_counter() - begin)
+
+
+def _make(job: Job, folder: Folder, timeout: float | None, begin: float) -> Ended:
+    """Make the record, or note why there is none."""
     guard = 0
     try:
-        if folder.done(job):
-            return Outcome(job.name, REUSED)
-        if (known := folder.failure(job)) is not None:
-            # Another worker ended over this run (`Watch`), and somebody started it again.
-            return Outcome(job.name, known["status"], known["reason"])
-        try:
-            if job.ready is not None:
-                job.ready()
-            if timeout is not None:
-                reason = f"longer than the limit of {timeout:g} s"
-                guard = WATCH.begin(timeout, lambda: folder.note_failure(job, TIMEOUT, reason, seconds=timeout))
-            record = job.make()
-        except (Exception, SystemExit) as error:  # a function that ends its program has failed, and says so
-            WATCH.end(guard)
-            status = DIVERGED if isinstance(error, Diverged) else FAILED
-            reason = str(error) if status == DIVERGED else f"{type(error).__name__}: {error}"
-            trace = "" if status == DIVERGED else traceback.format_exc(limit=-8)
-            folder.note_failure(job, status, reason, seconds=time.perf_counter() - begin, traceback=trace)
-            return Outcome(job.name, status, reason, time.perf_counter() - begin)
+        if job.ready is not None:
+            job.ready()
+        if timeout is not None:
+            reason = f"longer than the limit of {timeout:g} s"
+            guard = WATCH.begin(timeout, lambda: folder.note_failure(job, Status.TIMEOUT, reason, seconds=timeout))
+        record = job.make()
+    except (Exception, SystemExit) as error:  # a function that ends its program has failed, and says so
         WATCH.end(guard)
-        return _keep(job, folder, record, begin)
-    except DiskProblem as error:
-        return Outcome(job.name, DISK, str(error), time.perf_counter() - begin)
+        status = Status.DIVERGED if isinstance(error, Diverged) else Status.FAILED
+        reason = str(error) if status == Status.DIVERGED else f"{type(error).__name__}: {error}"
+        trace = "" if status == Status.DIVERGED else traceback.format_exc(limit=-8)
+        folder.note_failure(job, status, reason, seconds=time.perf_counter() - begin, traceback=trace)
+        return Ended(job.name, status, reason, time.perf_counter() - begin)
+    WATCH.end(guard)
+    return _keep(job, folder, record, begin)
 
 
-def _keep(job: Job, folder: Folder, record: object, begin: float) -> Outcome:
+def _keep(job: Job, folder: Folder, record: object, begin: float) -> Ended:
     """Save the record, if it is the one that was asked for."""
-    from sde_si.record import save
-
     found = getattr(record, "attrs", {}).get("digest")
     if found != job.digest:
         reason = f"the worker's code makes another run ({str(found)[:12]}): is its version of the code the same?"
@@ -95,9 +93,9 @@ def _keep(job: Job, folder: Folder, record: object, begin: float) -> Outcome:
             reason = f"the record cannot be written as NetCDF-3: {type(error).__name__}: {error}"
         else:
             folder.forget_failure(job)
-            return Outcome(job.name, DONE, "", time.perf_counter() - begin)
-    folder.note_failure(job, FAILED, reason)
-    return Outcome(job.name, FAILED, reason, time.perf_counter() - begin)
+            return Ended(job.name, Status.DONE, "", time.perf_counter() - begin)
+    folder.note_failure(job, Status.FAILED, reason)
+    return Ended(job.name, Status.FAILED, reason, time.perf_counter() - begin)
 
 
 def _one_thread() -> None:

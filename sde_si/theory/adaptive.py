@@ -84,6 +84,17 @@ def driven(u: float, correlations: Array, steps: int = 1) -> Driven:
     sum_{j>=1} a^{j-1} r_{n+j} (theory.md 6.7, there for Lion; for r_k = b1^k it is 9.5).
     """
     a = 1 - u
+    square, pushes = stationary(u, correlations)
+    cosines = np.empty(steps + 1)
+    cosines[0] = 1.0
+    for n in range(steps):
+        cosines[n + 1] = a * cosines[n] + (pushes[n] / square if n < pushes.size else 0.0)
+    return Driven(square, driven_rotation(u, square, float(correlations[0])), cosines)
+
+
+def stationary(u: float, correlations: Array) -> tuple[float, Array]:
+    """E|x|^2 of `driven`, and S_n = E<x_0, d_n> for n = 0, 1, ..., in the same units."""
+    a = 1 - u
     powers = a ** np.arange(correlations.size)
     square = (2 * float(powers @ correlations) - correlations[0]) / (1 - a * a)
     pushes = np.zeros(correlations.size)
@@ -91,12 +102,15 @@ def driven(u: float, correlations: Array, steps: int = 1) -> Driven:
     for n in range(correlations.size - 2, -1, -1):
         tail = correlations[n + 1] + a * tail
         pushes[n] = tail
-    cosines = np.empty(steps + 1)
-    cosines[0] = 1.0
-    for n in range(steps):
-        cosines[n + 1] = a * cosines[n] + (pushes[n] / square if n < pushes.size else 0.0)
-    # Not from the cosine, which is near 1: 2 (1 - cos) = (r_0/A - u^2)/(1 - u) by the balance of E|x|^2.
-    return Driven(square, math.sqrt((correlations[0] / square - u * u) / a), cosines)
+    return float(square), pushes
+
+
+def driven_rotation(u: float, square: float, step: float) -> float:
+    """Angle of a step of `driven`, radians, for E|x|^2 = `square` and E|d|^2 = `step`.
+
+    Not from the cosine, which is near 1: 2 (1 - cos) = (step/square - u^2)/(1 - u) by the balance of E|x|^2.
+    """
+    return math.sqrt((step / square - u * u) / (1 - u))
 
 
 def _lags(u: float, memory: float) -> Array:

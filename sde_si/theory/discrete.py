@@ -57,30 +57,44 @@ def step_angle(u: float, momentum: float = 0.0) -> float:
     return angle_of(u / (1 + momentum))
 
 
+def recursion(
+    u: float, momentum: float = 0.0, *, decoupled: bool = False, nesterov: bool = False
+) -> tuple[Array, Array]:
+    """Matrix T and vector s of (x, v)' = T (x, v) + s g, the linear step of all forms of SGD (theory.md 9.2, 9.5).
+
+    v is the displacement without decoupled decay; in Nesterov's form the buffer times -lr. Coupled decay u enters v,
+    decoupled decay does not.
+    """
+    mu = momentum
+    if nesterov:
+        return np.array([[1 - u * (1 + mu), mu * mu], [-u, mu]]), np.array([1 + mu, 1.0])
+    pull = 0.0 if decoupled else u
+    return np.array([[1 - u, mu], [-pull, mu]]), np.array([1.0, 1.0])
+
+
+def _cosines(T: Array, steps: int, start: float) -> Array:
+    """First component of T^n (1, `start`), start = E<x, v>/E|x|^2, for n = 0 .. `steps`."""
+    (p, q), (r, t) = T.tolist()
+    out, x, v = np.empty(steps + 1), 1.0, start
+    for n in range(steps + 1):
+        out[n] = x
+        x, v = p * x + q * v, r * x + t * v
+    return out
+
+
 def lag_cosines(steps: int, u: float, momentum: float = 0.0) -> Array:
     """E cos between weights 0, 1, ..., `steps` optimizer steps apart at equilibrium (theory.md 9.2, c_n).
 
-    By the recursion c_{n+1} = (1+mu-u) c_n - mu c_{n-1}, which is good where the roots are complex, too.
+    By the recursion of weight and displacement, which is good where its roots are complex, too.
     """
-    c = np.empty(steps + 1)
-    c[0] = 1.0
-    if steps:
-        c[1] = 1 - u / (1 + momentum)
-    for n in range(1, steps):
-        c[n + 1] = (1 + momentum - u) * c[n] - momentum * c[n - 1]
-    return c
+    return _cosines(recursion(u, momentum)[0], steps, u / (1 + momentum))
 
 
 def decoupled_lag_cosines(steps: int, u: float, momentum: float = 0.0) -> Array:
     """As `lag_cosines`, for decoupled weight decay u a step (theory.md 9.5)."""
     b = 1 - u
     start = (1 - b * b) / (1 + b * momentum)  # E<x, v>/E|x|^2 = D/A/(1 - b mu)
-    c, w = np.empty(steps + 1), start
-    c[0] = 1.0
-    for n in range(steps):
-        w *= momentum
-        c[n + 1] = b * c[n] + w
-    return c
+    return _cosines(recursion(u, momentum, decoupled=True)[0], steps, start)
 
 
 def lag_roots(u: float, momentum: float) -> tuple[float, float, float]:
@@ -121,9 +135,8 @@ def finite_dimension(
     -------
     FiniteDimension
     """
-    b, mu = 1 - u, momentum
-    pull = 0.0 if decoupled else u
-    T = np.array([[b, mu], [-pull, mu]])
+    mu = momentum
+    T, _ = recursion(u, mu, decoupled=decoupled)
     # (R, C, D)' = M (R, C, D) + m (1, 1, 1): the squares of x' = b x + mu v, v' = -pull x + mu v
     (p, q), (r, t) = T
     M = np.array([[p * p, 2 * p * q, q * q], [p * r, p * t + q * r, q * t], [r * r, 2 * r * t, t * t]])

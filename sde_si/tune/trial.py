@@ -16,7 +16,7 @@ from sde_si.errors import BadInput, require
 from sde_si.record import load
 from sde_si.run import file_digest
 from sde_si.sweep import Diverged, Sweep
-from sde_si.sweep.kinds import output_of
+from sde_si.sweep.kinds.commands import output_of
 
 RUN = "sde_si.tune.trial:run_command"
 

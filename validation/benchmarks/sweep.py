@@ -27,7 +27,7 @@ GOALS = {"overhead": 5.0, "speed-up": 1.8}
 def tiny(seed: int, folder: str) -> None:
     """One simulation and its record."""
     from sde_si.record import save
-    from sde_si.sweep.kinds import make_simulation
+    from sde_si.sweep.kinds.simulations import make_simulation
 
     save(make_simulation(TINY | {"seed": seed}), Path(folder) / f"{seed}.nc")
 
@@ -62,7 +62,7 @@ def _joblib(runs: int, folder: str) -> None:
 def _dask(runs: int, folder: str) -> None:
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:  # pyright: ignore[reportArgumentType]
         client.gather(client.map(tiny, range(runs), folder=folder, pure=False))
 
 

@@ -15,21 +15,12 @@ from sde_si.provenance import provenance
 from sde_si.quantities import QUANTITIES
 from sde_si.record import make
 from sde_si.schedules import Timetable
-from sde_si.theory import (
-    Prediction,
-    decoupled_lag_cosines,
-    first_order,
-    lag_cosines,
-    paper_course,
-    relaxation_steps,
-    rms_angle,
-    sgd_moments,
-    sgdw_moments,
-)
+from sde_si.theory import Prediction, first_order, paper_course, rms_angle
 from sde_si.theory.discrete import angle_of
 from sde_si.theory.nonlinear import LAWS
+from sde_si.theory.optimizers import FORMS, Rule, displacement_ratio, equilibrium_versine, relaxation
 from validation.train.job import Job
-from validation.train.optimizers import OPTIMIZERS, linear_cosines
+from validation.train.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,35 +34,30 @@ def predictions(job: Job) -> dict[str, Prediction]:
     timetable, entry = Timetable(job.hyperparameters), OPTIMIZERS[job.optimizer]
     if timetable.last_change >= job.hyperparameters.epochs and job.hyperparameters.schedule != "constant":
         return dict.fromkeys(QUANTITIES, Prediction(note="the schedule never settles: no equilibrium"))
-    hp, law = _settled(job), LAWS.get(job.optimizer)
-    u, mu, n = hp.intrinsic_lr, hp.momentum, hp.steps_per_epoch
-    if u == 0:
+    hp, law, rule = _settled(job), LAWS.get(job.optimizer), _rule(job)
+    n = hp.steps_per_epoch
+    if hp.intrinsic_lr == 0:
         return dict.fromkeys(QUANTITIES, Prediction(note="without weight decay there is no equilibrium"))
     if law is None:
         paper = first_order(hp, decoupled=entry.decoupled)
-        cosines = (decoupled_lag_cosines if entry.decoupled else lag_cosines)(n, u, mu)
-        source = "theory.md 9.5" if entry.decoupled else "theory.md 9.2"
-        if job.optimizer == "nesterov" and entry.linear:
-            cosines = linear_cosines(entry.linear, hp.lr, hp.wd, mu, n)
-            source = "theory.md 9.2 with Nesterov's step"
     else:
         # Kosson et al.'s rotation; their norm is of one group of known size and noise
         paper = dict.fromkeys(QUANTITIES) | {"angle_step": finite(law.table(hp, 1, math.nan).rotation)}
-        cosines, source = law.exact(hp, n).cosines if law.exact else None, law.source
+    step, epoch = (equilibrium_versine(rule, lag) for lag in (1, n))
     note = "the network's own signal and noise decide it (python -m validation.compare)"
-    if cosines is None or job.svag > 1:
+    if math.isnan(step) or job.svag > 1:
         note = law.note if law else "no closed form with a mean gradient (theory.md 4.3)"
         return {name: Prediction(paper=value, note=note) for name, value in paper.items()}
     out = {name: Prediction(paper=value, note=note) for name, value in paper.items()}
     exact = {
-        "angle_step": (rms_angle(1 - float(cosines[1])), "stationary norm; any scale-invariant loss"),
-        "angle_epoch": (angle_of(1 - float(cosines[-1])), ASSUMES),
-        "cos_epoch": (float(cosines[-1]), ASSUMES),
+        "angle_step": (rms_angle(step), "stationary norm; any scale-invariant loss"),
+        "angle_epoch": (angle_of(epoch), ASSUMES),
+        "cos_epoch": (1 - epoch, ASSUMES),
     }
-    if law is None and not entry.decoupled and job.optimizer != "nesterov":
-        exact["time_to_equilibrium"] = (relaxation_steps(u, mu) / n, "small deviations, noise dominates")
+    if law is None and not entry.decoupled:
+        exact["time_to_equilibrium"] = (relaxation(rule)[0] / n, "small deviations, noise dominates")
     for name, (value, assumes) in exact.items():
-        out[name] = Prediction(value=value, paper=paper[name], source=source, assumes=assumes)
+        out[name] = Prediction(value=value, paper=paper[name], source=FORMS[rule.form][1], assumes=assumes)
     return out
 
 
@@ -87,26 +73,16 @@ def _relaxation_rate(job: Job, factor: float) -> float:
     return hp.steps_per_epoch * law.decay(hp, 1, math.nan) if law and hp.intrinsic_lr else 4 * factor
 
 
+def _rule(job: Job) -> Rule:
+    """The optimizer's law after the last change of the schedule."""
+    hp = _settled(job)
+    form = "sgd" if job.optimizer.startswith("sgd-") else job.optimizer  # the forms differ only while lr changes (0.8)
+    return Rule(form, hp.lr, hp.wd, hp.momentum, hp.beta2 or 0.0)
+
+
 def _balance(job: Job) -> float:
     """E|x' - x|^2/E|x|^2 of a step at a stationary norm, from <x, g> = 0 alone; nan where unknown."""
-    hp = Timetable(job.hyperparameters).settled
-    if hp.intrinsic_lr == 0 or job.optimizer in LAWS or job.svag > 1:
-        return math.nan
-    if job.optimizer == "nesterov" and (linear := OPTIMIZERS[job.optimizer].linear):
-        return 2 * (1 - float(linear_cosines(linear, hp.lr, hp.wd, hp.momentum, 1)[1]))
-    moments = (sgdw_moments if OPTIMIZERS[job.optimizer].decoupled else sgd_moments)(
-        hp.lr, hp.wd, hp.momentum, noise_trace=1.0
-    )
-    return displacement_over_norm(moments, hp, decoupled=OPTIMIZERS[job.optimizer].decoupled)
-
-
-def displacement_over_norm(moments: Any, hp: Any, *, decoupled: bool) -> float:
-    """Of x' - x = v' for SGD, or v' - u x for decoupled decay."""
-    if not decoupled:
-        return moments.vv / moments.xx
-    u, mu = hp.intrinsic_lr, hp.momentum
-    # x' - x = v' - u x with v' = mu v - lr g and <x, g> = 0
-    return (moments.vv - 2 * u * mu * moments.xv + u * u * moments.xx) / moments.xx
+    return math.nan if job.svag > 1 else displacement_ratio(_rule(job))
 
 
 def record(job: Job, results: Mapping[str, Array], names: list[str], digest: str, **made: Any) -> xr.Dataset:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sde_si.machine import usable_cores
 from sde_si.problem import Problem
-from sde_si.sphere.course import Setting
+from sde_si.sphere.setting import Setting
 from sde_si.sphere.threshold import bisect, line
 from sde_si.sphere.toy import Pairs, random_squares
 from sde_si.verify.claim import EXACT, HOLDS, Claim, Measurement, Quantity

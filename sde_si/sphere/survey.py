@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from sde_si.estimators import mean_and_error
 from sde_si.machine import usable_cores
 from sde_si.problem import Problem
 from sde_si.sphere import laws
-from sde_si.sphere.course import Course, Progress, Setting, courses
+from sde_si.sphere.course import Course, Progress, courses
 from sde_si.sphere.lyapunov import Spectrum, lyapunov
+from sde_si.sphere.records import obtain
+from sde_si.sphere.setting import Setting
 from sde_si.sphere.threshold import Bracket, Line, bisect, doubt, line
 
 EXPONENTS = 10_000
@@ -66,8 +69,8 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """A sweep and, where it was asked for, its threshold.
+class Survey:
+    """A sweep of effective learning rates and, where it was asked for, its threshold.
 
     Attributes
     ----------
@@ -120,9 +123,12 @@ def sweep(
     *,
     threshold: bool = True,
     exponents: bool = True,
+    out: Path | str | None = None,
+    fresh: bool = False,
+    quiet: bool = True,
     progress: Progress | None = None,
     **setting: Any,
-) -> Sweep:
+) -> Survey:
     """Train on the sphere at fixed effective learning rates and tell the regime of each.
 
     Parameters
@@ -135,6 +141,10 @@ def sweep(
         Measure the threshold of convergence, too, if the gradient has no noise.
     exponents : bool
         Measure Lyapunov exponents, too, where the toy's own loop runs.
+    out : Path or str, optional
+        Folder in which each effective learning rate has a record; one that is there is loaded.
+    fresh, quiet : bool
+        Compute again what is there; do not say on stderr what was loaded.
     progress : callable, optional
         Called with iterations done, summed over starts.
     **setting
@@ -142,7 +152,7 @@ def sweep(
 
     Returns
     -------
-    Sweep
+    Survey
 
     Raises
     ------
@@ -157,8 +167,14 @@ def sweep(
     """
     chosen = Setting(problem=problem or Problem("groups"), **setting)
     rates = sorted({float(rate) for rate in effective_lr})
+    folder = None if out is None else Path(out)
+    done = (
+        courses(chosen, rates, progress)
+        if folder is None
+        else obtain(chosen, rates, folder, fresh=fresh, quiet=quiet, progress=progress)
+    )
     with ThreadPoolExecutor(chosen.threads or usable_cores()) as pool:
-        points = tuple(pool.map(lambda one: _point(chosen, one, exponents), courses(chosen, rates, progress)))
+        points = tuple(pool.map(lambda one: _point(chosen, one, exponents), done))
     known = laws.threshold(chosen)
     bracket, zero, why = None, None, ""
     if threshold and chosen.noise == "none" and chosen.method == "sgd":
@@ -173,7 +189,7 @@ def sweep(
             zero = line(chosen, bracket.fails if bracket.capped else bracket.value, progress=progress)
             why = doubt(bracket, zero) or why
     predicted, source = known or (None, "")
-    return Sweep(
+    return Survey(
         setting=chosen,
         points=points,
         threshold_predicted=predicted,
@@ -186,10 +202,7 @@ def sweep(
 
 def _point(setting: Setting, course: Course, exponents: bool) -> Point:
     late = course.late
-    regime = regimes.classify(
-        course.loss, course.gradient_norm, course.angle, iterations=course.iterations,
-        random_loss=laws.random_loss(setting), lowest_loss=laws.lowest_loss(setting),
-    )  # fmt: skip
+    regime = laws.regime(setting, course)
     mean = mean_and_error(course.mean_loss)
     individual = course.individual_lr
     exceeded = laws.exceeds(setting, individual)

@@ -1,8 +1,9 @@
-"""Rotational equilibrium of the optimizers that people use, in plain numbers (theory.md 6.7, 9).
+"""Rotational equilibrium of the optimizers that people use, each law in one place (theory.md 6.7, 9).
 
-Every rule assumes zero-mean gradient noise, orthogonal to the weights, and a stationary norm. Then two numbers decide
-every angle: the decay of one step and the memory of the momentum. One linear recursion of (weight, velocity) serves
-SGD with any momentum, Nesterov's form, decoupled decay and AdamW; only Lion, whose update is a sign, needs its own.
+Every law assumes zero-mean gradient noise, orthogonal to the weights, and a stationary norm. Then two things decide
+every angle: the decay of one step and how long displacements stay correlated. One linear recursion of weight and
+displacement serves SGD in all forms (`sde_si.theory.discrete`); for AdamW and Lion, whose displacements do not depend
+on the length of the weights, it is the autocorrelation of the displacements (`sde_si.theory.adaptive`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,14 @@ from functools import lru_cache
 
 import numpy as np
 
-from sde_si.theory.adaptive import adam_relaxation
-from sde_si.theory.discrete import angle_of, relaxation_steps
+from sde_si.theory.adaptive import (
+    adam_relaxation,
+    adamw_correlations,
+    driven_rotation,
+    lion_correlations,
+    stationary,
+)
+from sde_si.theory.discrete import angle_of, recursion, relaxation_steps
 
 Array = np.ndarray
 
@@ -27,6 +34,9 @@ FORMS = {
     "adam": ("Adam, weight decay added to the gradient", "theory.md 6.7"),
     "lion": ("Lion, decoupled weight decay", "theory.md 6.7"),
 }
+
+
+DRIVEN = ("adamw", "lion")  # displacements whose size does not depend on the length of the weights
 
 
 @dataclass(frozen=True)
@@ -78,64 +88,33 @@ class Rule:
 
 
 @lru_cache(maxsize=4096)
-def linear_recursion(form: str, u: float, momentum: float) -> tuple[Array, Array, float]:
-    """Matrix T of (x, v)' = T (x, v) + s g, and stationary second moments for unit noise g.
-
-    v is the displacement without decay, minus the buffer times lr in torch's SGD. Coupled decay u enters v,
-    decoupled decay does not.
-
-    Returns
-    -------
-    T : ndarray, shape (2, 2)
-    moments : ndarray, shape (2, 2)
-        E(x, v)(x, v)^T.
-    first : float
-        The part of s in x.
-    """
-    mu = momentum
-    if form == "nesterov":
-        T, s = np.array([[1 - u * (1 + mu), mu * mu], [-u, mu]]), np.array([1 + mu, 1.0])
-    elif form in ("sgdw", "adamw"):
-        T, s = np.array([[1 - u, mu], [0.0, mu]]), np.array([1.0, 1.0])
-    else:
-        T, s = np.array([[1 - u, mu], [-u, mu]]), np.array([1.0, 1.0])
+def _linear(form: str, u: float, momentum: float) -> tuple[Array, Array, Array]:
+    """T and s of `recursion`, and the stationary E(x, v)(x, v)^T for unit noise."""
+    T, s = recursion(u, momentum, decoupled=form == "sgdw", nesterov=form == "nesterov")
     moments = np.linalg.solve(np.eye(4) - np.kron(T, T), np.outer(s, s).ravel()).reshape(2, 2)
-    return T, moments, float(s[0])
+    return T, s, moments
 
 
 @lru_cache(maxsize=4096)
-def _lion(beta1: float, beta2: float, u: float) -> tuple[float, float, Array]:
-    """E|w|^2/(lr^2 C), <w, sign> correlations to come, and the sign's autocorrelation at lags 0, 1, ... ."""
-    a = 1 - u
-    S2 = (1 - beta1) ** 2 + beta1**2 * (1 - beta2) / (1 + beta2)
-    # beyond 40 memories of the momentum the signs are independent
-    k = np.arange(1, int(40 / (1 - beta2)) + 1)
-    rho = (1 - beta1) * beta1 * (1 - beta2) * beta2 ** (k - 1) + beta1**2 * (1 - beta2) ** 2 * beta2**k / (1 - beta2**2)
-    signs = np.concatenate([[1.0], 2 / math.pi * np.arcsin(rho / S2)])
-    norm = (1 + 2 * np.sum(a**k * signs[1:])) / (1 - a * a)
-    return float(norm), a, signs
-
-
-def _lion_versine(beta1: float, beta2: float, u: float, lag: int) -> float:
-    """1 - cos over `lag` steps of Lion: x' = a x - s, s signs with known autocorrelation (theory.md 6.7)."""
-    norm, a, signs = _lion(beta1, beta2, u)
-    # W_j = -E<x_0, s_j> = sum_{i>=1} a^(i-1) c_(j+i), backwards
-    W = np.zeros(signs.size)
-    for j in range(signs.size - 2, -1, -1):
-        W[j] = signs[j + 1] + a * W[j + 1]
-    known = min(lag, W.size)
-    decay = -math.expm1(lag * math.log1p(-u))
-    return decay - float(np.sum(a ** (lag - 1.0 - np.arange(known)) * W[:known])) / norm
+def _driven(form: str, u: float, beta1: float, beta2: float) -> tuple[float, Array, float]:
+    """E|x|^2/(lr^2 C), what the weights have in common with later displacements, and E|d|^2/(lr^2 C)."""
+    correlations = (lion_correlations if form == "lion" else adamw_correlations)(u, beta1, beta2)
+    return *stationary(u, correlations), float(correlations[0])
 
 
 @lru_cache(maxsize=16384)
 def _versine(form: str, u: float, momentum: float, beta2: float, lag: int) -> float:
-    if form == "lion":
-        return _lion_versine(momentum, beta2, u, lag)
-    T, moments, first = linear_recursion(form, u, momentum)
+    if form in DRIVEN:
+        square, pushes, step = _driven(form, u, momentum, beta2)
+        if lag == 1:
+            return driven_rotation(u, square, step) ** 2 / 2
+        known = min(lag, pushes.size)
+        decay = -math.expm1(lag * math.log1p(-u))
+        return decay - float(np.sum((1 - u) ** (lag - 1.0 - np.arange(known)) * pushes[:known])) / square
+    T, s, moments = _linear(form, u, momentum)
     if lag == 1:  # exact, and free of the cancellation in 1 - cos
         step = (T - np.eye(2))[0]
-        return (float(step @ moments @ step) + first * first) / (2 * float(moments[0, 0]))
+        return (float(step @ moments @ step) + float(s[0]) ** 2) / (2 * float(moments[0, 0]))
     return 1 - float((np.linalg.matrix_power(T, lag) @ moments)[0, 0] / moments[0, 0])
 
 
@@ -174,12 +153,17 @@ def equilibrium_norm(rule: Rule, count: int, *, adam_norm: float = math.nan) -> 
     """
     if rule.form == "adam":
         return adam_norm
-    if not rule.usable or rule.form not in ("adamw", "lion"):
+    if not rule.usable or rule.form not in DRIVEN:
         return math.nan
-    if rule.form == "lion":
-        return rule.lr * math.sqrt(count * _lion(rule.momentum, rule.beta2, rule.intrinsic_lr)[0])
-    _, moments, _ = linear_recursion("adamw", rule.intrinsic_lr, rule.momentum)
-    return rule.lr * (1 - rule.momentum) * math.sqrt(count * moments[0, 0])
+    square, *_ = _driven(rule.form, rule.intrinsic_lr, rule.momentum, rule.beta2)
+    return rule.lr * math.sqrt(count * square)
+
+
+def displacement_ratio(rule: Rule) -> float:
+    """E|x' - x|^2/E|x|^2 of a step of SGD at a stationary norm, from <x, g> = 0 alone; nan for the others."""
+    if not rule.usable or rule.form in (*DRIVEN, "adam"):
+        return math.nan
+    return 2 * _versine(rule.form, rule.intrinsic_lr, rule.momentum, 0.0, 1)
 
 
 def adam_equilibrium(rule: Rule, count: int, norm: float, root_sum: float) -> tuple[float, float]:
@@ -205,6 +189,37 @@ def adam_equilibrium(rule: Rule, count: int, norm: float, root_sum: float) -> tu
         return math.nan, math.nan
     star = (rule.lr * norm * root_sum / (2 * rule.wd)) ** (1 / 3)
     return star, rule.lr**2 * count / (2 * star**2)
+
+
+def adam_balance(
+    rule: Rule, count: int, norm_squared: float, step_squared: float, weighted_squared: float
+) -> tuple[float, float]:
+    """What holds of Adam with decay in the gradient whatever the loss, and how large its steps are.
+
+    Adam divides the gradient by s, the roots of its second moments. In the lengths that these define, sum s x^2, its
+    step is that of SGD: <x, s (g/s)> = <x, g> = 0. So at a stationary length, for s that change slowly, decay and steps
+    balance for any gradients, steady or not, with a mean or without: E sum s d^2 = 2 lr wd E|x|^2 (1-b1)/(1+b1), which
+    is theory.md 6.9. The table's law (theory.md 6.7) follows where each weight has steps of size
+    lr^2 (1-b1)/(1+b1), as steady gradients give. Where dead weights or bursts make them k times that, its squared angle
+    is missed by about k over the power 2/3 of the same ratio of sum s d^2, both measured.
+
+    Parameters
+    ----------
+    rule : Rule
+        Of form ``adam``.
+    count : int
+        Number of weights C.
+    norm_squared, step_squared, weighted_squared : float
+        Means of |x|^2, |d|^2 and sum s d^2.
+
+    Returns
+    -------
+    balance, size : float
+        E sum s d^2 over what a stationary length needs; E|d|^2 over that of steady gradients without a mean.
+    """
+    share = (1 - rule.momentum) / (1 + rule.momentum)
+    balance = weighted_squared / (2 * rule.lr * rule.wd * share * norm_squared)
+    return balance, step_squared / (rule.lr**2 * count * share)
 
 
 def relaxation(rule: Rule, *, adam_pull: float = math.nan) -> tuple[float, float]:

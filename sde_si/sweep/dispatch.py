@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
-import itertools
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,69 +11,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sde_si.errors import DiskProblem
+from sde_si.sweep import claims
 from sde_si.sweep.executors import Backend, Starter, is_lost
 from sde_si.sweep.folder import Folder, Heartbeat
 from sde_si.sweep.job import Job
 from sde_si.sweep.pool import WorkerLate
-from sde_si.sweep.worker import DISK, DONE, FAILED, REUSED, TIMEOUT, Outcome, perform, sees
+from sde_si.sweep.queue import AGAIN, Entry, Queue
+from sde_si.sweep.status import Ended, Status
+from sde_si.sweep.summary import Summary
+from sde_si.sweep.worker import perform, sees
 from sde_si.terminal import Progress, say
 
 KILLS = 3  # workers that a run may take with it before it is called failed
 DISK_ERRORS = 3  # failures to write, one after another, before the sweep stops
 REBUILDS = 10  # times an executor is started anew without a run done in between
-SHOWN = 20  # reasons kept for the report; all are in the folder
-
-
-@dataclass
-class Summary:
-    """What became of a sweep's runs.
-
-    Attributes
-    ----------
-    total, done, reused, diverged, failed, timeout : int
-        Runs: of the sweep, done now, found finished, and not done for the three reasons (now or, unless they are
-        retried, at an earlier time).
-    seconds : float
-        Wall time.
-    reasons : list of (name, status, reason)
-        Of the first runs that were not done.
-    stopped : str
-        Why the sweep stopped before its end; empty if it did not.
-    """
-
-    total: int = 0
-    done: int = 0
-    reused: int = 0
-    diverged: int = 0
-    failed: int = 0
-    timeout: int = 0
-    seconds: float = 0.0
-    reasons: list[tuple[str, str, str]] = field(default_factory=list)
-    stopped: str = ""
-
-    @property
-    def missing(self) -> int:
-        """Runs that were neither done nor given up."""
-        return self.total - self.done - self.reused - self.diverged - self.failed - self.timeout
-
-    def count(self, outcome: Outcome) -> None:
-        """Add one."""
-        setattr(self, outcome.status, getattr(self, outcome.status) + 1)
-        if outcome.status not in (DONE, REUSED) and len(self.reasons) < SHOWN:
-            self.reasons.append((outcome.name, outcome.status, outcome.reason))
-
-
-@dataclass
-class Entry:
-    """A run on its way, and how often it was lost or failed."""
-
-    job: Job
-    kills: int = 0
-    failures: int = 0
 
 
 @dataclass(kw_only=True)
-class Engine:
+class Dispatcher:
     """One pass over a sweep's runs.
 
     Attributes
@@ -106,15 +58,12 @@ class Engine:
 
     def __post_init__(self) -> None:
         self.backend: Backend | None = None
-        self.again: collections.deque[Entry] = collections.deque()
-        self.suspects: collections.deque[Entry] = collections.deque()
         self.flying: dict[Any, list[Entry]] = {}
         self.ended = threading.Event()
         self.polled = False
         self.heartbeat = Heartbeat(self.folder)
         self.disk_errors = self.rebuilds = 0
-        self.elsewhere: set[str] = set()
-        self.looked = -1e9
+        self.queue: Queue
 
     def run(self, jobs: Callable[[int], Iterator[Job]], total: int) -> Summary:
         """Do them all; ``jobs(first)`` makes them one at a time from number `first` on and round.
@@ -129,12 +78,11 @@ class Engine:
         self.summary.total = total
         self.folder.tidy()
         self.heartbeat.beat(())
-        # Beside another sweep: begin elsewhere, so that the two meet only at the end.
-        waiting = self._wanted(jobs(random.randrange(total) if self.folder.others() else 0))
+        self.queue = Queue(self.folder, jobs, total, retry_failed=self.retry_failed, settled=self._count)
         try:
-            while self._fill(waiting, begin, deadline) or self.flying:
+            while self._fill(begin, deadline) or self.flying or (self.queue.refused and not self.summary.stopped):
                 self._collect(deadline)
-                if time.monotonic() >= deadline and self.flying:
+                if time.monotonic() >= deadline and (self.flying or self.queue.refused):
                     self.summary.stopped = f"time limit of {self.minutes:g} minutes"
                     break
         finally:
@@ -144,67 +92,26 @@ class Engine:
                     future.cancel()
             if self.backend is not None:
                 self.backend.stop()
+            claims.tidy(self.folder.path)
             self.summary.seconds = time.monotonic() - begin
         return self.summary
 
-    def _wanted(self, jobs: Iterator[Job]) -> Iterator[Entry]:
-        """Runs still to do, one at a time; those that another sweep is doing come last, if they are still missing."""
-        later: list[Job] = []
-        for job in jobs:
-            if self._settled(job):
-                continue
-            if job.name in self._elsewhere():
-                later.append(job)
-                continue
-            yield Entry(job)
-        for job in later:
-            # Nobody is waited for: the other may be slow, or gone.
-            if not self._settled(job):
-                yield Entry(job)
-
-    def _settled(self, job: Job) -> bool:
-        """Whether the files say that nothing is to be done; then it is counted."""
-        if self.folder.done(job):
-            self._count(Outcome(job.name, REUSED))
-            return True
-        known = self.folder.failure(job)
-        if known is None:
-            return False
-        if self.retry_failed:
-            self.folder.forget_failure(job)
-            return False
-        self._count(Outcome(job.name, known["status"], known["reason"]))
-        return True
-
-    def _elsewhere(self) -> set[str]:
-        if time.monotonic() - self.looked > 0.5:
-            self.elsewhere, self.looked = self.folder.running_elsewhere(), time.monotonic()
-        return self.elsewhere
-
-    def _count(self, outcome: Outcome) -> None:
-        self.summary.count(outcome)
-        if outcome.status == REUSED:
+    def _count(self, ended: Ended) -> None:
+        self.summary.count(ended)
+        if ended.status == Status.REUSED:
             self.progress.total = max(1.0, self.progress.total - 1)
         else:
             self.progress.advance(1)
 
-    def _next(self, waiting: Iterator[Entry]) -> list[Entry]:
-        """The runs of the next task; a run under suspicion goes alone."""
-        if self.suspects:
-            return [] if self.flying else [self.suspects.popleft()]
-        if self.again:
-            return [self.again.popleft()]
-        return list(itertools.islice(waiting, self.backend.chunk if self.backend else 1))
-
-    def _fill(self, waiting: Iterator[Entry], begin: float, deadline: float) -> bool:
+    def _fill(self, begin: float, deadline: float) -> bool:
         """Submit until the executor has enough; returns whether anything was submitted."""
         submitted = False
         while len(self.flying) < (self.backend.window if self.backend else 1):
-            entries = self._next(waiting)
+            entries = self.queue.next(self.backend.chunk if self.backend else 1, alone=not self.flying)
             if not entries:
                 break
             if time.monotonic() + self._typical(begin) > deadline:
-                self.again.extendleft(entries)
+                self.queue.put_back(entries)
                 self.summary.stopped = f"time limit of {self.minutes:g} minutes"
                 break
             for entry in entries:
@@ -219,7 +126,7 @@ class Engine:
             except Exception as error:
                 if not is_lost(error) and "shutdown" not in str(error):
                     raise
-                self.again.extend(entries)
+                self.queue.again.extend(entries)
                 self._rebuild(error)
                 continue
             self.flying[future] = entries
@@ -254,7 +161,7 @@ class Engine:
         for future in finished:
             entries = self.flying.pop(future)
             try:
-                outcomes = future.result()
+                ended = future.result()
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:
@@ -265,17 +172,17 @@ class Engine:
                     self._fail(entries, error)
                 continue
             self.rebuilds = 0
-            for entry, outcome in zip(entries, outcomes, strict=True):
-                self._take(entry, outcome)
+            for entry, one in zip(entries, ended, strict=True):
+                self._take(entry, one)
         if broken:
             for entries in self.flying.values():
-                self.suspects.extend(entries)
+                self.queue.suspects.extend(entries)
             self.flying.clear()
             self._rebuild(broken[0])
 
     def _wait(self, seconds: float) -> list[Any]:
         """Tasks that have ended; sleeps for at most so many seconds."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + (min(seconds, AGAIN) if self.queue.refused else seconds)
         while True:
             self.ended.clear()
             finished = [future for future in self.flying if future.done()]
@@ -284,20 +191,23 @@ class Engine:
                 return finished
             self.ended.wait(min(left, 0.05) if self.polled else left)
 
-    def _take(self, entry: Entry, outcome: Outcome) -> None:
-        if outcome.status == DISK:
+    def _take(self, entry: Entry, ended: Ended) -> None:
+        if ended.status == Status.ELSEWHERE:
+            self.queue.refuse(entry, self.quiet)
+            return
+        if ended.status == Status.DISK:
             self.disk_errors += 1
             if self.disk_errors >= DISK_ERRORS:
-                raise DiskProblem(outcome.reason)
-            self.again.append(entry)
+                raise DiskProblem(ended.reason)
+            self.queue.again.append(entry)
             return
         self.disk_errors = 0
-        if outcome.status == FAILED and entry.failures < self.retries:
+        if ended.status == Status.FAILED and entry.failures < self.retries:
             entry.failures += 1
             self.folder.forget_failure(entry.job)
-            self.again.append(entry)
+            self.queue.again.append(entry)
             return
-        self._count(outcome)
+        self._count(ended)
 
     def _lost(self, entries: Sequence[Entry], error: BaseException, broken: list[BaseException]) -> None:
         """The worker of a task is gone: look what it left behind, do the rest again."""
@@ -310,27 +220,27 @@ class Engine:
         guilt = KILLS * alone if dask else int(alone or (exact and len(entries) == 1))
         for entry in entries:
             if self.folder.done(entry.job):
-                self._count(Outcome(entry.job.name, DONE))
+                self._count(Ended(entry.job.name, Status.DONE))
             elif (known := self.folder.failure(entry.job)) is not None:
-                self._count(Outcome(entry.job.name, known["status"], known["reason"]))
+                self._count(Ended(entry.job.name, Status(known["status"]), known["reason"]))
             elif isinstance(error, WorkerLate):
                 reason = f"longer than the limit of {self.timeout:g} s, and its worker had to be killed"
-                self.folder.note_failure(entry.job, TIMEOUT, reason)
-                self._count(Outcome(entry.job.name, TIMEOUT, reason))
+                self.folder.note_failure(entry.job, Status.TIMEOUT, reason)
+                self._count(Ended(entry.job.name, Status.TIMEOUT, reason))
             else:
                 entry.kills += guilt
                 if entry.kills >= KILLS:
                     reason = f"its worker died {entry.kills} times or more: {error}"
-                    self.folder.note_failure(entry.job, FAILED, reason)
-                    self._count(Outcome(entry.job.name, FAILED, reason))
+                    self.folder.note_failure(entry.job, Status.FAILED, reason)
+                    self._count(Ended(entry.job.name, Status.FAILED, reason))
                 else:
-                    (self.again if exact else self.suspects).append(entry)
+                    (self.queue.again if exact else self.queue.suspects).append(entry)
 
     def _fail(self, entries: Sequence[Entry], error: BaseException) -> None:
         for entry in entries:
             reason = f"{type(error).__name__}: {error}"
-            self.folder.note_failure(entry.job, FAILED, reason)
-            self._count(Outcome(entry.job.name, FAILED, reason))
+            self.folder.note_failure(entry.job, Status.FAILED, reason)
+            self._count(Ended(entry.job.name, Status.FAILED, reason))
 
     def _rebuild(self, error: BaseException) -> None:
         """Start the executor anew."""
