@@ -7,7 +7,7 @@ TEST := $(VENV)/.test
 BENCH := $(VENV)/.bench
 DOCS := $(VENV)/.docs
 
-.PHONY: simulate test test-full lint bench docs clean
+.PHONY: simulate test test-full lint figures bench docs clean
 
 simulate: $(CORE)
 	$(VENV)/bin/python -m sde_si.simulate --N 50000 --B 128
@@ -23,6 +23,9 @@ lint: $(TEST)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/basedpyright --pythonpath $(VENV)/bin/python
+
+figures: $(CORE)
+	$(VENV)/bin/python -m paper_figs
 
 bench: $(BENCH)
 	$(VENV)/bin/python -m validation.benchmarks simulate

@@ -1,0 +1,100 @@
+"""Trajectory invariance: equal learning rates collapse early, equal products lr wd late.
+
+Li et al. find that loss curves of AdamW overlap early for equal lr, whatever wd, and late for equal lr wd. The step's angle
+explains it: it is lr over the length while the length is still that of the start, and depends on lr wd alone once the
+length is at equilibrium.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from paper_figs import style
+from paper_figs.scripts import Drawn, Records
+from sde_si import Problem, theory
+from sde_si.run import Run
+from sde_si.theory import predict
+from sde_si.verify import CLAIMS
+from sde_si.verify.claims.common import run
+
+SOURCE = "Li et al. 2025, trajectory invariance; theory.md 7.8, 6.7, 9.4"
+KEEP = ("angle_step", "loss")
+SYSTEMS = {"A": "lr, wd", "B": "lr, 4 wd", "C": "4 lr, wd"}
+U = 2e-4  # lr wd of B and C, per step
+
+
+def runs() -> dict[str, Run]:
+    """A, B, C by AdamW on the field of the claim li-2025-late, and by SGDM on `vmf`, from one length each."""
+    claim = CLAIMS["li-2025-late"].runs
+    assert claim is not None
+    # Adam divides by coordinates: along one of them alone the noise of a field dies out, along the diagonal it does not
+    diagonal = claim(1.0, 0)["A"].problem.loss
+    made, dim = {}, 64
+    for name, (a, b) in {"A": (1, 1), "B": (1, 4), "C": (4, 1)}.items():
+        adam: dict[str, Any] = {
+            "lr": 1e-3 * a,
+            "wd": U / 4e-3 * b,
+            "N": 100,
+            "epochs": 300,
+            "beta2": 0.95,
+            "method": "adamw",
+        }
+        made[f"AdamW {name}"] = run(diagonal, B=1, momentum=0.9, dim=dim, paths=64, parameters={"signal": 4.0},
+                                    init_norm=(4e-3 * dim / (2 * U / 4e-3)) ** 0.5, **adam)  # fmt: skip
+    start = theory.sgd_moments(0.08, U / 0.08, 0.9, noise_trace=dim - 1.0).xx ** 0.5
+    for name, (a, b) in {"A": (1, 1), "B": (1, 4), "C": (4, 1)}.items():
+        sgdm: dict[str, Any] = {"lr": 0.02 * a, "wd": U / 0.08 * b, "N": 20, "epochs": 200}
+        made[f"SGDM {name}"] = run("vmf", B=1, momentum=0.9, dim=dim, paths=96, parameters={"signal": 2.0},
+                                   init_norm=start, seed=7, **sgdm)  # fmt: skip
+    return made
+
+
+def step_angle(one: Run) -> np.ndarray:
+    """Predicted rms angle per step at the ends of epochs, from the noise alone."""
+    if one.method.name != "adamw":
+        alone = one.replace(problem=Problem("isotropic", dim=one.arrays.dim, noise_scale=1.0))
+        return predict(alone)["angle_step_predicted"].values
+    hp, dim = one.hyperparameters, one.arrays.dim
+    k = hp.steps_per_epoch * (np.arange(1, hp.epochs + 1) - 0.5)
+    square = theory.relaxed(k, one.start_norm**2, hp.lr * dim / (2 * hp.wd), hp.intrinsic_lr)
+    return hp.lr * np.sqrt((1 - hp.momentum) / (1 + hp.momentum) * dim / square)
+
+
+def draw(records: Records) -> Drawn:
+    """Angle per step and loss of AdamW and of SGDM against decay times."""
+    record, known = records["simulated"], runs()
+    figure, axes = style.panels(2, 2, width=4.4, height=2.9)
+    shares = {}
+    for row, optimizer, rate in ((0, "AdamW", 2.0), (2, "SGDM", 40.0)):
+        losses = []
+        for i, (name, what) in enumerate(SYSTEMS.items()):
+            one, cell = known[f"{optimizer} {name}"], record.sel(cell=f"{optimizer} {name}")
+            kept = slice(0, one.hyperparameters.epochs)
+            time = rate * U * one.hyperparameters.steps_per_epoch * record["epoch"].values[kept]
+            angle, loss = (cell[key].values[kept] for key in ("angle_step", "loss"))
+            errors = [cell[f"{key}_stderr"].values[kept] for key in ("angle_step", "loss")]
+            style.measured(
+                axes[row],
+                time,
+                style.DEGREES * angle,
+                style.DEGREES * errors[0],
+                i=i,
+                label=f"{name}: {what}",
+                log=True,
+            )
+            style.exact(axes[row], time, style.DEGREES * step_angle(one), i=i)
+            lowest = one.problem.parameters["signal"]  # the loss is -<m, y>
+            style.measured(axes[row + 1], time, loss + lowest, errors[1], i=i, log=True)
+            losses.append(loss)
+        share = (losses[1] - losses[0]) / (losses[2] - losses[0])
+        shares[optimizer] = (float(share[:3].mean()), float(share[-10:].mean()))
+        for axis in axes[row : row + 2]:
+            axis.set(xscale="log", xlabel=f"steps × {rate:g} lr wd of B and C", title=optimizer)
+        axes[row].set(yscale="log", ylabel="rms angle per step [deg]")
+        axes[row + 1].set(yscale="log", ylabel="loss above its minimum")
+    style.below(figure, axes[0], (style.MEASURED, style.EXACT))
+    said = "; ".join(f"{name}: {a:+.2f} at first, {b:+.2f} at last" for name, (a, b) in shares.items())
+    seen = (f"where the loss of B lies between that of equal lr (0) and that of equal lr wd (1): {said}. The change comes "
+            "after 1/(2 lr wd) steps for AdamW and, with the faster rate of a length that its own updates feed, after "
+            "(1-mu)/(4 lr wd) for SGDM. Predictions are from the noise alone; what is left is the mean gradient.")  # fmt: skip
+    return Drawn(figure, seen)

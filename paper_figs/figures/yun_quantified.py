@@ -1,0 +1,81 @@
+"""The statements of Yun et al. in numbers: where the best cells are, slopes, and spread of the angle.
+
+The paper says that best cells lie on the diagonal of equal tuning factor, so the best wd falls like 1/N and grows like B, and
+that cells of the diagonal turn alike after the transient. Here a best cell counts as off the diagonal only beyond one
+standard error of the difference; intervals are bootstrapped over seeds, and with three seeds rather too narrow.
+"""
+
+import json
+
+import numpy as np
+
+from paper_figs import networks, style
+from paper_figs.accuracy import TITLES, ours, theirs
+from paper_figs.quantified import columns, spreads, transient_end
+from paper_figs.scripts import Drawn, Records
+
+SOURCE = "Yun et al. 2022, sec. 5; theory.md 10.13"
+EXPERIMENTS = ("yun-table1", "yun-table2", "yun-table3", "yun-table4", "yun-table5", "yun-table6", "yun-table7")
+PARTIAL = True
+
+
+def draw(records: Records) -> Drawn:
+    """Verdicts of the columns, slopes with bootstrap intervals, spread of the angle; part by part."""
+    figure, axes = style.panels(3, width=3.7, height=5.2)
+    names, verdicts, slopes, widths = [], [], [], []
+    there = [table for table in EXPERIMENTS if table in records]
+    for table in there:
+        record, number = records[table], table.removeprefix("yun-table")
+        paper = theirs(json.loads(record.attrs["paper"]))
+        for tuned, part in ours(record).items():
+            names.append(f"table {number}, {TITLES[tuned]}")
+            verdicts.append([one.verdict for one in columns(part.accuracy, part.marked)])
+            slopes.append((part.slope(), part.expected_slope, paper[tuned].slope().value if tuned in paper else np.nan))
+            cells = networks.pick(record, what_changed=tuned)
+            lr = record["lr_end"].values[cells[0]]
+            first = int(np.flatnonzero(lr < 0.999 * lr[0])[0]) if (lr < 0.999 * lr[0]).any() else lr.size
+            angle = np.array([networks.of_cell(record, i, "angle_epoch")[:, :first] for i in cells])
+            begin = transient_end(record["tuning_factor"].values[cells])
+            widths.append(spreads(angle, begin, record["constant_factor"].values[cells] > 0))
+    y = np.arange(len(names))
+    for k, (verdict, shade) in enumerate((("on", "0.25"), ("within", "0.6"), ("off", "0.9"), ("unknown", "white"))):
+        share = np.array([v.count(verdict) for v in verdicts])
+        before = np.array([sum(v.count(w) for w in ("on", "within", "off", "unknown")[:k]) for v in verdicts])
+        axes[0].barh(y, share, left=before, color=shade, ec="0.2", lw=0.6, hatch="//" if verdict == "off" else None,
+                     label={"on": "on it", "within": "off, within 1 s.e.", "off": "off", "unknown": "unknown"}[verdict])  # fmt: skip
+    for k, (found, said, printed) in enumerate(slopes):
+        bars = [[max(0, found.value - found.low)], [max(0, found.high - found.value)]]
+        axes[1].errorbar(
+            [found.value],
+            [k],
+            xerr=np.nan_to_num(bars),
+            fmt="o",
+            ms=4,
+            color=style.color(0),
+            label="ours, 95 %" if not k else None,
+        )
+        axes[1].plot(printed, k + 0.22, "x", ms=5, color="0.3", label="from the paper's table" if not k else None)
+        axes[1].plot(said, k, "|", ms=13, mew=1.6, color=style.color(1), label="predicted" if not k else None)
+        for series, (name, one) in enumerate(widths[k].items()):
+            bars = [[max(0, one.value - one.low)], [max(0, one.high - one.value)]]
+            axes[2].errorbar([one.value], [k], xerr=np.nan_to_num(bars), fmt=style.MARKERS[series], ms=4, color=style.color(series),
+                             label=name if not k else None)  # fmt: skip
+    said = (("best cells against the diagonal", "columns"), ("log(best) against log(N or B)", "slope"),
+            ("spread of ln(angle per epoch)", "standard deviation over cells"))  # fmt: skip
+    for axis, (title, label) in zip(axes, said, strict=True):
+        axis.set_yticks(y, names if axis is axes[0] else [""] * len(names), fontsize=7)
+        axis.set(ylim=(len(names) - 0.4, -0.6), title=title, xlabel=label)
+        axis.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
+    axes[0].xaxis.get_major_locator().set_params(integer=True)
+    every = [verdict for one in verdicts for verdict in one]
+    known = [(found, said) for found, said, _ in slopes if np.isfinite(found.low)]
+    held = sum(found.holds(said) for found, said in known)
+    pairs = np.array([[one.value for one in width.values()] for width in widths])
+    pairs = pairs[np.isfinite(pairs).all(axis=1)]
+    seen = (f"{networks.caption(records[there[0]])}. Of {len(every)} columns the best cell is on the diagonal in {every.count('on')}, off it by "
+            f"less than one standard error in {every.count('within')}, off it in {every.count('off')}. The predicted slope is inside the 95 % "
+            f"interval in {held} of {len(known)} parts.")  # fmt: skip
+    if len(pairs):
+        inner, outer = 100 * np.median(pairs, axis=0)
+        seen += f" After the transient the angle per epoch varies by {inner:.0f} % (median) among cells of equal tuning factor and by {outer:.0f} % among the others."
+    return Drawn(figure, seen)

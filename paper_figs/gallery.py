@@ -1,0 +1,77 @@
+"""``docs/gallery.md``: every figure with what the paper says and what is seen, written from scripts and records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from paper_figs.scripts import scripts, styled
+from paper_figs.style import png
+from sde_si.record import write_bytes
+
+PICTURES = "gallery"
+LARGEST = 100 * 1024  # bytes of a picture
+HEAD = """# Gallery
+
+Every figure here is drawn by `python -m paper_figs` from committed records, in under two minutes and without torch;
+`python -m paper_figs --list` names them, `--check` fails if a record does not belong to the present configuration, and
+`--recompute` simulates (and, with torch, trains) again. This page is written by `python -m paper_figs --gallery docs`:
+the numbers under each picture are taken from its records.
+
+Marks are the same everywhere: points with a band of one standard error are measured, solid lines are exact predictions,
+dashed lines the papers' formulas, crosses simulations of the stochastic differential equation.
+"""
+
+
+def section(name: str, entry: Mapping[str, Any]) -> str:
+    """One figure's part of the page."""
+    one = scripts()[name]
+    lines = [f"## {one.title}", "", f"`{name}` ({plain(one.source)})", "", plain(one.text), ""]
+    if "pending" in entry:
+        return "\n".join([*lines, f"*Not drawn yet: no record of {', '.join(entry['pending'])}.*", ""])
+    lines += [
+        f"![{plain(one.title)}]({PICTURES}/{name}.png)",
+        "",
+        f"**Seen.** {plain(entry['seen'][0].upper() + entry['seen'][1:])}",
+        "",
+    ]
+    for table in entry["drawn"].tables:
+        lines += [table.markdown(), ""]
+    return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """Text that MyST shows as it is; literals keep their backticks."""
+    parts = re.split(r"(`[^`]*`)", text)
+    return "".join(part if part.startswith("`") else re.sub(r"([*_\[\]<>|$#~])", r"\\\1", part) for part in parts)
+
+
+def write(folder: Path, shown: Mapping[str, Mapping[str, Any]], *, whole: bool) -> Path:
+    """Write the pictures, and the page if all figures are there; returns what was written.
+
+    Raises
+    ------
+    DiskProblem
+        If the folder or the disk refuses.
+    """
+    for name, entry in shown.items():
+        if "drawn" in entry:
+            with styled():
+                content = smallest(entry["drawn"].figure)
+            write_bytes(content, folder / PICTURES / f"{name}.png")
+    if not whole:
+        return folder / PICTURES
+    page = folder / "gallery.md"
+    write_bytes("\n".join([HEAD, *(section(name, entry) for name, entry in shown.items())]).encode(), page)
+    return page
+
+
+def smallest(figure: Any) -> bytes:
+    """The picture at the finest of some resolutions that keeps it small."""
+    for dpi in (110, 95, 80, 65):
+        content = png(figure, dpi)
+        if len(content) <= LARGEST:
+            break
+    return content

@@ -1,0 +1,132 @@
+"""Tables of the papers' kind: accuracy over hyperparameters; as Markdown, LaTeX and image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = np.ndarray
+MARK = "#fff2b3"  # of cells on the diagonal; in grey they are told by their frame
+NOTE = "† equal tuning factor; bold: best of the column"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    r"""One table.
+
+    Attributes
+    ----------
+    title : str
+    corner : str
+        What rows and columns are, as ``lr, wd \ N``.
+    rows, columns : tuple of str
+        Their heads.
+    value, stderr : ndarray, shape (row, column)
+        nan where there is no cell or no error.
+    marked : ndarray of bool, shape (row, column)
+        Cells of the constant tuning factor.
+    digits : int
+        After the point.
+    """
+
+    title: str
+    corner: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    value: Array
+    stderr: Array
+    marked: Array
+    digits: int = 2
+
+    @property
+    def best(self) -> Array:
+        """Which cell is the best of its column, shape (row, column)."""
+        filled = np.where(np.isfinite(self.value), self.value, -math.inf)
+        return np.isfinite(self.value) & (filled == filled.max(axis=0, initial=-math.inf))
+
+    def cell(self, row: int, column: int) -> str:
+        """Value and standard error; empty if there is none."""
+        value, error = self.value[row, column], self.stderr[row, column]
+        if not math.isfinite(value):
+            return ""
+        shown = f"{value:.{self.digits}f}"
+        return f"{shown} ± {error:.{self.digits}f}" if math.isfinite(error) else shown
+
+    def markdown(self) -> str:
+        """Markdown: the best of a column bold, marked cells with a dagger."""
+        lines = [f"**{self.title}** ({NOTE})", ""]
+        lines += [f"| {self.corner} | " + " | ".join(self.columns) + " |", "|---|" + "---:|" * len(self.columns)]
+        for i, head in enumerate(self.rows):
+            cells = []
+            for j in range(len(self.columns)):
+                text = self.cell(i, j)
+                text = f"**{text}**" if text and self.best[i, j] else text
+                cells.append(f"{text} †" if text and self.marked[i, j] else text)
+            lines.append(f"| {head} | " + " | ".join(cells) + " |")
+        return "\n".join(lines)
+
+    def latex(self) -> str:
+        r"""LaTeX with booktabs and ``\usepackage[table]{xcolor}``."""
+        lines = [rf"% {self.title}", rf"\begin{{tabular}}{{l{'r' * len(self.columns)}}}", r"\toprule"]
+        lines += [" & ".join(_escaped(head) for head in (self.corner, *self.columns)) + r" \\", r"\midrule"]
+        for i, head in enumerate(self.rows):
+            cells = []
+            for j in range(len(self.columns)):
+                text = self.cell(i, j).replace(" ± ", r"\,$\pm$\,")
+                text = rf"\textbf{{{text}}}" if text and self.best[i, j] else text
+                cells.append(rf"\cellcolor{{yellow!40}}{text}" if text and self.marked[i, j] else text)
+            lines.append(" & ".join([_escaped(head), *cells]) + r" \\")
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+    def draw(self, axis: Axes) -> None:
+        """The table as a picture."""
+        from matplotlib.transforms import Bbox
+
+        axis.set_axis_off()
+        axis.set_title(self.title, fontsize="small", loc="left")
+        cells = [[head, *(self.cell(i, j) for j in range(len(self.columns)))] for i, head in enumerate(self.rows)]
+        longest = max(len(row[0]) for row in [[self.corner], *cells])
+        wide = max((len(text) for row in cells for text in row[1:]), default=5)
+        wide = max(wide, *map(len, self.columns)) + 1.5
+        widths = np.array([longest + 1.0, *[wide] * len(self.columns)])
+        table = axis.table(cells, colLabels=[self.corner, *self.columns], colWidths=list(widths / widths.sum()),
+                           bbox=Bbox.from_bounds(0, 0, 1, 1), cellLoc="right")  # fmt: skip
+        table.auto_set_font_size(False)
+        table.set_fontsize(7.5)
+        for (row, column), cell in table.get_celld().items():
+            cell.set_edgecolor("0.8")
+            cell.set_linewidth(0.4)
+            if row == 0:
+                cell.set_facecolor("0.93")
+            elif column and self.marked[row - 1, column - 1]:
+                cell.set_facecolor(MARK)
+                cell.set_edgecolor("0.2")
+                cell.set_linewidth(1.1)
+                cell.set_zorder(3)
+            if row and column and self.best[row - 1, column - 1]:
+                cell.set_text_props(weight="bold")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\textbackslash ").replace("%", r"\%").replace("_", r"\_").replace("&", r"\&")
+
+
+def rank_correlation(ours: Array, theirs: Array) -> tuple[float, float, int]:
+    """Spearman's rank correlation between two tables of one shape, its p-value, and the number of common cells.
+
+    nan with fewer than three cells.
+    """
+    from scipy.stats import spearmanr
+
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    count = int(both.sum())
+    if count < 3 or np.ptp(ours[both]) == 0 or np.ptp(theirs[both]) == 0:
+        return math.nan, math.nan, count
+    found: Any = spearmanr(ours[both], theirs[both])
+    return float(found.statistic), float(found.pvalue), count
