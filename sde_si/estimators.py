@@ -60,7 +60,7 @@ def chord_versine(x: Array, y: Array) -> Array:
 
 
 def jackknife(reduce: Callable[[Array], Any], paths: int, folds: int) -> tuple[Any, Any]:
-    """``reduce(indices of paths)`` of all paths and its standard error by leaving out folds (one path: nan); of arrays, too."""
+    """``reduce(indices of paths)`` of all paths and its standard error by leaving out folds (nan of one path)."""
     every = np.arange(paths)
     if paths < 2:
         found = reduce(every)
