@@ -51,7 +51,8 @@ def draw(records: Records) -> Drawn:
     axes[0].set(xlabel="epoch", ylabel="training loss")
     axes[1].set(xlabel="epoch", ylabel="effective gradient norm, rms")
     axes[2].set(xscale="log", yscale="log", xlabel="effective LR", ylabel="training loss, last tenth")
-    axes[2].legend(loc="lower right", fontsize=7)
+    axes[2].set_ylim(top=3e3 * level.max())  # room for the legend
+    axes[2].legend(loc="upper left", fontsize=7)
     figure.legend(*axes[0].get_legend_handles_labels(), title="effective LR", loc="outside lower center", ncols=7)
     counts = ", ".join(
         f"{name}: {', '.join(f'{r:.2g}' for r in fixed[regime == name])}" for name in MARKS if (regime == name).any()

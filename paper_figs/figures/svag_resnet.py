@@ -3,6 +3,8 @@
 Li, Malladi and Arora: SVAG's curves approach those of the SDE as l grows, and SGD is among them where noise dominates.
 """
 
+import numpy as np
+
 from paper_figs import networks, style
 from paper_figs.scripts import Drawn, Records
 
@@ -15,7 +17,7 @@ def draw(records: Records) -> Drawn:
     record = records["svag-resnet"]
     figure, axes = style.panels(2, 2, width=4.6, height=2.9)
     order = sorted(range(record.sizes["cell"]), key=lambda i: float(record["svag"][i]))
-    ratios, share = [], []
+    ratios, errors, share = [], [], []
     for series, i in enumerate(order):
         count = float(record["svag"][i])
         for axis, quantity in zip(axes, ("weight_norm", "angle_epoch", "train_loss"), strict=False):
@@ -33,12 +35,16 @@ def draw(records: Records) -> Drawn:
             if count == 1 and quantity == "angle_epoch":
                 style.paper(axis, epoch, unit * record["angle_epoch_paper"].isel(cell=i).values, i=series)
         hp, half = networks.hyperparameters(record, i), slice(record.sizes["epoch"] // 2, None)
-        tau, signal, norm = (
-            networks.of_cell(record, i, name)[:, half].mean() for name in ("noise_trace", "signal", "weight_norm")
+        tau, signal, norm = (  # of each seed
+            networks.of_cell(record, i, name)[:, half].mean(axis=1) for name in ("noise_trace", "signal", "weight_norm")
         )
-        ratios.append(norm**4 / (hp.lr * (tau + signal / count) / (2 * hp.wd)))
-        share.append(signal / tau)
-    style.measured(axes[3], [float(record["svag"][i]) for i in order], ratios, i=0)
+        ratio = norm**4 / (hp.lr * (tau + signal / count) / (2 * hp.wd))
+        ratios.append(ratio.mean())
+        errors.append(ratio.std(ddof=1) / ratio.size**0.5 if ratio.size > 1 else np.nan)
+        share.append(signal.mean() / tau.mean())
+    axes[3].errorbar(
+        [float(record["svag"][i]) for i in order], ratios, np.nan_to_num(errors), fmt="o", color=style.color(0)
+    )
     style.exact(axes[3], [1, 8], [1, 1])
     axes[3].set(xscale="log", xlabel="l", ylabel="|x|⁴ / (lr (τ + G/l) / 2 wd)", title="second half of the run")
     axes[3].set_xticks([1, 2, 4, 8], ["1", "2", "4", "8"])
