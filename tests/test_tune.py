@@ -17,6 +17,7 @@ from sde_si.theory import lr_drop_angle, lr_drop_steps, temperature
 from sde_si.tune import explain, transfer
 from sde_si.tune.cautions import CAUTIONS
 from sde_si.tune.cli import ACTIONS, main
+from sde_si.tune.effects import Gradients, signal_growth
 
 TUNED = HyperParameters(N=50_000, B=256, lr=0.1, wd=1e-4, momentum=0.9)
 FROM = "N=50000,B=256,lr=0.1,wd=1e-4,momentum=0.9"
@@ -166,8 +167,11 @@ def test_warnings_carry_their_numbers():
     assert said["transient"].limit == 75
     assert "226-300" in said["transient"].text
     assert said["noise"].number == pytest.approx(1000 / 128)
-    assert said["noise"].limit == pytest.approx(1.1**2 + (1.1**2 - 1) * 5)
-    assert "1 + tau/G = 6" in said["noise"].text
+    assert said["noise"].limit == pytest.approx(1.1**2 + (1.1**2 - 1) * 5 / 19)  # momentum 0.9: G counts up to 19 times
+    assert "1 + tau/(c G) = 1.26 to 6" in said["noise"].text
+    plain = kinds(transfer(base.replace(momentum=0.0), B=1000, signal=0.2, noise_trace=1.0)["wd"])["noise"]
+    assert plain.limit == pytest.approx(1.1**2 + (1.1**2 - 1) * 5)
+    assert "1 + tau/G = 6 " in plain.text
     assert said["momentum-form"].number == pytest.approx(10)
     assert said["start"].number == pytest.approx(1000 / 128)
     assert said["decay"].number == pytest.approx(0.1)
@@ -176,6 +180,50 @@ def test_warnings_carry_their_numbers():
     assert kinds(transfer(base, N=12_500)["wd"])["temperature"].number == pytest.approx(2)
     assert kinds(transfer(base, N=1000, B=300)["wd"])["steps"].number == pytest.approx(3 / (1000 / 300), rel=2e-3)
     assert kinds(transfer(base, N=1000, B=512)["wd"])["step-size"].number > 0
+
+
+@pytest.mark.parametrize(
+    ("momentum", "persists", "expected"), [(0.9, True, 2.04), (0.9, False, 1.08), (0.0, True, 1.08)]
+)
+def test_a_mean_gradient_counts_by_its_persistence(momentum, persists, expected):
+    """The simulated SGDM of tangential gradients: a rotating mean gradient of G/tau = 1/6, against noise alone."""
+    assert signal_growth(TUNED.replace(momentum=momentum), "sgd", Gradients(B=256, signal=0.5, noise_trace=3.0))[
+        persists
+    ] == pytest.approx(expected, abs=0.005)
+    rng, d, lr, wd = np.random.default_rng(5), 400, 0.05, 0.02
+    squares = []
+    for G in (0.0, 1 / 6):
+        x, v, seen = np.zeros(d), np.zeros(d), []
+        x[0] = (lr / (2 * wd * (1 - momentum))) ** 0.25
+        for k in range(12_000):
+            radius = math.sqrt(x @ x)
+            g = rng.standard_normal(d) / math.sqrt(d)
+            if persists:  # planes in which the mean gradient turns x, as in theory.md 1.10
+                g += math.sqrt(G) * np.concatenate([-x[1::2], x[::2]]).reshape(2, -1).T.ravel() / radius
+            else:
+                g += math.sqrt(G) * rng.choice([-1, 1]) * np.stack([-x[1::2], x[::2]], 1).ravel() / radius
+            g -= (g @ x) * x / radius**2
+            v = momentum * v - lr * (g / radius + wd * x)
+            x = x + v
+            if k > 4000:
+                seen.append(x @ x)
+        squares.append(np.mean(seen))
+    assert squares[1] / squares[0] == pytest.approx(expected, rel=0.04)
+
+
+def test_the_noise_warning_knows_momentum():
+    said = kinds(transfer(TUNED, B=1000, signal=0.5, noise_trace=3.0)["wd"])["noise"]
+    edge = 1.21 + 0.21 * 6 / 19
+    assert said.limit == pytest.approx(edge)
+    c = 19 / 6
+    assert math.sqrt((1 + edge * c) / (1 + c)) == pytest.approx(1.1)  # there E|x|^2 is 10 % off
+    assert "1.28 to 2.47" in said.text
+    assert "persists" in said.text
+    assert "noise" in kinds(
+        transfer(TUNED, B=384, signal=0.5, noise_trace=3.0)["wd"]
+    )  # below the square-root rule's edge
+    lines = transfer(TUNED, B=512, signal=0.5, noise_trace=3.0).lines()
+    assert any("before: noise alone; the mean gradient makes |x|^2 1.08 to 2.041 times" in line for line in lines)
 
 
 def test_no_warning_without_a_reason():

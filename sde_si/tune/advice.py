@@ -15,8 +15,10 @@ from sde_si.comparison import finite, number
 from sde_si.errors import require
 from sde_si.estimators import Estimate
 from sde_si.hyperparameters import check_number
+from sde_si.methods import METHODS
 from sde_si.tune import evidence
 from sde_si.tune.cautions import CLOSE
+from sde_si.tune.effects import persistence
 from sde_si.tune.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -220,16 +222,23 @@ def batch(asked: Asked) -> Suggestion:
         why = "the record holds no signal and noise trace, or too few for an error (validation.train has them)"
         return Suggestion(about=about, because=why)
     B, top = found.B, ratio.value + NORMAL * ratio.stderr
+    method = METHODS.get(found.method)
+    counts = persistence("sgd" if method is None or not method.extras else found.method, found.momentum)
     if ratio.value - NORMAL * ratio.stderr <= 0:
-        least = f"; at least {B * theory.largest_scaling(CLOSE, 1 / top):.4g} samples are fine" if top > 0 else ""
+        fine = B * theory.largest_scaling(CLOSE, 1 / (counts * top)) if top > 0 else 0.0
+        least = f"; at least {fine:.4g} samples are fine" if top > 0 else ""
         why = f"the signal is not told from zero: G/tau = {ratio.value:.2g} ± {ratio.stderr:.1g} at B = {B}{least}"
         return Suggestion(about=about, because=why)
-    value, low, high = _interval(lambda r: B * theory.largest_scaling(CLOSE, 1 / r), ratio)
+    value, low, high = _interval(lambda r: B * theory.largest_scaling(CLOSE, 1 / (counts * r)), ratio)
+    stays = "the mean gradient stays"
+    if counts > 1:
+        loose = B * theory.largest_scaling(CLOSE, 1 / ratio.value)
+        stays += f" for longer than the momentum's memory (were it new at every step: {loose:.4g} samples)"
     return Suggestion(
         about=about, value=value, low=low, high=high, unit="samples",
         text=f"largest batch for which lr or wd scaled with it keeps E|x|^2 within {100 * (CLOSE - 1):.0f} %",
         evidence=f"G/tau = {ratio.value:.3g} ± {ratio.stderr:.1g} at B = {B}",
-        source="theory.md 4.5", assumes="the mean gradient stays",
+        source="theory.md 4.5", assumes=stays,
     )  # fmt: skip
 
 
