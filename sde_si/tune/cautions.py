@@ -126,7 +126,7 @@ def noise(change: Change) -> Caution | None:
     growth = [theory.norm_ratio(d * after) / theory.norm_ratio(c * before) for c, d in ends]
     lost = [1 + 1 / (d * before) for _, d in ends]
     # Before and after may have different momentum: then either limit may be the larger one.
-    grown, off, over = ("{:.3g}".format(v[0]) if factors == [1, 1] else "{:.3g} to {:.3g}".format(*sorted(v))
+    grown, off, over = (f"{v[0]:.3g}" if factors == [1, 1] else "{:.3g} to {:.3g}".format(*sorted(v))
                         for v in (growth, edges, lost))  # fmt: skip
     name = "1 + tau/G" if factors[1] == 1 else "1 + tau/(c G)"
     text = (
