@@ -155,6 +155,31 @@ def test_decoupled_decay_knows_no_momentum():
     assert found.effects["angle_step"].after.predicted == pytest.approx(math.sqrt(2 * 4e-4 * 0.1 / 1.9), rel=2e-3)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "lion"])
+def test_adaptive_optimizers_have_a_relative_update(optimizer):
+    """Their update does not shrink with |x|: lr/|x| decides the angle, lr/|x|^2 nothing."""
+    hp = HyperParameters(N=50_000, B=256, lr=1e-3, wd=0.1, epochs=4)
+    found = transfer(hp, optimizer=optimizer, N=12_500)
+    effects = found["lr"].effects
+    assert "effective_lr" not in effects
+    assert "temperature" not in effects
+    # four times lr turns the weights twice as far a step
+    assert effects["relative_update"].ratio == pytest.approx(effects["angle_step"].ratio, rel=1e-3)
+    assert effects["relative_update"].ratio == pytest.approx(2, rel=2e-3)
+    assert any("temperature left out" in line and optimizer in line for line in found.lines())
+    course = explain(hp, optimizer=optimizer)
+    assert (
+        tuple(course.course)
+        == tuple(course.equilibrium)
+        == ("angle_epoch", "angle_step", "weight_norm", "relative_update")
+    )
+    assert course.equilibrium["relative_update"] == pytest.approx(1.0)
+    labels = [axis.get_ylabel() for axis in course.figure().axes]
+    assert any("relative update" in label for label in labels)
+    assert not any("effective LR" in label for label in labels)
+    assert "effective_lr" in transfer(TUNED, N=12_500)["lr"].effects
+
+
 def kinds(option):
     return {one.kind: one for one in option.warnings}
 

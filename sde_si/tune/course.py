@@ -15,7 +15,7 @@ from sde_si.hyperparameters import HyperParameters
 from sde_si.methods import METHODS
 from sde_si.quantities import shown
 from sde_si.schedules import Timetable
-from sde_si.tune.effects import OPTIMIZERS, Gradients, factor_of, find_optimizer, predicted, run_of
+from sde_si.tune.effects import LENGTHS, OPTIMIZERS, Gradients, factor_of, find_optimizer, predicted, run_of
 from sde_si.tune.phases import Phase, phases, settings
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 COURSE = ("angle_epoch", "angle_step", "weight_norm", "effective_lr")  # what is told epoch by epoch
+ADAPTIVE = (*COURSE[:-1], "relative_update")  # of optimizers whose update does not shrink with |x|
 REACHED = 0.02  # distance of the angle per epoch from its equilibrium that counts as there
 ROWS = 16  # of the table of epochs
 SPENT = math.log(1 / REACHED)  # relaxation times after which a small deviation is within REACHED
@@ -73,7 +74,7 @@ class Explanation:
     relative : bool
         Whether norm and effective LR are in units of their first equilibrium values.
     course : dict of ndarray, shape (epochs,)
-        `COURSE`, by epoch; nan where there is no closed form.
+        `COURSE`, or `ADAPTIVE`, by epoch; nan where there is no closed form.
     equilibrium : dict of ndarray, shape (epochs,)
         The same if every epoch's last step went on for ever.
     paper : ndarray, shape (epochs,)
@@ -115,11 +116,11 @@ class Explanation:
         from sde_si.tune.show import RELATIVE, plain_table
 
         star = RELATIVE if self.relative else ""
-        titles = [shown(name).title + (star if name in ("weight_norm", "effective_lr") else "") for name in COURSE]
+        titles = [shown(name).title + (star if name in LENGTHS else "") for name in self.course]
         out = plain_table("epoch", [*titles, "angle per epoch, papers [deg]"])
         factor = shown("angle_epoch").factor
         for e in self.some_epochs():
-            cells = [_short(self.course[name][e], shown(name).factor) for name in COURSE]
+            cells = [_short(self.course[name][e], shown(name).factor) for name in self.course]
             out.add_row(str(e + 1), *cells, _short(self.paper[e], factor))
         return out
 
@@ -244,19 +245,19 @@ def explain(
     record = predict(run)
     first = predicted(hyperparameters.replace(schedule="constant", epochs=1), optimizer, gradients)
     relative = noise_trace is None or bool(METHODS[OPTIMIZERS[optimizer]].extras)
-    units = {name: (first[name].predicted or math.nan) if relative and name in _LENGTHS else 1.0 for name in COURSE}
-    course = {name: record[f"{name}_predicted"].values / units[name] for name in COURSE}
+    names = ADAPTIVE if METHODS[OPTIMIZERS[optimizer]].extras else COURSE
+    units = {name: (first[name].predicted or math.nan) if relative and name in LENGTHS else 1.0 for name in names}
+    unknown = np.full(hyperparameters.epochs, math.nan)
+    told = {name: record.get(f"{name}_predicted") for name in names}
+    course = {name: (unknown if one is None else one.values) / units[name] for name, one in told.items()}
     ideal = [settings(timetable, e) for e in range(hyperparameters.epochs)]
     rows = [predicted(hp, optimizer, gradients) if hp else None for hp in ideal]
-    balance = {name: np.array([_value(row, name) for row in rows]) / units[name] for name in COURSE}
+    balance = {name: np.array([_value(row, name) for row in rows]) / units[name] for name in names}
     found = phases(hyperparameters, optimizer, gradients) if hyperparameters.wd else _without_decay(timetable)
     return Explanation(
         hyperparameters=hyperparameters, optimizer=optimizer, relative=relative, course=course, equilibrium=balance,
         paper=_paper(record, optimizer), stretches=tuple(_stretch(phase, course, balance) for phase in found),
     )  # fmt: skip
-
-
-_LENGTHS = ("weight_norm", "effective_lr")
 
 
 def _value(row: Mapping[str, Any] | None, name: str) -> float:

@@ -21,6 +21,8 @@ from sde_si.run import Run
 
 # As users name them -> the method whose theory holds. torch's SGD and the papers' differ under a schedule only.
 OPTIMIZERS = {"sgd": "sgd-torch", "sgdw": "sgdw", "adamw": "adamw", "lion": "lion"}
+LENGTHS = ("weight_norm", "effective_lr", "relative_update")  # what the size of the gradients decides
+NO_TEMPERATURE = "temperature left out: its law is of steps that shrink as 1/|x| (theory.md 8.9), and {}'s do not"
 LARGE = 10**9  # dimension of the noise model: what is of order 1/d drops out
 FIRST_ORDER = "small lr wd; noise dominates"
 NOISE_ALONE = "noise alone"  # begins the note of a row that leaves the measured mean gradient out
@@ -160,6 +162,15 @@ def predicted(hp: HyperParameters, optimizer: str, gradients: Gradients) -> Mapp
         source="theory.md 9.6" if METHODS[OPTIMIZERS[optimizer]].extras else "theory.md 2.4, 9.2",
         assumes=FIRST_ORDER, note="epochs in which the direction forgets by e, were there no basin",
     )  # fmt: skip
+    if METHODS[OPTIMIZERS[optimizer]].extras:
+        # Their update does not shrink with |x|: an angle is lr/|x| times the update's length, not lr/|x|^2.
+        known_norm = rows["weight_norm"].predicted
+        update = finite(hp.lr / known_norm) if known_norm else None
+        swapped = replace(rows["effective_lr"], quantity="relative_update", predicted=update, paper=None)
+        rows = {
+            ("relative_update" if name == "effective_lr" else name): (swapped if name == "effective_lr" else row)
+            for name, row in rows.items()
+        }
     trace = gradients.noise_at(hp.B)
     if optimizer in ("sgd", "sgdw"):
         # In units of the root of the dimension, which cancels in ratios.
@@ -172,7 +183,7 @@ def predicted(hp: HyperParameters, optimizer: str, gradients: Gradients) -> Mapp
 
 
 def _absolute(name: str, optimizer: str, gradients: Gradients) -> bool:
-    if name in ("weight_norm", "effective_lr"):
+    if name in LENGTHS:
         # That of AdamW and Lion depends on the number of weights instead.
         return gradients.noise_trace is not None and not METHODS[OPTIMIZERS[optimizer]].extras
     if name == "signal_to_noise":

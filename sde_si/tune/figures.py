@@ -31,7 +31,8 @@ def course_figure(found: Explanation) -> Figure:
     hp, epoch = found.hyperparameters, np.arange(1, found.hyperparameters.epochs + 1)
     with mpl.rc_context(fname=str(STYLE)):
         figure = Figure(figsize=(11, 3.6), layout="constrained")
-        for axis, name in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+        panels = [name if name in found.course else "relative_update" for name in PANELS]
+        for axis, name in zip(figure.subplots(1, len(panels)), panels, strict=True):
             factor = shown(name).factor
             if np.isfinite(found.course[name]).any():
                 axis.plot(epoch, found.course[name] * factor, color="C0", label="predicted")

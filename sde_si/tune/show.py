@@ -91,6 +91,8 @@ def options_table(found: Transfer) -> Table:
 
 def transfer_lines(found: Transfer) -> list[str]:
     """Verdict, ways left out, warnings, sources."""
+    from sde_si.tune.effects import NO_TEMPERATURE
+
     out = []
     factor = number(found.tuning_factor)
     if found.kept:
@@ -108,6 +110,8 @@ def transfer_lines(found: Transfer) -> list[str]:
     if any(effect.relative for option in options for effect in option.effects.values()):
         out.append(f"{RELATIVE} relative to before; --signal and --noise-trace make all but the temperature absolute")
     out += _noise_lines(options)
+    if options and "temperature" not in options[0].effects:
+        out.append(NO_TEMPERATURE.format(found.optimizer))
     if options:
         by_source: dict[str, list[str]] = {}
         for name, effect in options[0].effects.items():
