@@ -37,7 +37,7 @@ def course_figure(found: Explanation) -> Figure:
             if np.isfinite(found.course[name]).any():
                 axis.plot(epoch, found.course[name] * factor, color="C0", label="predicted")
             axis.plot(
-                epoch, found.equilibrium[name] * factor, color="C1", ls=":", label="equilibrium of the epoch's lr"
+                epoch, found.equilibrium[name] * factor, color="C1", ls=":", label="equilibrium of the epoch's mean lr"
             )
             if name == "angle_epoch" and np.isfinite(found.paper).any():
                 axis.plot(epoch, found.paper * factor, color="0.35", ls="--", label="papers, first order", zorder=1)
