@@ -165,7 +165,7 @@ def test_adaptive_optimizers_have_a_relative_update(optimizer):
     assert "effective_lr" not in effects
     assert "temperature" not in effects
     # four times lr turns the weights twice as far a step
-    order = 4e-3 * hp.wd / (1 - hp.momentum)  # lr wd over the momentum's memory: what first order leaves out
+    order = 4e-3 * hp.wd * 100  # lr wd over the longest memory, 1/(1 - 0.99) of Lion: what first order leaves out
     assert effects["relative_update"].ratio == pytest.approx(effects["angle_step"].ratio, rel=order)
     assert effects["relative_update"].ratio == pytest.approx(2, rel=order)
     assert any("temperature left out" in line and optimizer in line for line in found.lines())
@@ -318,6 +318,32 @@ def test_wrong_input_is_refused(words, capsys, tmp_path, monkeypatch):
     assert said.err.strip()
     assert "Traceback" not in said.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "label", "said"),
+    [
+        (["lr-range", "--command", "x {lr}", "--points", "3"], "--points", "whole number >= 6"),
+        (["transfer", "--from", FROM.replace("1e-4", "0"), "--to", "N=12500"], "--from", "weight decay"),
+        (["transfer", "--from", FROM, "--to", "N=1e6"], "--to", "a whole number for N, got '1e6'; try N=1000000"),
+        (["transfer", "--from", FROM, "--to", "N=12500", "--record", "missing.nc"], "--record", "exists"),
+        (["suggest"], "RECORD", "a record, got none"),
+        (["suggest", "missing.nc"], "RECORD", "exists"),
+        (["suggest", __file__, "--like", "missing.nc"], "--like", "exists"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_called_by_its_own_name(words, label, said, capsys):
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {label}: expected ")
+    assert said in error
+
+
+@pytest.mark.parametrize("words", [["suggest"], ["transfer", "--from", FROM, "--to", "N=12500", "--record"]])
+def test_a_record_that_cannot_be_read_has_another_code(words, tmp_path):
+    (tmp_path / "broken.nc").write_text("no record")
+    assert main([*words, str(tmp_path / "broken.nc")]) == 4
 
 
 def test_json_of_a_transfer(capsys):

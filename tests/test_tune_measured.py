@@ -584,6 +584,28 @@ def test_a_command_may_write_its_result_to_a_file(tmp_path):
         run_command("false", "loss", str(tmp_path), {})
 
 
+def test_why_a_command_failed_is_its_last_line_and_the_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.py").write_text("print('first', flush=True)\nimport sys\nprint('warned', file=sys.stderr)\n"
+                                     "raise RuntimeError('no such data set: cifar11')\n")  # fmt: skip
+    with pytest.raises(BadInput, match="succeeds") as caught:
+        lr_range_command(f"{sys.executable} bad.py {{lr}}", points=6, quiet=True, executor=InProcess())
+    said = str(caught.value)
+    assert "code 1: RuntimeError: no such data set: cifar11" in said
+    assert "\n" not in said
+    file = Path(re.search(r"whole: ([^)]+)\)", said)[1])
+    assert "warned" in json.loads(file.read_text())["reason"]
+    assert "Traceback" in json.loads(file.read_text())["reason"]
+
+
+@pytest.mark.parametrize("printed", ["loss is 0.3", "0.3", "[1, 2]"])
+def test_a_command_without_json_is_told_its_last_line(printed, tmp_path):
+    words = f"{sys.executable} -c \"print('{printed}')\""
+    with pytest.raises(ValueError, match="printed no JSON object on its last line") as caught:
+        run_command(words, "loss", str(tmp_path), {})
+    assert repr(printed) in str(caught.value)
+
+
 def test_metrics_by_dotted_names():
     assert pick({"a": {"b": [1, 2]}}, "a.b") == 2
     assert math.isnan(pick({"a": None}, "a"))
