@@ -6,6 +6,8 @@ import json
 import math
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +16,9 @@ from hypothesis import strategies as st
 
 from sde_si import SCHEDULES, BadInput, HyperParameters
 from sde_si.schedules import Timetable
-from sde_si.theory import lr_drop_angle, lr_drop_steps, temperature
+from sde_si.theory import decoupled_lag_cosines, lag_cosines, lr_drop_angle, lr_drop_steps, temperature
 from sde_si.tune import explain, transfer
+from sde_si.tune.advice import _law
 from sde_si.tune.cautions import CAUTIONS
 from sde_si.tune.cli import ACTIONS, main
 from sde_si.tune.effects import Gradients, signal_growth
@@ -66,6 +69,33 @@ def test_effects_are_those_of_independent_formulae():
     assert effects["temperature"].ratio == pytest.approx(2.0)  # N^(-1/2)
     assert effects["signal_to_noise"].ratio == pytest.approx(0.5)
     assert all(effects[name].relative for name in ("weight_norm", "effective_lr", "temperature", "signal_to_noise"))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "sgdw", "adamw", "lion"])
+def test_an_epoch_of_many_steps_takes_no_longer(optimizer):
+    """No formula runs through the steps of an epoch."""
+    transfer(TUNED, optimizer=optimizer, N=12_500)  # what is compiled or loaded once
+    begin = time.process_time()
+    found = transfer(TUNED, optimizer=optimizer, N=49_999_999, B=1)
+    assert time.process_time() - begin < 1
+    for option in found.options:
+        # so many steps that the law of an epoch is exp(-T)
+        T = option.effects["tuning_factor"].after.predicted
+        angle = option.effects["angle_epoch"].after.predicted
+        assert angle == pytest.approx(math.acos(math.exp(-T)), rel=1e-4)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_the_law_of_an_epoch_for_advice(decoupled):
+    """By a power of the matrix, as by the recursion over all lags."""
+    hp, n = HyperParameters(N=39_000, B=100, lr=0.1, wd=2e-3, momentum=0.9), 390
+    found = SimpleNamespace(method="sgdw" if decoupled else "sgd", lr=hp.lr, wd=hp.wd, momentum=0.9, steps_per_epoch=n)
+    cosines = (decoupled_lag_cosines if decoupled else lag_cosines)(n, 2e-4, 0.9)
+    assert _law(found, 2e-3) == pytest.approx(-math.log(cosines[-1]), rel=1e-9)
+    begin = time.process_time()
+    long = SimpleNamespace(**{**vars(found), "steps_per_epoch": 50_000_000})
+    assert _law(long, 1e-9) > 0
+    assert time.process_time() - begin < 1
 
 
 def test_cells_of_yun_et_al():

@@ -16,6 +16,7 @@ from sde_si.errors import require
 from sde_si.estimators import Estimate
 from sde_si.hyperparameters import check_number
 from sde_si.methods import METHODS
+from sde_si.theory.optimizers import Rule, equilibrium_versine
 from sde_si.tune import evidence
 from sde_si.tune.cautions import CLOSE
 from sde_si.tune.effects import persistence
@@ -274,9 +275,9 @@ def _law(found: Evidence, wd: float) -> float:
     apart, u = evidence.decoupled(found), found.lr * wd
     if found.method not in ("sgd", "sgd-torch", "sgdw") or found.steps_per_epoch < 1 or not 0 < u < 1:
         return 0.0
-    law = theory.decoupled_lag_cosines if apart else theory.lag_cosines
-    cos = float(law(found.steps_per_epoch, u, found.momentum)[-1])
-    return -math.log(cos) if 0 < cos < 1 else 0.0
+    rule = Rule("sgdw" if apart else "sgd", lr=found.lr, wd=wd, momentum=found.momentum)
+    versine = equilibrium_versine(rule, found.steps_per_epoch)  # by a power of the step's matrix: any number of steps
+    return -math.log1p(-versine) if 0 < versine < 1 else 0.0
 
 
 def _solve(found: Evidence, factor: float) -> float:
