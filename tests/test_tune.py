@@ -22,6 +22,7 @@ from sde_si.tune.advice import _law
 from sde_si.tune.cautions import CAUTIONS
 from sde_si.tune.cli import ACTIONS, main
 from sde_si.tune.effects import Gradients, signal_growth
+from sde_si.tune.ramp_reading import read
 
 TUNED = HyperParameters(N=50_000, B=256, lr=0.1, wd=1e-4, momentum=0.9)
 FROM = "N=50000,B=256,lr=0.1,wd=1e-4,momentum=0.9"
@@ -504,6 +505,46 @@ def test_relative_to_the_first_lr_that_is_used():
     # a start at rest: the norm dips while the momentum fills
     assert explain(hp.replace(schedule="constant")).course["weight_norm"] == pytest.approx(1.0, rel=0.01)
     assert explain(hp, init_norm="2eq").course["weight_norm"][0] < 2.0
+
+
+def test_explain_warns_of_large_steps_and_late_changes():
+    hp = HyperParameters(N=5000, B=100, lr=0.1, wd=5.0, epochs=4)
+    said = {one.kind: one for one in explain(hp).warnings}
+    assert said["step-size"].number == pytest.approx(0.5)
+    assert not explain(hp.replace(wd=1e-4)).warnings
+    for schedule, late in {
+        "multi-step:2,4": "4",
+        "step:9": "9",
+        "batch-growth:4": "4",
+        "warm-up:1+multi-step:3,8": "8",
+    }.items():
+        found = explain(hp.replace(wd=1e-4, schedule=schedule))
+        assert [one.kind for one in found.warnings] == ["never"], schedule
+        assert any(f"after epoch {late} never happens: the run has 4 epochs" in line for line in found.lines())
+        assert found.to_json()["warnings"][0]["kind"] == "never"
+    assert not explain(hp.replace(wd=1e-4, schedule="multi-step:2,3")).warnings
+
+
+def test_wording(capsys):
+    text = kinds(transfer(TUNED, momentum=0.0)["wd"])["decay"].text
+    assert "not 0.0195" not in text
+    assert "1 times as long" not in text
+    assert "by 0.1:" in text or "by 10:" in text
+    assert any("with N/B; the other rows are exact, with N // B" in line for line in transfer(TUNED, N=12_500).lines())
+    words = ["explain", "--optimizer", "adamw", "--lr", "1e-3", "--wd", "0.1", "--epochs", "6", "--schedule", "step:3"]
+    assert main([*words, "--no-figure"]) == 0
+    said = capsys.readouterr().out
+    assert "no table of epochs" in said
+    assert "- .. -" not in said
+    assert not any(line.split()[1:] == ["-"] * 5 for line in said.splitlines())
+
+
+def test_a_range_that_is_not_smoothed_says_so():
+    lr = np.geomspace(1e-4, 1, 12)
+    for smoothing, label in ((0.0, "not smoothed"), (0.5, "smoothed by 0.5")):
+        found = read(lr, (np.log10(lr) + 2) ** 2, ramp="exponential", smoothing=smoothing)
+        labels = found.figure().axes[0].get_legend_handles_labels()[1]
+        assert label in labels
 
 
 LIGHT = """

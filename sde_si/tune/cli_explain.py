@@ -68,6 +68,6 @@ def _main(args: Sequence[str] | None) -> int:
         f"{options.optimizer}: N={hp.N} B={hp.B} lr={hp.lr:g} wd={hp.wd:g} momentum={hp.momentum:g} "
         f"schedule={hp.schedule}; tuning factor {content['tuning_factor']:.4g} per epoch"
     )
-    print_all(title, [found.to_table(), found.epochs_table()],
+    print_all(title, found.tables(),
               [*found.lines(), *([f"figure: {figure}"] if figure else [])])  # fmt: skip
     return DONE

@@ -16,6 +16,7 @@ from sde_si.methods import METHODS
 from sde_si.quantities import shown
 from sde_si.resolve import read_norm
 from sde_si.schedules import Timetable
+from sde_si.tune.cautions import Caution, of_schedule
 from sde_si.tune.effects import (
     LENGTHS,
     OPTIMIZERS,
@@ -92,6 +93,8 @@ class Explanation:
     paper : ndarray, shape (epochs,)
         Angle per epoch by Yun et al. eqs. 18, 27, radians.
     stretches : tuple of Stretch
+    warnings : tuple of Caution
+        Of a step so large that first order fails, and of changes after the last epoch.
     """
 
     hyperparameters: HyperParameters
@@ -102,12 +105,23 @@ class Explanation:
     equilibrium: Mapping[str, Array]
     paper: Array
     stretches: tuple[Stretch, ...]
+    warnings: tuple[Caution, ...] = ()
+
+    @property
+    def followed(self) -> bool:
+        """Whether there is a closed form under the schedule: else epochs have equilibrium values alone."""
+        return not np.isnan(self.course["weight_norm"]).all()
+
+    def tables(self) -> list[Table]:
+        """By phase, and by epoch where there is something to tell."""
+        return [self.to_table(), *([self.epochs_table()] if self.followed else [])]
 
     def to_table(self) -> Table:
         """One row a phase."""
         from sde_si.tune.show import plain_table
 
-        head = ("lr", "momentum", "B", "tuning factor", "e-fold [epochs]", "angle/epoch [deg]", "equilibrium [deg]")
+        angle = ["angle/epoch [deg]"] if self.followed else []
+        head = ("lr", "momentum", "B", "tuning factor", "e-fold [epochs]", *angle, "equilibrium [deg]")
         # of a phase in which lr changes: at its largest lr, and the angles of its ends
         out = plain_table("epochs", [*head, "within 2 % of it"])
         for one in self.stretches:
@@ -119,7 +133,8 @@ class Explanation:
             ideal = " .. ".join(_short(v, factor) for v in one.equilibrium[int(phase.constant) :])
             out.add_row(
                 f"{phase.first}-{phase.last}", lr, number(phase.momentum), str(phase.B), _short(phase.tuning_factor),
-                _short(phase.relaxation_epochs), f"{_short(one.first, factor)} .. {_short(one.last, factor)}",
+                _short(phase.relaxation_epochs),
+                *([f"{_short(one.first, factor)} .. {_short(one.last, factor)}"] if self.followed else []),
                 ideal, reached,
             )  # fmt: skip
         return out
@@ -146,7 +161,7 @@ class Explanation:
 
     def lines(self) -> list[str]:
         """What is said below the tables."""
-        out = []
+        out = [f"warning: {one.text}" for one in self.warnings]
         for one in self.stretches:
             phase = one.phase
             if one.reached is None and phase.constant:
@@ -158,8 +173,11 @@ class Explanation:
                     f"warning: epochs {phase.first}-{phase.last}: equilibrium is not reached in {phase.epochs} epochs, "
                     f"the norm needs {_short(phase.relaxation_epochs)} to relax by e{how} (theory.md 10.7)"
                 )
-        if np.isnan(self.course["weight_norm"]).all():
-            out.append(f"{self.optimizer}: no closed form under a schedule; equilibrium values and times alone")
+        if not self.followed:
+            out.append(
+                f"{self.optimizer}: no closed form under a schedule, so no table of epochs: equilibrium values and "
+                "times alone"
+            )
         if any(not one.phase.constant for one in self.stretches):
             out.append("equilibrium and papers: of the mean lr that the steps of an epoch use")
         if self.relative:
@@ -178,8 +196,7 @@ class Explanation:
         """Tables and lines."""
         from rich.markup import escape
 
-        yield self.to_table()
-        yield self.epochs_table()
+        yield from self.tables()
         yield from map(escape, self.lines())
 
     def to_json(self) -> dict[str, Any]:
@@ -195,6 +212,7 @@ class Explanation:
             "tuning_factor": factor_of(hp, self.optimizer),
             "relative": self.relative,
             "first_lr": self.first_lr,
+            "warnings": [one.to_json() for one in self.warnings],
             "phases": [one.to_json() for one in self.stretches],
             "epochs": epochs | {"angle_epoch_paper": [finite(v) for v in self.paper]},
         }
@@ -283,6 +301,7 @@ def explain(
         hyperparameters=hyperparameters, optimizer=optimizer, relative=relative, first_lr=start.lr, course=course,
         equilibrium=balance,
         paper=_paper(record, optimizer), stretches=tuple(_stretch(phase, course, balance) for phase in found),
+        warnings=of_schedule(hyperparameters, optimizer, gradients),
     )  # fmt: skip
 
 

@@ -83,7 +83,12 @@ def ramp_figure(found: LrRange) -> Figure:
         figure = Figure(figsize=(4.6 * panels, 3.6), layout="constrained")
         axes = np.atleast_1d(figure.subplots(1, panels))
         axes[0].plot(found.lr, found.loss, "o", ms=2.5, color="0.6", label="loss before the step")
-        axes[0].plot(found.lr, found.smooth, color="C0", label=f"smoothed by {found.smoothing:g}")
+        axes[0].plot(
+            found.lr,
+            found.smooth,
+            color="C0",
+            label=f"smoothed by {found.smoothing:g}" if found.smoothing else "not smoothed",
+        )
         inside = found.smooth[np.isfinite(found.smooth)]
         if inside.size:
             low, high = float(inside.min()), float(min(inside.max(), 2 * max(inside[0], inside.min())))

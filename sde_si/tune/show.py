@@ -118,6 +118,10 @@ def transfer_lines(found: Transfer) -> list[str]:
             if effect.after.predicted is not None and effect.after.source:
                 by_source.setdefault(effect.after.source, []).append(shown(name).label)
         out += [f"{', '.join(names)}: {source}" for source, names in by_source.items()]
+        out.append(
+            "tuning factor and correlation time are of first order, with N/B; the other rows are exact, with N // B "
+            "whole batches an epoch"
+        )
         out.append("at equilibrium, noise with replacement, no confinement (theory.md 1.9, 18)")
     return out
 
