@@ -16,7 +16,8 @@ from sde_si.methods import METHODS
 from sde_si.quantities import shown
 from sde_si.resolve import read_norm
 from sde_si.schedules import Timetable
-from sde_si.tune.cautions import Caution, of_schedule
+from sde_si.tune.ahead import of_schedule
+from sde_si.tune.cautions import Caution
 from sde_si.tune.effects import (
     LENGTHS,
     OPTIMIZERS,
