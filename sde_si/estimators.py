@@ -60,8 +60,11 @@ def chord_versine(x: Array, y: Array) -> Array:
 
 
 def jackknife(reduce: Callable[[Array], Any], paths: int, folds: int) -> tuple[Any, Any]:
-    """``reduce(indices of paths)`` of all paths, and its standard error by leaving out folds; also of arrays."""
+    """``reduce(indices of paths)`` of all paths and its standard error by leaving out folds (nan of one path)."""
     every = np.arange(paths)
+    if paths < 2:
+        found = reduce(every)
+        return found, np.full(np.shape(found), np.nan)
     parts = np.array_split(every, min(folds, paths))
     left = np.array([reduce(np.setdiff1d(every, part)) for part in parts])
     spread = np.sum((left - left.mean(axis=0)) ** 2, axis=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -86,6 +86,18 @@ def parse(cls: type[T], prog: str, args: Sequence[str] | None, derived: frozense
     return tyro.cli(cls, args=words, default=base, **options)
 
 
+def written(settings: Mapping[str, Any]) -> list[str]:
+    """The words of a command line for these settings; absent ones (None, False, empty lists) are left out."""
+    words = []
+    for name, value in settings.items():
+        flag_ = f"--{name.replace('_', '-')}"
+        if isinstance(value, bool):
+            words += [flag_] if value else []
+        elif value is not None and value != [] and value != ():
+            words += [flag_, *_show(value)]
+    return words
+
+
 def _config_file(words: list[str]) -> str | None:
     for i, word in enumerate(words):
         if word == "--config" and i + 1 < len(words):
@@ -117,11 +129,9 @@ def read_config(cls: type, file: str | None, derived: frozenset[str]) -> list[st
         if key in derived:
             continue
         require(key in fields, "config", f"keys among {', '.join(fields)}", f"{key!r} in {file}")
-        name = f"--{key.replace('_', '-')}"
         if isinstance(fields[key].default, bool):
             require(isinstance(value, bool), key, f"true or false in {file}", repr(value))
-            words += [name] if value else []
         else:
             require(not isinstance(value, bool | dict), key, f"a number, text or list in {file}", repr(value))
-            words += [name, *_show(value)]
+        words += written({key: value})
     return words

@@ -30,7 +30,7 @@ def unwrapped(optimizer: Optimizer) -> Optimizer:
 
 
 def form_of(optimizer: Optimizer) -> str:
-    """Key of `laws.FORMS`, or the class's own name where no law is known."""
+    """Key of `sde_si.theory.optimizers.FORMS`, or the class's own name where no law is known."""
     for cls in type(optimizer).__mro__:
         if cls.__name__ in FORMS_BY_CLASS:
             return FORMS_BY_CLASS[cls.__name__]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sde_si.errors import DiskProblem
-from sde_si.sweep import claims
+from sde_si.sweep import locks
 from sde_si.sweep.executors import Backend, Starter, is_lost
 from sde_si.sweep.folder import Folder, Heartbeat
 from sde_si.sweep.job import Job
@@ -92,7 +92,7 @@ class Dispatcher:
                     future.cancel()
             if self.backend is not None:
                 self.backend.stop()
-            claims.tidy(self.folder.path)
+            locks.tidy(self.folder.path)
             self.summary.seconds = time.monotonic() - begin
         return self.summary
 

@@ -3,7 +3,7 @@
 Everything is told by files: a finished record stands under its name, the reason of a failed run in
 ``failed/<name without .nc>.json``, and each sweep at work keeps one ``.running.<host>-<pid>-<start>.json`` that lists
 its runs in flight. The last is a hint that nobody waits for. What a worker has in hand is its own by
-`sde_si.sweep.claims`.
+`sde_si.sweep.locks`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from sde_si.errors import DiskProblem
 from sde_si.record import born, owner, write_bytes
-from sde_si.sweep import claims
+from sde_si.sweep import locks
 from sde_si.sweep.job import Job, readable
 from sde_si.sweep.status import Status
 from sde_si.terminal import say
@@ -148,7 +148,7 @@ class Folder:
                 if _here(match) and not _alive(match, path):
                     with contextlib.suppress(OSError):
                         path.unlink()
-        claims.tidy(self.path)
+        locks.tidy(self.path)
 
     def others(self) -> list[Path]:
         """Lists of runs in flight of the other living sweeps."""

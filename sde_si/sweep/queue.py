@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from sde_si.sweep import claims
+from sde_si.sweep import locks
 from sde_si.sweep.folder import Folder
 from sde_si.sweep.job import Job
 from sde_si.sweep.status import Ended, Status
@@ -91,7 +91,7 @@ class Queue:
             self.refused.remove(entry)
             if self._is_settled(entry.job, retry=False):
                 continue
-            if claims.free(self.folder.path, entry.job.digest):
+            if locks.free(self.folder.path, entry.job.digest):
                 return [entry]
             entry.look = now + min(AGAIN * 2**entry.refused, SLOWEST)
             self.refused.append(entry)

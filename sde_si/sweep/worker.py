@@ -15,9 +15,9 @@ from pathlib import Path
 
 from sde_si.errors import DiskProblem
 from sde_si.record import save
-from sde_si.sweep.claims import claimed
 from sde_si.sweep.folder import Folder
 from sde_si.sweep.job import Diverged, Job
+from sde_si.sweep.locks import claimed
 from sde_si.sweep.status import Ended, Status
 from sde_si.sweep.watch import WATCH
 

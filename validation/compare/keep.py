@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sde_si.methods import METHODS
+from sde_si.options import written
 from sde_si.record import configuration, save
 
 if TYPE_CHECKING:
     import xarray as xr
-
-_NO_FLAG = ("method", "beta2", "eps")  # follow from the optimizer
 
 
 def title_of(record: xr.Dataset) -> str:
@@ -28,12 +28,9 @@ def title_of(record: xr.Dataset) -> str:
 def command(record: xr.Dataset) -> str:
     """The command that trains it again."""
     made = configuration(record)
-    words = ["python -m validation.train"]
-    for key, value in made.items():
-        if key not in _NO_FLAG and value is not None and value != []:
-            word = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            words.append(f"--{key.replace('_', '-')} {word}")
-    return " ".join(words)
+    has = {"beta2", "eps"} & METHODS[made["method"]].extras.keys()
+    settings = {key: value for key, value in made.items() if key not in {"method", "beta2", "eps"} - has}
+    return " ".join(["python -m validation.train", *written(settings)])
 
 
 def keep(record: xr.Dataset, folder: Path) -> Path:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sde_si.estimators import jackknife
 from sde_si.record import configuration
 from validation.compare.window import window
 
@@ -56,16 +56,6 @@ def _setting(record: xr.Dataset) -> tuple[float, float, float, int]:
     return lr, lr * made["wd"], made["momentum"], int(record["steps_per_epoch"].values[-1])
 
 
-def _jackknife(law: Callable[[Array], Array], count: int) -> tuple[Array, Array]:
-    """law(all) of `count` measurements, and its standard error from leaving out each in turn."""
-    everything = np.arange(count)
-    found = law(everything)
-    if count < 2:
-        return found, np.full(found.shape, np.nan)
-    left_out = np.array([law(np.delete(everything, i)) for i in range(count)])
-    return found, np.sqrt((count - 1) * np.var(left_out, axis=0))
-
-
 def confined(record: xr.Dataset, steps: int, *, negative: bool = False) -> tuple[Array, Array] | None:
     """1 - cos over 0, 1, ..., `steps` steps by the curvature of seeds and checkpoints (18.7), and its standard error.
 
@@ -84,7 +74,7 @@ def confined(record: xr.Dataset, steps: int, *, negative: bool = False) -> tuple
         pulls = lr * (nodes if negative else np.maximum(nodes, 0.0))
         return theory.confined_versines(steps, u, mu, pulls[stable], weights[stable])
 
-    return _jackknife(law, len(seen))
+    return jackknife(law, len(seen), len(seen))
 
 
 def _kicks(record: xr.Dataset) -> Array | None:
@@ -108,7 +98,7 @@ def norm_by_response(record: xr.Dataset, trace: Array) -> tuple[float, float] | 
         response, tau = kicks[which].sum(axis=0), float(np.mean(trace[used.epochs]))
         return np.array(theory.response_norm(lr, u / lr, mu, response, noise_trace=tau))
 
-    found, error = _jackknife(law, len(kicks))
+    found, error = jackknife(law, len(kicks), len(kicks))
     return float(found), float(error)
 
 
@@ -131,7 +121,7 @@ def answered(record: xr.Dataset, steps: int) -> tuple[Array, Array] | None:
         out[: found.size] = found
         return out
 
-    return _jackknife(law, len(kicks))
+    return jackknife(law, len(kicks), len(kicks))
 
 
 def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, tuple[Array, Array]]:

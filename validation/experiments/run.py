@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from sde_si.sweep.summary import Summary
 
-SIDE_BY_SIDE = {"cpu": 2, "cuda": 4}  # trainings at once, for estimates; on an accelerator they share it
-
 
 @dataclass(frozen=True)
 class Plan:

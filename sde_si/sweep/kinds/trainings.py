@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import BadInput, require
 from sde_si.methods import METHODS
+from sde_si.options import written
 from sde_si.record import diverged, load
 from sde_si.run import file_digest, sha256
 from sde_si.sweep.job import FORMAT, Diverged, Job, Settings, canonical
@@ -91,17 +92,6 @@ def train(settings: Settings) -> Job:
     return Job(f"train-{optimizer}-{digest[:12]}.nc", digest, make)
 
 
-def _words(settings: Settings) -> list[str]:
-    words = []
-    for name, value in settings.items():
-        flag = f"--{name.replace('_', '-')}"
-        if isinstance(value, bool):
-            words += [flag] if value else []
-        elif value is not None:
-            words += [flag, ",".join(map(str, value)) if isinstance(value, list) else str(value)]
-    return words
-
-
 def make_train(settings: Settings, digest: str, root: str) -> xr.Dataset:
     """Train, and read the record.
 
@@ -113,7 +103,7 @@ def make_train(settings: Settings, digest: str, root: str) -> xr.Dataset:
         If every path ceased to be finite.
     """
     with tempfile.TemporaryDirectory(prefix="sde_si-") as room:
-        words = [sys.executable, "-m", PROGRAM, *_words(settings), "--out", room, "--json", "--quiet", "--no-figure"]
+        words = [sys.executable, "-m", PROGRAM, *written(settings), "--out", room, "--json", "--quiet", "--no-figure"]
         code, said, complained = run_program(words, os.getcwd(), _environment(root))  # noqa: PTH109
         if code not in (0, ALL_DIVERGED):
             raise RuntimeError(how_it_ended(code, complained))

@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sde_si.sweep import Sweep, claims
-from sde_si.sweep.claims import NAME, claimed, free, tidy
+from sde_si.sweep import Sweep, locks
 from sde_si.sweep.folder import Folder
+from sde_si.sweep.locks import NAME, claimed, free, tidy
 
 ONE, OTHER = "0" * 64, "f" * 64
 HOLD = (
-    "import sys, time; from pathlib import Path; from sde_si.sweep.claims import claimed\n"
+    "import sys, time; from pathlib import Path; from sde_si.sweep.locks import claimed\n"
     "with claimed(Path(sys.argv[1]), sys.argv[2]) as got: print(got, flush=True); time.sleep(60)"
 )
 
@@ -92,7 +92,7 @@ def test_a_folder_that_takes_no_file_gives_everything(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "no")
 
-    monkeypatch.setattr(claims.os, "open", refuse)
+    monkeypatch.setattr(locks.os, "open", refuse)
     with claimed(tmp_path, ONE) as got:
         assert got
 
