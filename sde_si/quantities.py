@@ -41,6 +41,7 @@ _PREDICTED: dict[str, Quantity] = {
 QUANTITIES = tuple(_PREDICTED)  # what theory predicts at equilibrium, in the order in which it is shown
 SHOWN = _PREDICTED | {
     "steps_to_equilibrium": Quantity("time to equilibrium", "steps"),
+    "relative_update": Quantity("relative update lr/|x|", "/step"),
     "tuning_factor": Quantity("tuning factor", "/epoch"),
     "correlation_time": Quantity("correlation time of the direction", "epochs"),
     "temperature": Quantity("temperature"),

@@ -6,6 +6,8 @@ import json
 import math
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sde_si import SCHEDULES, BadInput, HyperParameters
-from sde_si.theory import lr_drop_angle, lr_drop_steps, temperature
+from sde_si.schedules import Timetable
+from sde_si.theory import decoupled_lag_cosines, lag_cosines, lr_drop_angle, lr_drop_steps, temperature
 from sde_si.tune import explain, transfer
+from sde_si.tune.advice import _law
 from sde_si.tune.cautions import CAUTIONS
 from sde_si.tune.cli import ACTIONS, main
+from sde_si.tune.effects import Gradients, signal_growth
+from sde_si.tune.ramp_reading import read
 
 TUNED = HyperParameters(N=50_000, B=256, lr=0.1, wd=1e-4, momentum=0.9)
 FROM = "N=50000,B=256,lr=0.1,wd=1e-4,momentum=0.9"
@@ -64,6 +70,33 @@ def test_effects_are_those_of_independent_formulae():
     assert effects["temperature"].ratio == pytest.approx(2.0)  # N^(-1/2)
     assert effects["signal_to_noise"].ratio == pytest.approx(0.5)
     assert all(effects[name].relative for name in ("weight_norm", "effective_lr", "temperature", "signal_to_noise"))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "sgdw", "adamw", "lion"])
+def test_an_epoch_of_many_steps_takes_no_longer(optimizer):
+    """No formula runs through the steps of an epoch."""
+    transfer(TUNED, optimizer=optimizer, N=12_500)  # what is compiled or loaded once
+    begin = time.process_time()
+    found = transfer(TUNED, optimizer=optimizer, N=49_999_999, B=1)
+    assert time.process_time() - begin < 1
+    for option in found.options:
+        # so many steps that the law of an epoch is exp(-T)
+        T = option.effects["tuning_factor"].after.predicted
+        angle = option.effects["angle_epoch"].after.predicted
+        assert angle == pytest.approx(math.acos(math.exp(-T)), rel=1e-4)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_the_law_of_an_epoch_for_advice(decoupled):
+    """By a power of the matrix, as by the recursion over all lags."""
+    hp, n = HyperParameters(N=39_000, B=100, lr=0.1, wd=2e-3, momentum=0.9), 390
+    found = SimpleNamespace(method="sgdw" if decoupled else "sgd", lr=hp.lr, wd=hp.wd, momentum=0.9, steps_per_epoch=n)
+    cosines = (decoupled_lag_cosines if decoupled else lag_cosines)(n, 2e-4, 0.9)
+    assert _law(found, 2e-3) == pytest.approx(-math.log(cosines[-1]), rel=1e-9)
+    begin = time.process_time()
+    long = SimpleNamespace(**{**vars(found), "steps_per_epoch": 50_000_000})
+    assert _law(long, 1e-9) > 0
+    assert time.process_time() - begin < 1
 
 
 def test_cells_of_yun_et_al():
@@ -154,6 +187,32 @@ def test_decoupled_decay_knows_no_momentum():
     assert found.effects["angle_step"].after.predicted == pytest.approx(math.sqrt(2 * 4e-4 * 0.1 / 1.9), rel=2e-3)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "lion"])
+def test_adaptive_optimizers_have_a_relative_update(optimizer):
+    """Their update does not shrink with |x|: lr/|x| decides the angle, lr/|x|^2 nothing."""
+    hp = HyperParameters(N=50_000, B=256, lr=1e-3, wd=0.1, epochs=4)
+    found = transfer(hp, optimizer=optimizer, N=12_500)
+    effects = found["lr"].effects
+    assert "effective_lr" not in effects
+    assert "temperature" not in effects
+    # four times lr turns the weights twice as far a step
+    order = 4e-3 * hp.wd * 100  # lr wd over the longest memory, 1/(1 - 0.99) of Lion: what first order leaves out
+    assert effects["relative_update"].ratio == pytest.approx(effects["angle_step"].ratio, rel=order)
+    assert effects["relative_update"].ratio == pytest.approx(2, rel=order)
+    assert any("temperature left out" in line and optimizer in line for line in found.lines())
+    course = explain(hp, optimizer=optimizer)
+    assert (
+        tuple(course.course)
+        == tuple(course.equilibrium)
+        == ("angle_epoch", "angle_step", "weight_norm", "relative_update")
+    )
+    assert course.equilibrium["relative_update"] == pytest.approx(1.0)
+    labels = [axis.get_ylabel() for axis in course.figure().axes]
+    assert any("relative update" in label for label in labels)
+    assert not any("effective LR" in label for label in labels)
+    assert "effective_lr" in transfer(TUNED, N=12_500)["lr"].effects
+
+
 def kinds(option):
     return {one.kind: one for one in option.warnings}
 
@@ -166,8 +225,11 @@ def test_warnings_carry_their_numbers():
     assert said["transient"].limit == 75
     assert "226-300" in said["transient"].text
     assert said["noise"].number == pytest.approx(1000 / 128)
-    assert said["noise"].limit == pytest.approx(1.1**2 + (1.1**2 - 1) * 5)
-    assert "1 + tau/G = 6" in said["noise"].text
+    assert said["noise"].limit == pytest.approx(1.1**2 + (1.1**2 - 1) * 5 / 19)  # momentum 0.9: G counts up to 19 times
+    assert "1 + tau/(c G) = 1.26 to 6" in said["noise"].text
+    plain = kinds(transfer(base.replace(momentum=0.0), B=1000, signal=0.2, noise_trace=1.0)["wd"])["noise"]
+    assert plain.limit == pytest.approx(1.1**2 + (1.1**2 - 1) * 5)
+    assert "1 + tau/G = 6 " in plain.text
     assert said["momentum-form"].number == pytest.approx(10)
     assert said["start"].number == pytest.approx(1000 / 128)
     assert said["decay"].number == pytest.approx(0.1)
@@ -176,6 +238,50 @@ def test_warnings_carry_their_numbers():
     assert kinds(transfer(base, N=12_500)["wd"])["temperature"].number == pytest.approx(2)
     assert kinds(transfer(base, N=1000, B=300)["wd"])["steps"].number == pytest.approx(3 / (1000 / 300), rel=2e-3)
     assert kinds(transfer(base, N=1000, B=512)["wd"])["step-size"].number > 0
+
+
+@pytest.mark.parametrize(
+    ("momentum", "persists", "expected"), [(0.9, True, 2.04), (0.9, False, 1.08), (0.0, True, 1.08)]
+)
+def test_a_mean_gradient_counts_by_its_persistence(momentum, persists, expected):
+    """The simulated SGDM of tangential gradients: a rotating mean gradient of G/tau = 1/6, against noise alone."""
+    assert signal_growth(TUNED.replace(momentum=momentum), "sgd", Gradients(B=256, signal=0.5, noise_trace=3.0))[
+        persists
+    ] == pytest.approx(expected, abs=0.005)
+    rng, d, lr, wd = np.random.default_rng(5), 400, 0.05, 0.02
+    squares = []
+    for G in (0.0, 1 / 6):
+        x, v, seen = np.zeros(d), np.zeros(d), []
+        x[0] = (lr / (2 * wd * (1 - momentum))) ** 0.25
+        for k in range(12_000):
+            radius = math.sqrt(x @ x)
+            g = rng.standard_normal(d) / math.sqrt(d)
+            if persists:  # planes in which the mean gradient turns x, as in theory.md 1.10
+                g += math.sqrt(G) * np.concatenate([-x[1::2], x[::2]]).reshape(2, -1).T.ravel() / radius
+            else:
+                g += math.sqrt(G) * rng.choice([-1, 1]) * np.stack([-x[1::2], x[::2]], 1).ravel() / radius
+            g -= (g @ x) * x / radius**2
+            v = momentum * v - lr * (g / radius + wd * x)
+            x = x + v
+            if k > 4000:
+                seen.append(x @ x)
+        squares.append(np.mean(seen))
+    assert squares[1] / squares[0] == pytest.approx(expected, rel=0.04)
+
+
+def test_the_noise_warning_knows_momentum():
+    said = kinds(transfer(TUNED, B=1000, signal=0.5, noise_trace=3.0)["wd"])["noise"]
+    edge = 1.21 + 0.21 * 6 / 19
+    assert said.limit == pytest.approx(edge)
+    c = 19 / 6
+    assert math.sqrt((1 + edge * c) / (1 + c)) == pytest.approx(1.1)  # there E|x|^2 is 10 % off
+    assert "1.28 to 2.47" in said.text
+    assert "persists" in said.text
+    assert "noise" in kinds(
+        transfer(TUNED, B=384, signal=0.5, noise_trace=3.0)["wd"]
+    )  # below the square-root rule's edge
+    lines = transfer(TUNED, B=512, signal=0.5, noise_trace=3.0).lines()
+    assert any("before: noise alone; the mean gradient makes |x|^2 1.08 to 2.041 times" in line for line in lines)
 
 
 def test_no_warning_without_a_reason():
@@ -223,7 +329,7 @@ WRONG = [
         for more in (
             ["--lr", "nan"], ["--N", "0"], ["--B", "60000"], ["--epochs", "x"], ["--schedule", "nothing"],
             ["--schedule", "multi-step"], ["--wd", "0"], ["--optimizer", "adam"], ["--init-norm", "x"],
-            ["--init-norm", "0"], ["--noise-trace", "0"], ["--beta2", "0.9"], ["--unknown"],
+            ["--init-norm", "0"], ["--init-norm", "0.3"], ["--noise-trace", "0"], ["--beta2", "0.9"], ["--unknown"],
         )
     ),
     ["nothing"],
@@ -243,6 +349,32 @@ def test_wrong_input_is_refused(words, capsys, tmp_path, monkeypatch):
     assert said.err.strip()
     assert "Traceback" not in said.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "label", "said"),
+    [
+        (["lr-range", "--command", "x {lr}", "--points", "3"], "--points", "whole number >= 6"),
+        (["transfer", "--from", FROM.replace("1e-4", "0"), "--to", "N=12500"], "--from", "weight decay"),
+        (["transfer", "--from", FROM, "--to", "N=1e6"], "--to", "a whole number for N, got '1e6'; try N=1000000"),
+        (["transfer", "--from", FROM, "--to", "N=12500", "--record", "missing.nc"], "--record", "exists"),
+        (["suggest"], "RECORD", "a record, got none"),
+        (["suggest", "missing.nc"], "RECORD", "exists"),
+        (["suggest", __file__, "--like", "missing.nc"], "--like", "exists"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_called_by_its_own_name(words, label, said, capsys):
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {label}: expected ")
+    assert said in error
+
+
+@pytest.mark.parametrize("words", [["suggest"], ["transfer", "--from", FROM, "--to", "N=12500", "--record"]])
+def test_a_record_that_cannot_be_read_has_another_code(words, tmp_path):
+    (tmp_path / "broken.nc").write_text("no record")
+    assert main([*words, str(tmp_path / "broken.nc")]) == 4
 
 
 def test_json_of_a_transfer(capsys):
@@ -340,6 +472,79 @@ def test_adaptive_methods_are_told_by_their_times():
     found = explain(hp, optimizer="adamw")
     assert np.isnan(found.course["angle_epoch"]).all()
     assert [one.reached is None for one in found.stretches] == [False, True]
+
+
+def test_an_absolute_length_needs_the_noise(capsys):
+    with pytest.raises(BadInput, match=r"0\.3eq or --noise-trace"):
+        explain(TUNED, init_norm=0.3)
+    assert main(["explain", "--init-norm", "0.3"]) == 2
+    assert "--init-norm: expected a multiple" in (said := capsys.readouterr().err)
+    assert "try 0.3eq or --noise-trace 3" in said
+    assert not explain(TUNED.replace(epochs=1), init_norm=0.3, noise_trace=1.0).relative
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "warm-up:3", "1cycle"])
+def test_the_equilibrium_of_an_epoch_is_of_the_lr_that_the_papers_use(schedule):
+    hp = HyperParameters(N=100_000, B=10, lr=0.1, wd=1e-5, momentum=0.5, epochs=4, schedule=schedule)
+    found = explain(hp)
+    # small lr wd and long epochs: the exact law and the papers' differ by T/4 and the momentum's memory only
+    ideal, paper = found.equilibrium["angle_epoch"], found.paper
+    assert np.all(np.abs(ideal / paper - 1) < 0.02)
+    first, last = Timetable(hp).lr_and_momentum(0)[0][[0, -1]]
+    assert abs(first / last - 1) > 0.05  # negative control: the last lr of the epoch would be another
+    assert found.first_lr == pytest.approx(first) or first == 0
+
+
+def test_relative_to_the_first_lr_that_is_used():
+    hp = HyperParameters(N=5000, B=100, lr=0.1, wd=2e-3, momentum=0.9, epochs=6, schedule="warm-up:3")
+    found, first = explain(hp), Timetable(hp).lr_and_momentum(0)[0]
+    assert found.first_lr == pytest.approx(first[first > 0][0])
+    # the norm of equilibrium goes as lr^(1/4): at full lr it is that many units long
+    assert found.equilibrium["weight_norm"][-1] == pytest.approx((0.1 / found.first_lr) ** 0.25, rel=1e-3)
+    assert any(f"first lr that is used, {found.first_lr:.4g}"[:30] in line for line in found.lines())
+    # a start at rest: the norm dips while the momentum fills
+    assert explain(hp.replace(schedule="constant")).course["weight_norm"] == pytest.approx(1.0, rel=0.01)
+    assert explain(hp, init_norm="2eq").course["weight_norm"][0] < 2.0
+
+
+def test_explain_warns_of_large_steps_and_late_changes():
+    hp = HyperParameters(N=5000, B=100, lr=0.1, wd=5.0, epochs=4)
+    said = {one.kind: one for one in explain(hp).warnings}
+    assert said["step-size"].number == pytest.approx(0.5)
+    assert not explain(hp.replace(wd=1e-4)).warnings
+    for schedule, late in {
+        "multi-step:2,4": "4",
+        "step:9": "9",
+        "batch-growth:4": "4",
+        "warm-up:1+multi-step:3,8": "8",
+    }.items():
+        found = explain(hp.replace(wd=1e-4, schedule=schedule))
+        assert [one.kind for one in found.warnings] == ["never"], schedule
+        assert any(f"after epoch {late} never happens: the run has 4 epochs" in line for line in found.lines())
+        assert found.to_json()["warnings"][0]["kind"] == "never"
+    assert not explain(hp.replace(wd=1e-4, schedule="multi-step:2,3")).warnings
+
+
+def test_wording(capsys):
+    text = kinds(transfer(TUNED, momentum=0.0)["wd"])["decay"].text
+    assert "not 0.0195" not in text
+    assert "1 times as long" not in text
+    assert "by 0.1:" in text or "by 10:" in text
+    assert any("with N/B; the other rows are exact, with N // B" in line for line in transfer(TUNED, N=12_500).lines())
+    words = ["explain", "--optimizer", "adamw", "--lr", "1e-3", "--wd", "0.1", "--epochs", "6", "--schedule", "step:3"]
+    assert main([*words, "--no-figure"]) == 0
+    said = capsys.readouterr().out
+    assert "no table of epochs" in said
+    assert "- .. -" not in said
+    assert not any(line.split()[1:] == ["-"] * 5 for line in said.splitlines())
+
+
+def test_a_range_that_is_not_smoothed_says_so():
+    lr = np.geomspace(1e-4, 1, 12)
+    for smoothing, label in ((0.0, "not smoothed"), (0.5, "smoothed by 0.5")):
+        found = read(lr, (np.log10(lr) + 2) ** 2, ramp="exponential", smoothing=smoothing)
+        labels = found.figure().axes[0].get_legend_handles_labels()[1]
+        assert label in labels
 
 
 LIGHT = """

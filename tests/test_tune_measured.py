@@ -18,7 +18,7 @@ from sde_si.record import save
 from sde_si.tune import lr_range_command, search, suggest, transfer
 from sde_si.tune.cli import main
 from sde_si.tune.evidence import gradients_of, of_record
-from sde_si.tune.found import vertex
+from sde_si.tune.found import Trial, interval_of, spread_of, vertex
 from sde_si.tune.ramp_reading import learning_rates, read
 from sde_si.tune.samplers import Grid
 from sde_si.tune.trial import pick, run_command
@@ -103,7 +103,7 @@ def test_largest_batch_by_measured_gradients(records, seed, capsys):
     folder, made = records
     rng = np.random.default_rng(seed)
     found = by_name(suggest(with_gradients(made["settled"], 0.1, 0.02, rng)))["batch"]
-    truth = 50 * (1.1**2 + (1.1**2 - 1) / 0.1)
+    truth = 50 * (1.1**2 + (1.1**2 - 1) / (3 * 0.1))  # momentum 0.5: a mean gradient that stays counts 3 times
     assert abs(found.value - truth) < 5 * (found.high - found.low) / 3.92
     assert (found.high - found.low) < 0.1 * truth
     none = by_name(suggest(with_gradients(made["settled"], 0.0, 0.02, rng)))["batch"]
@@ -485,6 +485,51 @@ def test_wrong_searches(trainer):
             hunt(trainer, **wrong)
 
 
+def line_of(values, factors=(0.1, 0.2, 0.4, 0.8)):
+    points = zip(factors, values, strict=True)
+    return [Trial(tuning_factor=f, hyperparameters=SUBSET, values=tuple(v), stopped=False) for f, v in points]
+
+
+@pytest.mark.parametrize(
+    ("values", "best", "low", "high", "said"),
+    [
+        ([[0.5]] * 4, 0, None, None, "no difference"),
+        ([[0.5, 0.5]] * 4, 2, None, None, "no difference"),
+        ([[math.nan], [0.5], [math.nan], [math.nan]], 1, None, None, "only one point"),
+        ([[1.0], [2.0], [3.0], [4.0]], 3, 0.32**0.5, None, "largest"),
+        ([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [4.0, 4.0]], 3, 0.32**0.5, None, "do not differ"),
+        ([[4.0, 4.01], [3.0, 3.01], [2.0, 2.01], [1.0, 1.01]], 0, None, 0.02**0.5, "smallest"),
+        ([[1.0, 1.0], [2.0, 2.0], [1.0, 1.0], [0.0, 0.0]], 1, 0.02**0.5, 0.08**0.5, "do not differ"),
+        ([[1.0, 1.1], [3.0, 3.1], [3.05, 3.0], [1.0, 1.1]], 1, "some", "some", ""),
+        ([[1.0, 1.8], [1.1, 1.7], [1.0, 1.9], [1.3, 1.5]], 2, None, None, "widen it on both sides"),
+    ],
+)
+def test_an_interval_that_nothing_bounds_is_open(values, best, low, high, said):
+    line = line_of(values)
+    spread = spread_of(line)
+    found = interval_of(line, line[best], spread, 1.0)
+    for end, expected in zip(found, (low, high), strict=False):
+        if expected == "some":
+            assert end is not None
+            assert 0.1 < end < 0.8
+        else:
+            assert end == (None if expected is None else pytest.approx(expected))
+    assert said in " ".join(found[2])
+    if None not in found[:2]:
+        assert found[0] < found[1]
+
+
+def test_an_open_interval_is_null_and_called_open(tmp_path, monkeypatch):
+    (tmp_path / "flat.py").write_text("def train(N, B, lr, wd, momentum, seed):\n    return {'accuracy': 0.5}\n")
+    monkeypatch.chdir(tmp_path)
+    found = hunt("flat.py:train", seeds=2, rounds=0)
+    content = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert content["low"] is content["high"] is None
+    text = " ".join(found.lines())
+    assert "open on both sides of the range tried, 0.01 .. 0.81" in text
+    assert "no difference between points" in text
+
+
 def test_the_grid_refines_beside_its_best():
     grid = Grid([0.1, 1.0, 10.0], [8], 1)
     for point in grid.ask():
@@ -537,6 +582,28 @@ def test_a_command_may_write_its_result_to_a_file(tmp_path):
             run_command(wrong, "loss", str(tmp_path), {})
     with pytest.raises(RuntimeError, match="code 1"):
         run_command("false", "loss", str(tmp_path), {})
+
+
+def test_why_a_command_failed_is_its_last_line_and_the_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.py").write_text("print('first', flush=True)\nimport sys\nprint('warned', file=sys.stderr)\n"
+                                     "raise RuntimeError('no such data set: cifar11')\n")  # fmt: skip
+    with pytest.raises(BadInput, match="succeeds") as caught:
+        lr_range_command(f"{sys.executable} bad.py {{lr}}", points=6, quiet=True, executor=InProcess())
+    said = str(caught.value)
+    assert "code 1: RuntimeError: no such data set: cifar11" in said
+    assert "\n" not in said
+    file = Path(re.search(r"whole: ([^)]+)\)", said)[1])
+    assert "warned" in json.loads(file.read_text())["reason"]
+    assert "Traceback" in json.loads(file.read_text())["reason"]
+
+
+@pytest.mark.parametrize("printed", ["loss is 0.3", "0.3", "[1, 2]"])
+def test_a_command_without_json_is_told_its_last_line(printed, tmp_path):
+    words = f"{sys.executable} -c \"print('{printed}')\""
+    with pytest.raises(ValueError, match="printed no JSON object on its last line") as caught:
+        run_command(words, "loss", str(tmp_path), {})
+    assert repr(printed) in str(caught.value)
 
 
 def test_metrics_by_dotted_names():

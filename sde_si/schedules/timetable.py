@@ -160,7 +160,8 @@ class Timetable:
     def settled(self) -> HyperParameters:
         """The hyperparameters after the last change of the schedule; the first ones if it never settles."""
         hp, last = self.hyperparameters, self.hyperparameters.epochs - 1
-        if self.last_change > last:
+        # A constant schedule needs no look at its steps, of which an epoch may have many millions.
+        if self.last_change > last or hp.schedule == "constant":
             return hp
         lr, momentum = self.lr_and_momentum(last)
         return hp.replace(lr=float(lr[-1]), momentum=float(momentum[-1]), B=int(self.batch[last]), schedule="constant")

@@ -24,6 +24,7 @@ from sde_si.theory.adaptive import (
     lion_equilibrium,
 )
 from sde_si.theory.discrete import angle_of
+from sde_si.theory.optimizers import Rule, equilibrium_versine
 
 Values = dict[str, float | None]
 Rows = dict[str, dict[str, Any]]
@@ -131,14 +132,16 @@ def exact_rows(run: Run) -> Rows:
     if law.exact is None:
         rows: Rows = {name: {"note": law.note} for name in QUANTITIES}
         return rows | ({"time_to_equilibrium": time} if math.isfinite(time["value"]) else {})
-    found = law.exact(hp, hp.steps_per_epoch)
-    square, cos = hp.lr**2 * run.arrays.dim * found.norm_squared, float(found.cosines[-1])
+    found = law.exact(hp, 1)
+    square = hp.lr**2 * run.arrays.dim * found.norm_squared
+    rule = Rule(run.method.name, lr=hp.lr, wd=hp.wd, momentum=hp.momentum, beta2=_extra(hp.beta2))
+    versine = equilibrium_versine(rule, hp.steps_per_epoch)  # beyond the memory a power: no walk through the epoch
     values = {
         "weight_norm": math.sqrt(square),
         "effective_lr": hp.lr / square,
         "angle_step": found.rotation,
-        "angle_epoch": angle_of(1 - cos),
-        "cos_epoch": cos,
+        "angle_epoch": angle_of(versine),
+        "cos_epoch": 1 - versine,
     }
     assumes = "independent normal gradients without a mean, eps far below them, 1 - beta2 to first order, large d"
     rows = {name: {"value": v, "source": law.source, "assumes": assumes} for name, v in values.items()}

@@ -15,8 +15,11 @@ from sde_si.comparison import finite, number
 from sde_si.errors import require
 from sde_si.estimators import Estimate
 from sde_si.hyperparameters import check_number
+from sde_si.methods import METHODS
+from sde_si.theory.optimizers import Rule, equilibrium_versine
 from sde_si.tune import evidence
 from sde_si.tune.cautions import CLOSE
+from sde_si.tune.effects import persistence
 from sde_si.tune.evidence import Evidence
 
 if TYPE_CHECKING:
@@ -220,16 +223,23 @@ def batch(asked: Asked) -> Suggestion:
         why = "the record holds no signal and noise trace, or too few for an error (validation.train has them)"
         return Suggestion(about=about, because=why)
     B, top = found.B, ratio.value + NORMAL * ratio.stderr
+    method = METHODS.get(found.method)
+    counts = persistence("sgd" if method is None or not method.extras else found.method, found.momentum)
     if ratio.value - NORMAL * ratio.stderr <= 0:
-        least = f"; at least {B * theory.largest_scaling(CLOSE, 1 / top):.4g} samples are fine" if top > 0 else ""
+        fine = B * theory.largest_scaling(CLOSE, 1 / (counts * top)) if top > 0 else 0.0
+        least = f"; at least {fine:.4g} samples are fine" if top > 0 else ""
         why = f"the signal is not told from zero: G/tau = {ratio.value:.2g} ± {ratio.stderr:.1g} at B = {B}{least}"
         return Suggestion(about=about, because=why)
-    value, low, high = _interval(lambda r: B * theory.largest_scaling(CLOSE, 1 / r), ratio)
+    value, low, high = _interval(lambda r: B * theory.largest_scaling(CLOSE, 1 / (counts * r)), ratio)
+    stays = "the mean gradient stays"
+    if counts > 1:
+        loose = B * theory.largest_scaling(CLOSE, 1 / ratio.value)
+        stays += f" for longer than the momentum's memory (were it new at every step: {loose:.4g} samples)"
     return Suggestion(
         about=about, value=value, low=low, high=high, unit="samples",
         text=f"largest batch for which lr or wd scaled with it keeps E|x|^2 within {100 * (CLOSE - 1):.0f} %",
         evidence=f"G/tau = {ratio.value:.3g} ± {ratio.stderr:.1g} at B = {B}",
-        source="theory.md 4.5", assumes="the mean gradient stays",
+        source="theory.md 4.5", assumes=stays,
     )  # fmt: skip
 
 
@@ -265,9 +275,9 @@ def _law(found: Evidence, wd: float) -> float:
     apart, u = evidence.decoupled(found), found.lr * wd
     if found.method not in ("sgd", "sgd-torch", "sgdw") or found.steps_per_epoch < 1 or not 0 < u < 1:
         return 0.0
-    law = theory.decoupled_lag_cosines if apart else theory.lag_cosines
-    cos = float(law(found.steps_per_epoch, u, found.momentum)[-1])
-    return -math.log(cos) if 0 < cos < 1 else 0.0
+    rule = Rule("sgdw" if apart else "sgd", lr=found.lr, wd=wd, momentum=found.momentum)
+    versine = equilibrium_versine(rule, found.steps_per_epoch)  # by a power of the step's matrix: any number of steps
+    return -math.log1p(-versine) if 0 < versine < 1 else 0.0
 
 
 def _solve(found: Evidence, factor: float) -> float:

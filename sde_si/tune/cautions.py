@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sde_si import theory
 from sde_si.hyperparameters import HyperParameters
-from sde_si.tune.effects import Effect, Gradients, factor_of, is_decoupled
+from sde_si.tune.effects import Effect, Gradients, factor_of, is_decoupled, persistence
 from sde_si.tune.phases import Phase, phases
 
 CLOSE = 1.1  # E|x|^2 within 10 % of what scaling with the batch promises (theory.md 4.5)
@@ -107,20 +107,40 @@ def transient(change: Change) -> Caution | None:
 
 @_caution("noise")
 def noise(change: Change) -> Caution | None:
-    """Noise no longer dominates: a batch k times as large has k times the signal over noise (theory.md 4.5)."""
+    """Noise no longer dominates: a batch k times as large has k times the signal over noise (theory.md 4.5).
+
+    With momentum G/tau counts up to (1+mu)/(1-mu) times, by how long the mean gradient persists
+    (`sde_si.tune.effects.persistence`): E|x|^2 over that of the noise is sqrt(1 + c G/tau), so that it grows by
+    less than `CLOSE` up to k = (CLOSE^2 (1 + c r) - 1)/(c' r), c before and c' after, r = G/tau before.
+    """
     found = change.gradients
     if not found.signal:
         return None
     before, after = (found.signal / found.noise_at(hp.B) for hp in (change.before, change.after))
-    k, edge = change.after.B / change.before.B, theory.largest_scaling(CLOSE, 1 / before)
-    if k <= 1 or k <= edge:
+    k, mu = change.after.B / change.before.B, change.after.momentum
+    factors = [persistence(change.optimizer, hp.momentum) for hp in (change.before, change.after)]
+    ends = [(1.0, 1.0), (factors[0], factors[1])]  # decorrelates at once; persists
+    edges = [(CLOSE**2 * (1 + c * before) - 1) / (d * before) for c, d in ends]
+    if k <= 1 or k <= min(edges):
         return None
-    growth = theory.norm_ratio(after) / theory.norm_ratio(before)
+    growth = [theory.norm_ratio(d * after) / theory.norm_ratio(c * before) for c, d in ends]
+    lost = [1 + 1 / (d * before) for _, d in ends]
+    # Before and after may have different momentum: then either limit may be the larger one.
+    grown, off, over = (f"{v[0]:.3g}" if factors == [1, 1] else "{:.3g} to {:.3g}".format(*sorted(v))
+                        for v in (growth, edges, lost))  # fmt: skip
+    name = "1 + tau/G" if factors[1] == 1 else "1 + tau/(c G)"
     text = (
         f"the batch grows by k = {k:.4g}: signal over noise {before:.3g} becomes {after:.3g}, and E|x|^2 is "
-        f"{growth:.3g} times what noise alone promises; {100 * (CLOSE - 1):.0f} % off from k = {edge:.3g}, noise "
-        f"domination lost at k ~ 1 + tau/G = {1 + 1 / before:.3g} (theory.md 4.5)"
+        f"{grown} times what noise alone promises; {100 * (CLOSE - 1):.0f} % off from k = {off}, noise "
+        f"domination lost at k ~ {name} = {over} (theory.md 4.5)"
     )
+    if factors != [1, 1]:
+        text += (
+            f"; the two ends: a mean gradient that persists for much longer than 1/(1 - momentum) = {1 / (1 - mu):.3g} "
+            f"steps counts c = (1 + momentum)/(1 - momentum) = {factors[1]:.3g} times, one that decorrelates at once "
+            f"c = 1"
+        )
+    edge = min(edges)
     return Caution("noise", text, k, edge)
 
 
@@ -158,6 +178,11 @@ def decay(change: Change) -> Caution | None:
             f"weight decay is taken to be {kind} ({_WHERE[kind]}); were it {opposite}, the tuning factor would be "
             f"{theirs:.3g}, not {mine:.3g}, times would be {mine / theirs:.3g} times as long{kept} (theory.md 9.5)"
         )
+        if abs(theirs / mine - 1) < RELATIVE:  # without momentum there is one decay only
+            text = (
+                f"weight decay is taken to be {kind} ({_WHERE[kind]}) before, too; were it {opposite} there, this "
+                f"would change the tuning factor by {drift:.4g}: not the same transfer (theory.md 9.5)"
+            )
         return Caution("decay", text, theirs / mine, 1.0)
     scale = after.lr / before.lr
     if abs(scale - 1) < RELATIVE:

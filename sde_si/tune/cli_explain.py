@@ -22,7 +22,7 @@ Options = options_class(
         "schedule": flag(TEXT, _HP.schedule, f"NAME:ARGS, several joined by +; names: {', '.join(SCHEDULES)}"),
         "optimizer": OPTIMIZER,
         "beta2": BETA2,
-        "init_norm": flag(TEXT, "1eq", "length at the start; 0.3eq: times the equilibrium length of the first lr"),
+        "init_norm": flag(TEXT, "1eq", "length at the start; 0.3eq: times the equilibrium length of the first lr used"),
         "noise_trace": flag(FLOAT, None, "trace of the minibatch noise at the unit vector; then lengths are absolute"),
         "out": OUT,
         "no_figure": NO_FIGURE,
@@ -48,7 +48,10 @@ def _main(args: Sequence[str] | None) -> int:
     names = ("N", "B", "lr", "wd", "momentum", "epochs", "schedule", "beta2")
     hp = HyperParameters(**{name: getattr(options, name) for name in names})
     Timetable(hp)
-    read_norm(options.init_norm)
+    length, multiple = read_norm(options.init_norm)
+    require(multiple or options.noise_trace is not None, "init_norm",
+            "a multiple of the equilibrium length (without --noise-trace absolute lengths mean nothing)",
+            options.init_norm, f"{length:g}eq or --noise-trace 3")  # fmt: skip
     Gradients(B=hp.B, noise_trace=options.noise_trace)
     from sde_si.tune.course import explain
 
@@ -65,6 +68,6 @@ def _main(args: Sequence[str] | None) -> int:
         f"{options.optimizer}: N={hp.N} B={hp.B} lr={hp.lr:g} wd={hp.wd:g} momentum={hp.momentum:g} "
         f"schedule={hp.schedule}; tuning factor {content['tuning_factor']:.4g} per epoch"
     )
-    print_all(title, [found.to_table(), found.epochs_table()],
+    print_all(title, found.tables(),
               [*found.lines(), *([f"figure: {figure}"] if figure else [])])  # fmt: skip
     return DONE

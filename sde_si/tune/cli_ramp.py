@@ -46,7 +46,7 @@ def _main(args: Sequence[str] | None) -> int:
     require("{lr}" in options.command, "command", "a command with {lr}", repr(options.command), advice)
     from sde_si.tune.ramp_reading import learning_rates
 
-    learning_rates(options.start, options.stop, options.points, options.ramp)
+    learning_rates(options.start, options.stop, options.points, options.ramp, name="points")
     from sde_si.tune.ramp_command import lr_range_command
 
     names = ("start", "stop", "points", "ramp", "metric", "seeds", "out", "executor", "timeout", "quiet")

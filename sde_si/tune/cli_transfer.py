@@ -9,7 +9,7 @@ from sde_si.errors import DONE, require
 from sde_si.hyperparameters import HyperParameters, check_count
 from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse
 from sde_si.terminal import guarded
-from sde_si.tune.flags import BETA2, JSON, OPTIMIZER, emit, named, print_all, read_settings, under
+from sde_si.tune.flags import BETA2, JSON, OPTIMIZER, emit, existing, named, print_all, read_settings, under
 
 FROM = "N=50000,B=256,lr=0.1,wd=1e-4,momentum=0.9"
 TO = "N=12500,B=128"
@@ -51,7 +51,9 @@ def source_of(options: Any) -> HyperParameters:
     missing = [name for name in needed if name not in given]
     require(not missing, "from", f"{', '.join(needed)}", f"no {', '.join(missing)}", FROM)
     values: dict[str, Any] = {"momentum": 0.9, **given, "beta2": options.beta2}
-    return under("from", lambda: HyperParameters(**values), FROM)
+    hp = under("from", lambda: HyperParameters(**values), FROM)
+    require(hp.wd > 0, "from", "weight decay to transfer (without it there is no equilibrium)", "wd=0", FROM)
+    return hp
 
 
 def _main(args: Sequence[str] | None) -> int:
@@ -68,6 +70,7 @@ def _main(args: Sequence[str] | None) -> int:
     if options.record is not None:
         both = options.signal is not None or options.noise_trace is not None
         require(not both, "record", "either a record or --signal and --noise-trace", "both", "--record FILE.nc")
+        existing("record", options.record)
         from sde_si.record import load
         from sde_si.tune.evidence import gradients_of
 

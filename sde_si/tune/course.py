@@ -14,9 +14,21 @@ from sde_si.errors import require
 from sde_si.hyperparameters import HyperParameters
 from sde_si.methods import METHODS
 from sde_si.quantities import shown
+from sde_si.resolve import read_norm
 from sde_si.schedules import Timetable
-from sde_si.tune.effects import OPTIMIZERS, Gradients, factor_of, find_optimizer, predicted, run_of
-from sde_si.tune.phases import Phase, phases, settings
+from sde_si.tune.ahead import of_schedule
+from sde_si.tune.cautions import Caution
+from sde_si.tune.effects import (
+    LENGTHS,
+    OPTIMIZERS,
+    Gradients,
+    factor_of,
+    find_optimizer,
+    is_decoupled,
+    predicted,
+    run_of,
+)
+from sde_si.tune.phases import Phase, first_settings, phases, settings
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,6 +36,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 COURSE = ("angle_epoch", "angle_step", "weight_norm", "effective_lr")  # what is told epoch by epoch
+ADAPTIVE = (*COURSE[:-1], "relative_update")  # of optimizers whose update does not shrink with |x|
 REACHED = 0.02  # distance of the angle per epoch from its equilibrium that counts as there
 ROWS = 16  # of the table of epochs
 SPENT = math.log(1 / REACHED)  # relaxation times after which a small deviation is within REACHED
@@ -39,7 +52,7 @@ class Stretch:
     first, last : float or None
         Angle per epoch in its first and last epoch, radians.
     equilibrium : tuple of float or None
-        The same at the equilibrium of the last steps of these epochs.
+        The same at the equilibrium of the mean lr of these epochs.
     reached : int or None
         Epoch from which the angle stays within 2 % of equilibrium to the phase's end; None: it does not, or, where lr
         changes all the time, for less than half of the phase.
@@ -71,29 +84,45 @@ class Explanation:
     hyperparameters : HyperParameters
     optimizer : str
     relative : bool
-        Whether norm and effective LR are in units of their first equilibrium values.
+        Whether norm and effective LR are in units of their equilibrium values at `first_lr`.
+    first_lr : float
+        The first that is used: of a warm-up, that of its first step above 0.
     course : dict of ndarray, shape (epochs,)
-        `COURSE`, by epoch; nan where there is no closed form.
+        `COURSE`, or `ADAPTIVE`, by epoch; nan where there is no closed form.
     equilibrium : dict of ndarray, shape (epochs,)
-        The same if every epoch's last step went on for ever.
+        The same if the mean lr of every epoch's steps went on for ever.
     paper : ndarray, shape (epochs,)
         Angle per epoch by Yun et al. eqs. 18, 27, radians.
     stretches : tuple of Stretch
+    warnings : tuple of Caution
+        Of a step so large that first order fails, and of changes after the last epoch.
     """
 
     hyperparameters: HyperParameters
     optimizer: str
     relative: bool
+    first_lr: float
     course: Mapping[str, Array]
     equilibrium: Mapping[str, Array]
     paper: Array
     stretches: tuple[Stretch, ...]
+    warnings: tuple[Caution, ...] = ()
+
+    @property
+    def followed(self) -> bool:
+        """Whether there is a closed form under the schedule: else epochs have equilibrium values alone."""
+        return not np.isnan(self.course["weight_norm"]).all()
+
+    def tables(self) -> list[Table]:
+        """By phase, and by epoch where there is something to tell."""
+        return [self.to_table(), *([self.epochs_table()] if self.followed else [])]
 
     def to_table(self) -> Table:
         """One row a phase."""
         from sde_si.tune.show import plain_table
 
-        head = ("lr", "momentum", "B", "tuning factor", "e-fold [epochs]", "angle/epoch [deg]", "equilibrium [deg]")
+        angle = ["angle/epoch [deg]"] if self.followed else []
+        head = ("lr", "momentum", "B", "tuning factor", "e-fold [epochs]", *angle, "equilibrium [deg]")
         # of a phase in which lr changes: at its largest lr, and the angles of its ends
         out = plain_table("epochs", [*head, "within 2 % of it"])
         for one in self.stretches:
@@ -105,7 +134,8 @@ class Explanation:
             ideal = " .. ".join(_short(v, factor) for v in one.equilibrium[int(phase.constant) :])
             out.add_row(
                 f"{phase.first}-{phase.last}", lr, number(phase.momentum), str(phase.B), _short(phase.tuning_factor),
-                _short(phase.relaxation_epochs), f"{_short(one.first, factor)} .. {_short(one.last, factor)}",
+                _short(phase.relaxation_epochs),
+                *([f"{_short(one.first, factor)} .. {_short(one.last, factor)}"] if self.followed else []),
                 ideal, reached,
             )  # fmt: skip
         return out
@@ -115,11 +145,11 @@ class Explanation:
         from sde_si.tune.show import RELATIVE, plain_table
 
         star = RELATIVE if self.relative else ""
-        titles = [shown(name).title + (star if name in ("weight_norm", "effective_lr") else "") for name in COURSE]
+        titles = [shown(name).title + (star if name in LENGTHS else "") for name in self.course]
         out = plain_table("epoch", [*titles, "angle per epoch, papers [deg]"])
         factor = shown("angle_epoch").factor
         for e in self.some_epochs():
-            cells = [_short(self.course[name][e], shown(name).factor) for name in COURSE]
+            cells = [_short(self.course[name][e], shown(name).factor) for name in self.course]
             out.add_row(str(e + 1), *cells, _short(self.paper[e], factor))
         return out
 
@@ -132,7 +162,7 @@ class Explanation:
 
     def lines(self) -> list[str]:
         """What is said below the tables."""
-        out = []
+        out = [f"warning: {one.text}" for one in self.warnings]
         for one in self.stretches:
             phase = one.phase
             if one.reached is None and phase.constant:
@@ -144,11 +174,17 @@ class Explanation:
                     f"warning: epochs {phase.first}-{phase.last}: equilibrium is not reached in {phase.epochs} epochs, "
                     f"the norm needs {_short(phase.relaxation_epochs)} to relax by e{how} (theory.md 10.7)"
                 )
-        if np.isnan(self.course["weight_norm"]).all():
-            out.append(f"{self.optimizer}: no closed form under a schedule; equilibrium values and times alone")
+        if not self.followed:
+            out.append(
+                f"{self.optimizer}: no closed form under a schedule, so no table of epochs: equilibrium values and "
+                "times alone"
+            )
+        if any(not one.phase.constant for one in self.stretches):
+            out.append("equilibrium and papers: of the mean lr that the steps of an epoch use")
         if self.relative:
             out.append(
-                "* relative to the equilibrium of the first lr: the size of gradients is not known (--noise-trace)"
+                f"* relative to the equilibrium of the first lr that is used, {_short(self.first_lr)}: the size of "
+                "gradients is not known (--noise-trace)"
             )
         method = METHODS[OPTIMIZERS[self.optimizer]]
         known = not method.extras
@@ -161,8 +197,7 @@ class Explanation:
         """Tables and lines."""
         from rich.markup import escape
 
-        yield self.to_table()
-        yield self.epochs_table()
+        yield from self.tables()
         yield from map(escape, self.lines())
 
     def to_json(self) -> dict[str, Any]:
@@ -177,6 +212,8 @@ class Explanation:
             "hyperparameters": {name: getattr(hp, name) for name in shared},
             "tuning_factor": factor_of(hp, self.optimizer),
             "relative": self.relative,
+            "first_lr": self.first_lr,
+            "warnings": [one.to_json() for one in self.warnings],
             "phases": [one.to_json() for one in self.stretches],
             "epochs": epochs | {"angle_epoch_paper": [finite(v) for v in self.paper]},
         }
@@ -212,7 +249,8 @@ def explain(
     optimizer : str
         ``sgd`` (torch's form of momentum), ``sgdw``, ``adamw`` or ``lion``; the last two: equilibrium values and times.
     init_norm : float or str
-        Length of the weights at the start, or a multiple of that at equilibrium: ``"0.3eq"``.
+        Length of the weights at the start, which needs `noise_trace`, or a multiple of that at the equilibrium of the
+        first lr that is used: ``"0.3eq"``.
     noise_trace : float, optional
         Trace of the minibatch noise at the unit vector for B: then norm and effective LR are absolute.
 
@@ -233,30 +271,39 @@ def explain(
     from sde_si.theory import predict
 
     find_optimizer(optimizer)
-    absolute = noise_trace is not None and not str(init_norm).endswith("eq")
+    length, multiple = read_norm(init_norm)
+    require(multiple or noise_trace is not None, "init_norm",
+            "a multiple of the equilibrium length (without a noise trace absolute lengths mean nothing)", init_norm,
+            f"{length:g}eq or --noise-trace 3")  # fmt: skip
+    absolute = noise_trace is not None and not multiple
     require(
         hyperparameters.wd > 0 or absolute, "wd", "weight decay above 0, or a noise trace and a length at the start",
         hyperparameters.wd, "--noise-trace 3 --init-norm 10",
     )  # fmt: skip
     gradients = Gradients(B=hyperparameters.B, noise_trace=noise_trace)
-    run = run_of(hyperparameters, optimizer, gradients, init_norm)
+    start = first_settings(Timetable(hyperparameters))
+    first = predicted(start, optimizer, gradients)
+    unit = first["weight_norm"].predicted
+    run = run_of(hyperparameters, optimizer, gradients, length * unit if multiple and unit else init_norm)
     timetable = run.timetable
     record = predict(run)
-    first = predicted(hyperparameters.replace(schedule="constant", epochs=1), optimizer, gradients)
     relative = noise_trace is None or bool(METHODS[OPTIMIZERS[optimizer]].extras)
-    units = {name: (first[name].predicted or math.nan) if relative and name in _LENGTHS else 1.0 for name in COURSE}
-    course = {name: record[f"{name}_predicted"].values / units[name] for name in COURSE}
-    ideal = [settings(timetable, e) for e in range(hyperparameters.epochs)]
+    names = ADAPTIVE if METHODS[OPTIMIZERS[optimizer]].extras else COURSE
+    units = {name: (first[name].predicted or math.nan) if relative and name in LENGTHS else 1.0 for name in names}
+    unknown = np.full(hyperparameters.epochs, math.nan)
+    told = {name: record.get(f"{name}_predicted") for name in names}
+    course = {name: (unknown if one is None else one.values) / units[name] for name, one in told.items()}
+    apart = is_decoupled(optimizer)
+    ideal = [settings(timetable, e, decoupled=apart) for e in range(hyperparameters.epochs)]
     rows = [predicted(hp, optimizer, gradients) if hp else None for hp in ideal]
-    balance = {name: np.array([_value(row, name) for row in rows]) / units[name] for name in COURSE}
+    balance = {name: np.array([_value(row, name) for row in rows]) / units[name] for name in names}
     found = phases(hyperparameters, optimizer, gradients) if hyperparameters.wd else _without_decay(timetable)
     return Explanation(
-        hyperparameters=hyperparameters, optimizer=optimizer, relative=relative, course=course, equilibrium=balance,
+        hyperparameters=hyperparameters, optimizer=optimizer, relative=relative, first_lr=start.lr, course=course,
+        equilibrium=balance,
         paper=_paper(record, optimizer), stretches=tuple(_stretch(phase, course, balance) for phase in found),
+        warnings=of_schedule(hyperparameters, optimizer, gradients),
     )  # fmt: skip
-
-
-_LENGTHS = ("weight_norm", "effective_lr")
 
 
 def _value(row: Mapping[str, Any] | None, name: str) -> float:

@@ -21,8 +21,11 @@ from sde_si.run import Run
 
 # As users name them -> the method whose theory holds. torch's SGD and the papers' differ under a schedule only.
 OPTIMIZERS = {"sgd": "sgd-torch", "sgdw": "sgdw", "adamw": "adamw", "lion": "lion"}
+LENGTHS = ("weight_norm", "effective_lr", "relative_update")  # what the size of the gradients decides
+NO_TEMPERATURE = "temperature left out: its law is of steps that shrink as 1/|x| (theory.md 8.9), and {}'s do not"
 LARGE = 10**9  # dimension of the noise model: what is of order 1/d drops out
 FIRST_ORDER = "small lr wd; noise dominates"
+NOISE_ALONE = "noise alone"  # begins the note of a row that leaves the measured mean gradient out
 
 
 def find_optimizer(name: Any) -> str:
@@ -108,6 +111,26 @@ class Effect:
         }  # fmt: skip
 
 
+def persistence(optimizer: str, momentum: float) -> float:
+    """How much more a mean gradient that persists moves the weights than noise of the same size: (1+mu)/(1-mu).
+
+    At norm equilibrium <x, g> = 0 leaves E|x|^2 proportional to D = E|v|^2, the mean square of a step (theory.md 9.2),
+    whatever moves the weights: coupled decay, D (1+mu) = 2u E|x|^2. To first order in u the velocity sums the gradients
+    with weights mu^j. Noise that is new at every step gives lr^2 tau/|x|^2/(1 - mu^2). A mean gradient that stays for
+    much longer than 1/(1-mu) steps adds up before it is squared: lr^2 G/|x|^2/(1 - mu)^2. Hence
+    E|x|^4 = E|x|^4(noise alone) (1 + c G/tau) with c = (1+mu)/(1-mu) for a signal that persists, and c = 1 for one that
+    decorrelates at once, like the noise; every other signal lies between. Without momentum both agree (theory.md 4.4).
+    The same holds for decoupled decay. Adaptive methods divide by the gradient: no such law, 1.
+    """
+    return (1 + momentum) / (1 - momentum) if optimizer in ("sgd", "sgdw") else 1.0
+
+
+def signal_growth(hp: HyperParameters, optimizer: str, gradients: Gradients) -> tuple[float, float]:
+    """E|x|^2 over that of the noise alone: for a mean gradient that decorrelates at once, and for one that persists."""
+    ratio = (gradients.signal or 0.0) / gradients.noise_at(hp.B)
+    return theory.norm_ratio(ratio), theory.norm_ratio(persistence(optimizer, hp.momentum) * ratio)
+
+
 def run_of(hp: HyperParameters, optimizer: str, gradients: Gradients, init_norm: float | str = "1eq") -> Run:
     """The noise model of these hyperparameters: isotropic noise of known trace in high dimension, no mean gradient."""
     method = METHODS[OPTIMIZERS[optimizer]]
@@ -130,11 +153,24 @@ def predicted(hp: HyperParameters, optimizer: str, gradients: Gradients) -> Mapp
     except (ZeroDivisionError, OverflowError, np.linalg.LinAlgError):
         known = dict.fromkeys(theory.first_order(hp), theory.Prediction(note="lost in rounding at these values"))
     rows |= {name: Row.of(name, one, math.nan, math.nan) for name, one in known.items() if name != "cos_epoch"}
+    if gradients.signal and optimizer in ("sgd", "sgdw"):
+        low, high = signal_growth(hp, optimizer, gradients)
+        note = f"{NOISE_ALONE}; the mean gradient makes |x|^2 {low:.4g} to {high:.4g} times as large"
+        rows |= {name: replace(rows[name], note=note) for name in ("weight_norm", "effective_lr")}
     rows["correlation_time"] = Row(
         "correlation_time", predicted=finite(1 / factor_of(hp, optimizer)) if u else None,
         source="theory.md 9.6" if METHODS[OPTIMIZERS[optimizer]].extras else "theory.md 2.4, 9.2",
         assumes=FIRST_ORDER, note="epochs in which the direction forgets by e, were there no basin",
     )  # fmt: skip
+    if METHODS[OPTIMIZERS[optimizer]].extras:
+        # Their update does not shrink with |x|: an angle is lr/|x| times the update's length, not lr/|x|^2.
+        known_norm = rows["weight_norm"].predicted
+        update = finite(hp.lr / known_norm) if known_norm else None
+        swapped = replace(rows["effective_lr"], quantity="relative_update", predicted=update, paper=None)
+        rows = {
+            ("relative_update" if name == "effective_lr" else name): (swapped if name == "effective_lr" else row)
+            for name, row in rows.items()
+        }
     trace = gradients.noise_at(hp.B)
     if optimizer in ("sgd", "sgdw"):
         # In units of the root of the dimension, which cancels in ratios.
@@ -147,7 +183,7 @@ def predicted(hp: HyperParameters, optimizer: str, gradients: Gradients) -> Mapp
 
 
 def _absolute(name: str, optimizer: str, gradients: Gradients) -> bool:
-    if name in ("weight_norm", "effective_lr"):
+    if name in LENGTHS:
         # That of AdamW and Lion depends on the number of weights instead.
         return gradients.noise_trace is not None and not METHODS[OPTIMIZERS[optimizer]].extras
     if name == "signal_to_noise":

@@ -31,12 +31,13 @@ def course_figure(found: Explanation) -> Figure:
     hp, epoch = found.hyperparameters, np.arange(1, found.hyperparameters.epochs + 1)
     with mpl.rc_context(fname=str(STYLE)):
         figure = Figure(figsize=(11, 3.6), layout="constrained")
-        for axis, name in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+        panels = [name if name in found.course else "relative_update" for name in PANELS]
+        for axis, name in zip(figure.subplots(1, len(panels)), panels, strict=True):
             factor = shown(name).factor
             if np.isfinite(found.course[name]).any():
                 axis.plot(epoch, found.course[name] * factor, color="C0", label="predicted")
             axis.plot(
-                epoch, found.equilibrium[name] * factor, color="C1", ls=":", label="equilibrium of the epoch's lr"
+                epoch, found.equilibrium[name] * factor, color="C1", ls=":", label="equilibrium of the epoch's mean lr"
             )
             if name == "angle_epoch" and np.isfinite(found.paper).any():
                 axis.plot(epoch, found.paper * factor, color="0.35", ls="--", label="papers, first order", zorder=1)
@@ -82,7 +83,12 @@ def ramp_figure(found: LrRange) -> Figure:
         figure = Figure(figsize=(4.6 * panels, 3.6), layout="constrained")
         axes = np.atleast_1d(figure.subplots(1, panels))
         axes[0].plot(found.lr, found.loss, "o", ms=2.5, color="0.6", label="loss before the step")
-        axes[0].plot(found.lr, found.smooth, color="C0", label=f"smoothed by {found.smoothing:g}")
+        axes[0].plot(
+            found.lr,
+            found.smooth,
+            color="C0",
+            label=f"smoothed by {found.smoothing:g}" if found.smoothing else "not smoothed",
+        )
         inside = found.smooth[np.isfinite(found.smooth)]
         if inside.size:
             low, high = float(inside.min()), float(min(inside.max(), 2 * max(inside[0], inside.min())))

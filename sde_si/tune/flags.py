@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import tyro
@@ -54,7 +56,12 @@ def read_settings(flag: str, text: str | None, advice: str) -> dict[str, Any]:
         try:
             out[name] = READERS[name](value)
         except ValueError as error:
-            raise BadInput(flag, f"a number for {name}", repr(value), advice) from error
+            expected, typed = f"a number for {name}", advice
+            if READERS[name] is whole:
+                expected = f"a whole number for {name}"
+                with contextlib.suppress(ValueError, OverflowError):
+                    typed = f"{name}={round(real(value))}"
+            raise BadInput(flag, expected, repr(value), typed) from error
     return out
 
 
@@ -66,6 +73,16 @@ def under(flag: str, make: Callable[[], T], advice: str = "") -> T:
         if error.name not in (*READERS, "target"):
             raise
         raise BadInput(flag, f"{error.name}: {error.expected}", error.got, advice or error.advice) from error
+
+
+def existing(flag: str, file: str | None) -> None:
+    """Refuse an input file that does not exist; one that cannot be read is a `DiskProblem` later.
+
+    Raises
+    ------
+    BadInput
+    """
+    require(file is None or Path(file).exists(), flag, "a file that exists", file)
 
 
 def emit(content: dict[str, Any]) -> None:

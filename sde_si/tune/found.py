@@ -56,9 +56,9 @@ class Found:
         By batch size and tuning factor.
     best : Trial
         Of those with every seed.
-    low, high : float
+    low, high : float or None
         95 % interval of the best tuning factor, from the spread between seeds; at least to half-way to its neighbours
-        where there is one seed.
+        where the spread is not known. None: that side is open, since nothing that was tried bounds it.
     spread : float
         Standard deviation between seeds, nan with one.
     settings : Transfer
@@ -72,8 +72,8 @@ class Found:
 
     trials: tuple[Trial, ...]
     best: Trial
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     spread: float
     settings: Transfer
     metric: str
@@ -86,6 +86,15 @@ class Found:
     def share(self) -> float:
         """Of the cost of the full search."""
         return self.samples / self.samples_full
+
+    def interval(self) -> str:
+        """The interval in words; an open side is called so, with what was tried there."""
+        tried = [one.tuning_factor for one in self.trials]
+        low = f"open below (tried from {min(tried):.4g})" if self.low is None else f"{self.low:.4g}"
+        high = f"open above (tried to {max(tried):.4g})" if self.high is None else f"{self.high:.4g}"
+        if self.low is None and self.high is None:
+            return f"no interval: open on both sides of the range tried, {min(tried):.4g} .. {max(tried):.4g}"
+        return f"95 % {low} .. {high}"
 
     def to_table(self) -> Table:
         """One row a point."""
@@ -103,7 +112,7 @@ class Found:
     def lines(self) -> list[str]:
         """Best point, interval, cost."""
         spread = "" if math.isnan(self.spread) else f" ± {self.spread:.2g} between seeds"
-        interval = f"95 % {self.low:.4g} .. {self.high:.4g}"
+        interval = self.interval()
         top = f"best tuning factor {self.best.tuning_factor:.4g} per epoch, {interval}: median"
         cost = (
             f"cost: {self.samples} samples an epoch over all runs, {100 * self.share:.3g} % of the {self.samples_full}"
@@ -147,29 +156,45 @@ def spread_of(trials: Sequence[Trial]) -> float:
     return math.sqrt(sum(float(group.var()) * group.size for group in groups) / freedom) if freedom else math.nan
 
 
-def interval_of(trials: Sequence[Trial], best: Trial, spread: float, sign: float) -> tuple[float, float, list[str]]:
-    """95 % interval of the best tuning factor at the best's B, and what is to be known of it.
+def interval_of(
+    trials: Sequence[Trial], best: Trial, spread: float, sign: float
+) -> tuple[float | None, float | None, list[str]]:
+    """95 % interval of the best tuning factor at the best's B, and what is to be known of it; None: an open side.
 
     The medians are drawn anew with their standard errors; the best of each draw is the vertex of the parabola in
-    ln(tuning factor) through the highest point and its neighbours.
+    ln(tuning factor) through the highest point and its neighbours. Where more than 2.5 % of the draws are best at the
+    end of what was tried, nothing bounds that side.
     """
     line = [t for t in trials if t.hyperparameters.B == best.hyperparameters.B and math.isfinite(t.median)]
     x = np.log([t.tuning_factor for t in line])
     y = sign * np.array([t.median for t in line])
+    if x.size == 1:
+        return None, None, ["only one point has a value: it is compared with nothing"]
+    if np.ptp(y) == 0:
+        return None, None, ["no difference between points: any tuning factor is as good, try a wider range"]
     notes, i = [], line.index(best)
-    if i in (0, len(line) - 1):
+    if math.isnan(spread) or spread == 0:
+        why = "one seed says nothing of the spread" if math.isnan(spread) else "the seeds do not differ"
+        notes.append(f"{why}: the interval is that of the points tried")
+        ends = [(x[max(i - 1, 0)] + x[i]) / 2, (x[min(i + 1, x.size - 1)] + x[i]) / 2]
+        first, last = i == 0, i == x.size - 1
+    else:
+        errors = np.array([MEDIAN * spread / math.sqrt(len(t.values)) if len(t.values) > 2 else spread /
+                           math.sqrt(len(t.values)) for t in line])  # fmt: skip
+        draws = y + errors * np.random.default_rng(0).standard_normal((DRAWS, y.size))
+        tops = np.sort([vertex(x, draw) for draw in draws])
+        low, high = (float(tops[round(q * (DRAWS - 1))]) for q in (0.025, 0.975))
+        first, last = i == 0 or low <= x[0], i == x.size - 1 or high >= x[-1]
+        ends = [min(low, float(x[i])), max(high, float(x[i]))]
+        if first or last:  # no parabola at an end: what lies between the points there was not seen
+            ends = [min(ends[0], (x[max(i - 1, 0)] + x[i]) / 2), max(ends[1], (x[min(i + 1, x.size - 1)] + x[i]) / 2)]
+    if i in (0, x.size - 1):
         side = "smallest" if i == 0 else "largest"
         notes.append(f"the best tuning factor is the {side} that was tried: widen the range on that side")
-    if math.isnan(spread):
-        notes.append("one seed says nothing of the spread: the interval is that of the points tried")
-        ends = (x[max(i - 1, 0)] + x[i]) / 2, (x[min(i + 1, x.size - 1)] + x[i]) / 2
-        return math.exp(ends[0]), math.exp(ends[1]), notes
-    errors = np.array([MEDIAN * spread / math.sqrt(len(t.values)) if len(t.values) > 2 else spread /
-                       math.sqrt(len(t.values)) for t in line])  # fmt: skip
-    draws = y + errors * np.random.default_rng(0).standard_normal((DRAWS, y.size))
-    tops = np.sort([vertex(x, draw) for draw in draws])
-    low, high = (float(tops[round(q * (DRAWS - 1))]) for q in (0.025, 0.975))
-    return math.exp(min(low, float(x[i]))), math.exp(max(high, float(x[i]))), notes
+    elif first or last:
+        side = "on both sides" if first and last else "below" if first else "above"
+        notes.append(f"the end of the range may be as good as the best: widen it {side}")
+    return None if first else math.exp(ends[0]), None if last else math.exp(ends[1]), notes
 
 
 def vertex(x: np.ndarray, y: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sde_si.hyperparameters import NEGLIGIBLE, SMALLEST, HyperParameters
 from sde_si.schedules import Timetable
-from sde_si.tune.effects import Gradients, factor_of, predicted
+from sde_si.tune.effects import Gradients, factor_of, is_decoupled, predicted
 
 RESTART = 2.0  # factor by which lr jumps up from one step to the next
 
@@ -27,7 +27,7 @@ class Phase:
     lr, last_lr, momentum, B : float
         lr at its first and last step; momentum and batch size of its last.
     tuning_factor : float
-        In its epoch that ends with the largest lr, per epoch.
+        In its epoch of the largest mean lr, per epoch.
     relaxation_epochs : float
         Epochs in which a small deviation of the norm falls by e, there; nan if unknown.
     """
@@ -48,15 +48,34 @@ class Phase:
         return self.last - self.first + 1
 
 
-def settings(timetable: Timetable, epoch: int) -> HyperParameters | None:
-    """Constant hyperparameters equal to those of an epoch's last step (epochs from 0); None at lr 0."""
+def settings(timetable: Timetable, epoch: int, *, decoupled: bool = False) -> HyperParameters | None:
+    """Constant hyperparameters that have the mean tuning factor of an epoch's steps (epochs from 0); None at lr 0.
+
+    The papers' angle of an epoch (`sde_si.theory.predict.paper_course`) is that of the same mean. Momentum is its mean
+    over the steps; so is lr, where momentum stays or decay is decoupled.
+    """
     hp = timetable.hyperparameters
-    lr, momentum = timetable.lr_and_momentum(epoch)
-    if lr[-1] * hp.wd < NEGLIGIBLE or lr[-1] < SMALLEST:
+    lrs, momenta = timetable.lr_and_momentum(epoch)
+    lr, momentum = float(lrs[0]), float(momenta[0])
+    if np.ptp(lrs) or np.ptp(momenta):
+        momentum = float(np.mean(momenta)) if np.ptp(momenta) else momentum
+        lr = float(np.mean(lrs if decoupled else lrs * (1 - momentum) / (1 - momenta)))
+    if lr * hp.wd < NEGLIGIBLE or lr < SMALLEST:
         return None
-    return hp.replace(
-        lr=float(lr[-1]), momentum=float(momentum[-1]), B=int(timetable.batch[epoch]), schedule="constant", epochs=1
-    )
+    return hp.replace(lr=lr, momentum=momentum, B=int(timetable.batch[epoch]), schedule="constant", epochs=1)
+
+
+def first_settings(timetable: Timetable) -> HyperParameters:
+    """Constant hyperparameters equal to those of the first step whose lr is above 0 (within rounding)."""
+    hp = timetable.hyperparameters
+    for epoch in range(hp.epochs) if hp.schedule != "constant" else ():
+        lr, momentum = timetable.lr_and_momentum(epoch)
+        used = np.flatnonzero((lr * hp.wd >= NEGLIGIBLE if hp.wd else lr > 0) & (lr >= SMALLEST))
+        if used.size:
+            i = int(used[0])
+            return hp.replace(lr=float(lr[i]), momentum=float(momentum[i]), B=int(timetable.batch[epoch]),
+                              schedule="constant", epochs=1)  # fmt: skip
+    return hp.replace(schedule="constant", epochs=1)
 
 
 def phases(hp: HyperParameters, optimizer: str, gradients: Gradients) -> list[Phase]:
@@ -75,8 +94,8 @@ def phases(hp: HyperParameters, optimizer: str, gradients: Gradients) -> list[Ph
     for begin, end, constant in _runs(timetable):
         first = timetable.lr_and_momentum(begin)[0]
         lr, momentum = timetable.lr_and_momentum(end)
-        top = begin if constant else max(range(begin, end + 1), key=lambda e: timetable.lr_and_momentum(e)[0][-1])
-        now = settings(timetable, top)
+        top = begin if constant else max(range(begin, end + 1), key=lambda e: timetable.lr_and_momentum(e)[0].mean())
+        now = settings(timetable, top, decoupled=is_decoupled(optimizer))
         time = predicted(now, optimizer, gradients)["time_to_equilibrium"].predicted if now else None
         out.append(
             Phase(

@@ -62,7 +62,7 @@ def lr_range_command(
     BadInput
         If the command does not use the learning rate, or no run gives the metric.
     """
-    rates = learning_rates(start, stop, points, ramp)
+    rates = learning_rates(start, stop, points, ramp, name="points")
     check_count("seeds", seeds, advice="3")
     several = "{seed}" in command
     require(several or seeds == 1, "command", "{seed} in the command for more than one seed", repr(command))

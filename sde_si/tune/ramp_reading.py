@@ -26,8 +26,8 @@ ROWS = 14
 DEGREES = 180 / math.pi
 
 
-def learning_rates(start: float, stop: float, steps: int, ramp: str) -> Array:
-    """The ramp.
+def learning_rates(start: float, stop: float, steps: int, ramp: str, *, name: str = "steps") -> Array:
+    """The ramp; `name` is what the caller calls its number of learning rates.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def learning_rates(start: float, stop: float, steps: int, ramp: str) -> Array:
     """
     check_number("start", start, least=SMALLEST, below=1 / SMALLEST, advice="1e-5")
     check_number("stop", stop, above=start, below=1 / SMALLEST, advice="10")
-    check_count("steps", steps, least=FEWEST, advice="100")
+    check_count(name, steps, least=FEWEST, advice="100")
     require(ramp in RAMPS, "ramp", f"one of {', '.join(RAMPS)}", repr(ramp), "exponential")
     x = np.arange(steps) / (steps - 1)
     return start * (stop / start) ** x if ramp == "exponential" else start + (stop - start) * x

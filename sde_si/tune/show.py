@@ -19,6 +19,7 @@ NAMES = {
     "momentum": "change momentum", "B": "change B",
 }  # fmt: skip
 RELATIVE = "*"
+NOISY = " (noise alone)"
 
 
 def plain_table(first: str, columns: Iterable[str]) -> Table:
@@ -36,6 +37,27 @@ def plain_table(first: str, columns: Iterable[str]) -> Table:
 def exact(value: float) -> str:
     """A setting, to be typed: as short as it can be to twelve digits."""
     return f"{value:.12g}"
+
+
+def _noisy(note: str) -> bool:
+    from sde_si.tune.effects import NOISE_ALONE
+
+    return note.startswith(NOISE_ALONE)
+
+
+def _noise_lines(options: list[Option]) -> list[str]:
+    """What the rows of the noise alone leave out."""
+    known = [(NAMES[o.change], e) for o in options for n, e in o.effects.items() if n == "weight_norm"]
+    notes = {"before": known[0][1].before.note} if known else {}
+    same = len({effect.after.note for _, effect in known}) == 1
+    notes |= {"after" if same else name: effect.after.note for name, effect in known}
+    out = [f"{when}: {note}" for when, note in notes.items() if _noisy(note)]
+    if not out:
+        return []
+    why = (
+        "for a signal that decorrelates at once, to one that persists longer than the momentum's memory (theory.md 4.4)"
+    )
+    return [f"weight norm and effective LR, {'; '.join(out)}: {why}"]
 
 
 def columns_of(found: Transfer) -> list[Option]:
@@ -62,12 +84,15 @@ def options_table(found: Transfer) -> Table:
             number(effect.before.predicted, factor),
             *(number(o.effects[name].after.predicted, factor) for o in options),
         ]
-        out.add_row(label.replace("[", r"\[") + (RELATIVE if effect.relative else ""), *cells)
+        mark = RELATIVE if effect.relative else NOISY if _noisy(effect.after.note) else ""
+        out.add_row(label.replace("[", r"\[") + mark, *cells)
     return out
 
 
 def transfer_lines(found: Transfer) -> list[str]:
     """Verdict, ways left out, warnings, sources."""
+    from sde_si.tune.effects import NO_TEMPERATURE
+
     out = []
     factor = number(found.tuning_factor)
     if found.kept:
@@ -84,12 +109,19 @@ def transfer_lines(found: Transfer) -> list[str]:
     out += [f"warning: {text}" for text in shared_warnings(options)]
     if any(effect.relative for option in options for effect in option.effects.values()):
         out.append(f"{RELATIVE} relative to before; --signal and --noise-trace make all but the temperature absolute")
+    out += _noise_lines(options)
+    if options and "temperature" not in options[0].effects:
+        out.append(NO_TEMPERATURE.format(found.optimizer))
     if options:
         by_source: dict[str, list[str]] = {}
         for name, effect in options[0].effects.items():
             if effect.after.predicted is not None and effect.after.source:
                 by_source.setdefault(effect.after.source, []).append(shown(name).label)
         out += [f"{', '.join(names)}: {source}" for source, names in by_source.items()]
+        out.append(
+            "tuning factor and correlation time are of first order, with N/B; the other rows are exact, with N // B "
+            "whole batches an epoch"
+        )
         out.append("at equilibrium, noise with replacement, no confinement (theory.md 1.9, 18)")
     return out
 

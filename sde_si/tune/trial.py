@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from sde_si.errors import BadInput, require
 from sde_si.record import load
 from sde_si.run import file_digest
 from sde_si.sweep import Diverged, Sweep
-from sde_si.sweep.kinds.commands import output_of
+from sde_si.sweep.kinds.commands import how_it_ended, run_program
 
 RUN = "sde_si.tune.trial:run_command"
 
@@ -36,7 +36,7 @@ def run_command(template: str, metric: str, folder: str, sources: Mapping[str, s
     """
     with tempfile.TemporaryDirectory(prefix="sde_si-") as room:
         file = Path(room) / "result.json"
-        said = output_of([word.format(**settings, out=file) for word in shlex.split(template)], folder).strip()
+        said = _output_of([word.format(**settings, out=file) for word in shlex.split(template)], folder).strip()
         if "{out}" in template:
             if not file.is_file():
                 raise ValueError("the command wrote no file {out}")
@@ -45,10 +45,34 @@ def run_command(template: str, metric: str, folder: str, sources: Mapping[str, s
             raise ValueError("the command printed nothing; its last line should be one JSON object")
         else:
             said = said.splitlines()[-1]
-    value = pick(json.loads(said), metric)
+    try:
+        content = json.loads(said)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        where = "in the file {out}" if "{out}" in template else "on its last line"
+        msg = f"the command printed no JSON object {where}: {said.strip()[:150]!r}"
+        raise ValueError(msg.replace("printed", "wrote") if "{out}" in template else msg)
+    value = pick(content, metric)
     if not math.isfinite(value):
         raise Diverged(f"{metric} is {value}")
     return value
+
+
+def _output_of(words: Sequence[str], folder: str) -> str:
+    """What a command printed.
+
+    Raises
+    ------
+    RuntimeError
+        If it ends with another code than 0: in the first line how, and the last line of its stderr; then all of it.
+    """
+    code, said, complained = run_program(words, folder)
+    if code:
+        lines = complained.strip().splitlines()
+        how = how_it_ended(code, "").removesuffix(": ")
+        raise RuntimeError("\n".join([f"{how}: {lines[-1].strip()}" if lines else f"{how}, stderr is empty", *lines]))
+    return said
 
 
 def pick(content: Any, metric: str) -> float:
@@ -121,9 +145,13 @@ def values_of(sweep: Sweep, metric: str) -> list[float]:
 
 
 def reasons(sweep: Sweep) -> list[str]:
-    """Why runs failed, each reason once."""
+    """Why runs failed, each reason once, with the file that has the whole of it."""
     from sde_si.sweep.folder import Folder
 
     folder = Folder(Path(sweep.out), quiet=True)
-    found = (folder.failure(job) for job in sweep.jobs() if not (Path(sweep.out) / job.name).is_file())
-    return list(dict.fromkeys(one["reason"].splitlines()[0][:200] for one in found if one and one["reason"]))
+    found: dict[str, Path] = {}
+    for job in sweep.jobs():
+        one = None if (Path(sweep.out) / job.name).is_file() else folder.failure(job)
+        if one and one["reason"]:
+            found.setdefault(one["reason"].splitlines()[0][:300], folder.reason_file(job))
+    return [f"{reason} (whole: {file})" for reason, file in found.items()]
