@@ -30,12 +30,9 @@ def blocks(language):
         yield from ((page, code) for code in re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL))
 
 
-COMMANDS = [
-    pytest.param(shlex.split(line, comments=True), id=line.partition("#")[0].strip())
-    for _, code in blocks("bash")
-    for line in code.splitlines()
-    if line.startswith("sde-si")
-]
+LINES = [line.partition("#")[0].strip() for _, code in blocks("bash") for line in code.splitlines()]
+# a command that two pages name is run once
+COMMANDS = [pytest.param(shlex.split(line), id=line) for line in dict.fromkeys(LINES) if line.startswith("sde-si")]
 TRAININGS = [line for line in PAGES["networks.md"].splitlines() if line.startswith("python -m validation.train")]
 ENVIRONMENT = os.environ | {"MPLBACKEND": "Agg", "COLUMNS": "120"}
 

@@ -197,6 +197,7 @@ def numbers(path):
     return data
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(finished, tmp_path, capsys):
     words = [sys.executable, "-m", "validation.experiments", QUICK, "--scale", "tiny", "--workers", "1", "--quiet"]
     words += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]

@@ -20,7 +20,7 @@ from sde_si.testing import oracle
 def _possible():
     """Every combination of the registries that can be run."""
     hp = HyperParameters(N=24, B=4, lr=0.2, wd=0.05, momentum=0.0, epochs=3, schedule="step:2")
-    noises = (None, *NOISES)
+    noises, count = (None, *NOISES), 0
     for loss, method, momentum, noise, sampling in itertools.product(
         LOSSES, METHODS, (0.0, 0.9), noises, ("replacement", "reshuffle")
     ):
@@ -37,7 +37,10 @@ def _possible():
             )
         except BadInput:
             continue
-        yield pytest.param(run, id=f"{loss}-{method}-{momentum}-{noise}-{sampling}")
+        count += 1
+        # Every third by default, in an order in which each loss, method and noise has its turn; all with test-full.
+        marks = [pytest.mark.slow] if count % 3 else []
+        yield pytest.param(run, id=f"{loss}-{method}-{momentum}-{noise}-{sampling}", marks=marks)
 
 
 def _end(run, **options):
