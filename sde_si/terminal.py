@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -14,6 +15,17 @@ from sde_si.errors import BAD_INPUT, DISK, BadInput, DiskProblem
 def in_notebook() -> bool:
     """Whether this is a Jupyter kernel, where progress would only clutter the output."""
     return "ipykernel" in sys.modules
+
+
+def emit(content: Any) -> None:
+    """Print the one JSON object (or list) of ``--json`` on stdout; a NaN in it is a mistake of ours.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    print(json.dumps(content, allow_nan=False))
 
 
 def say(text: str, quiet: bool = False) -> None:

@@ -264,7 +264,7 @@ def test_a_finished_run_is_not_counted_as_left(tmp_path):
     ("words", "said"),
     [
         ([], "names: expected at least one experiment"),
-        (["nonsense"], "experiment: expected one of"),
+        (["nonsense"], "names: expected one of"),
         (["tricks", "--scale", "huge"], "scale: expected one of tiny, cpu, gpu, full"),
         (["tricks", "--device", "tpu"], "device: expected one of auto, cpu, cuda"),
         (["tricks", "--seeds", "0"], "seeds: expected a whole number >= 1"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from sde_si.simulate.options import (
     problem_of,
     target_of,
 )
-from sde_si.terminal import guarded
+from sde_si.terminal import emit, guarded
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -136,11 +135,6 @@ def _noise_from(options: Any) -> int | None:
     return int(made["substeps"])
 
 
-def _emit(content: dict[str, Any]) -> None:
-    """The one JSON object on stdout."""
-    print(json.dumps(content, allow_nan=False))
-
-
 def _theory(options: Any, runs: list[Run]) -> int:
     from sde_si.comparison import rows
     from sde_si.simulate import report
@@ -152,7 +146,7 @@ def _theory(options: Any, runs: list[Run]) -> int:
         results = {name: report.result_json(record, tables[name], record=None) for name, record in records.items()}
         for run in runs:
             results[run.method.name]["weight_norm_initial"] = run.start_norm
-        _emit(_top(options, runs, None) | {"results": results})
+        emit(_top(options, runs, None) | {"results": results})
         return DONE
     report.print_tables(tables, _title(runs[0]), [line for n, r in records.items() for line in report.lines(n, r)])
     return DONE
@@ -166,7 +160,7 @@ def _dry_run(options: Any, runs: list[Run], threads: int) -> int:
     announce_compilation(options.quiet)
     estimates = {run.method.name: cost.estimate(run, threads) for run in runs}
     if options.json:
-        _emit(_top(options, runs, None) | {"dry_run": estimates})
+        emit(_top(options, runs, None) | {"dry_run": estimates})
         return DONE
     for name, found in estimates.items():
         print(
@@ -219,7 +213,7 @@ def _simulate(options: Any, runs: list[Run], threads: int) -> int:
             for name, o in outcomes.items()
         }
         top = _top(options, [o.run for o in outcomes.values()], figure)
-        _emit(top | {"results": results} | ({"diverged": dead} if dead else {}))
+        emit(top | {"results": results} | ({"diverged": dead} if dead else {}))
         return DIVERGED if dead else DONE
     below = []
     for name, o in outcomes.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from sde_si.errors import DONE, BadInput, require
 from sde_si.hyperparameters import SMALLEST, check_count, check_number
 from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse, real, whole
 from sde_si.simulate.options import LOSS_FLAGS
-from sde_si.terminal import guarded
+from sde_si.terminal import emit, guarded
 
 if TYPE_CHECKING:
     from sde_si.sphere.setting import Setting
@@ -144,7 +143,7 @@ def _main(args: Sequence[str] | None) -> int:
 
         figure = save_figure(found, Path(options.out))
     if options.json:
-        print(json.dumps(report.to_json(found, figure, Path(options.out)), allow_nan=False))
+        emit(report.to_json(found, figure, Path(options.out)))
     else:
         report.print_table(found, figure, Path(options.out))
     return DONE

@@ -8,8 +8,8 @@ from typing import Any
 
 from sde_si.errors import DONE, require
 from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse
-from sde_si.terminal import guarded
-from sde_si.tune.flags import JSON, NO_FIGURE, OUT, QUIET, emit, print_all
+from sde_si.terminal import emit, guarded
+from sde_si.tune.flags import JSON, NO_FIGURE, OUT, QUIET, print_all
 
 EXECUTOR = flag(TEXT, "local", "local[:WORKERS], dask://HOST:PORT or slurm[:OPTION=VALUE,...]")
 TIMEOUT = flag(FLOAT, None, "seconds that one run may take [default: no limit]")

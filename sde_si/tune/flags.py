@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -83,11 +82,6 @@ def existing(flag: str, file: str | None) -> None:
     BadInput
     """
     require(file is None or Path(file).exists(), flag, "a file that exists", file)
-
-
-def emit(content: dict[str, Any]) -> None:
-    """The one JSON object on stdout."""
-    print(json.dumps(content, allow_nan=False))
 
 
 def print_all(title: str, tables: Iterable[Any], lines: Iterable[str]) -> None:

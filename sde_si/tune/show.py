@@ -11,7 +11,6 @@ from sde_si.quantities import shown
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sde_si.tune.cautions import Caution
     from sde_si.tune.settings import Option, Transfer
 
 NAMES = {
@@ -134,8 +133,3 @@ def shared_warnings(options: Iterable[Option]) -> list[str]:
         for one in option.warnings:
             texts.setdefault(one.text, []).append(NAMES[option.change])
     return [text if len(names) == len(options) else f"{', '.join(names)}: {text}" for text, names in texts.items()]
-
-
-def warning_lines(warnings: Iterable[Caution]) -> list[str]:
-    """One line a warning."""
-    return [f"warning: {one.text}" for one in warnings]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from sde_si.errors import CLAIM_FAILED, DONE, require
 from sde_si.hyperparameters import check_count
 from sde_si.options import INT, TEXT, comma, flag, options_class, parse
-from sde_si.terminal import guarded, say
+from sde_si.terminal import emit, guarded, say
 
 Options = options_class(
     "Options",
@@ -73,7 +72,7 @@ def _main(args: Sequence[str] | None) -> int:
 
     if options.list:
         if options.json:
-            print(json.dumps(report.list_json(chosen), allow_nan=False))
+            emit(report.list_json(chosen))
         else:
             report.print_list(chosen)
         return DONE
@@ -105,7 +104,7 @@ def _main(args: Sequence[str] | None) -> int:
         below.append(f"report: {options.report}")
     if options.json:
         rows = [row for r in results for row in report.to_json(r, figure=figures.get(r.claim.id), **how)]
-        print(json.dumps(rows, allow_nan=False))
+        emit(rows)
     else:
         report.print_table(results, controls=options.controls, below=below, **how)
     good = all((r.controls if options.controls else r.as_expected) for r in results)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from sde_si.errors import CLAIM_FAILED, DONE, require
-from sde_si.terminal import guarded
+from sde_si.terminal import emit, guarded
 from validation.compare.identities import balance, identities
 from validation.compare.keep import keep, title_of
 from validation.compare.overlay import SHOWN, course, overlays
@@ -171,7 +170,7 @@ def compare(
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    print(json.dumps({"records": found}, allow_nan=False))
+    emit({"records": found})
 
 
 def main(args: Sequence[str] | None = None) -> int:

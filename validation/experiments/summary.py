@@ -43,7 +43,7 @@ def find(name: str) -> Experiment:
     ------
     BadInput
     """
-    require(name in EXPERIMENTS, "experiment", f"one of {', '.join(EXPERIMENTS)}", repr(name), "--list")
+    require(name in EXPERIMENTS, "names", f"one of {', '.join(EXPERIMENTS)}", repr(name), "--list")
     return EXPERIMENTS[name]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from sde_si.errors import DIVERGED, DONE
 from sde_si.hyperparameters import HyperParameters
 from sde_si.options import FLOAT, INT, TEXT, comma, flag, options_class, parse, whole
-from sde_si.terminal import guarded, say
+from sde_si.terminal import emit, guarded, say
 
 NETWORK_NAMES = (
     "si-resnet18, resnet18, si-resnet18-d, si-convnet, si-preact-resnet18, si-densenet100, si-mlp, se-resnet, "
@@ -131,7 +130,7 @@ def _run(options: Any, job: Any, images: Any) -> int:
 
         figure = overlay_figure({job.network: record}, store.folder)
     if options.json:
-        print(json.dumps(result_json(record, path, figure, reused=reused), allow_nan=False))
+        emit(result_json(record, path, figure, reused=reused))
     else:
         show(job, record, path, figure)
     return DIVERGED if diverged(record) else DONE
