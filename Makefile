@@ -6,6 +6,8 @@ CORE := $(VENV)/.core
 TEST := $(VENV)/.test
 BENCH := $(VENV)/.bench
 DOCS := $(VENV)/.docs
+# one process a core; a file stays in one process, which keeps its fixtures
+PYTEST := $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 .PHONY: simulate test test-full lint figures bench docs clean
 
@@ -14,10 +16,10 @@ simulate: $(CORE)
 
 test: $(TEST) lint
 	rm -rf $(VENV)/numba-cache
-	NUMBA_CACHE_DIR=$(VENV)/numba-cache $(VENV)/bin/python -m pytest -m "not slow and not gpu"
+	NUMBA_CACHE_DIR=$(VENV)/numba-cache $(PYTEST) -m "not slow and not gpu"
 
 test-full: $(TEST) lint
-	HYPOTHESIS_PROFILE=thorough $(VENV)/bin/python -m pytest -m "not gpu"
+	HYPOTHESIS_PROFILE=thorough $(PYTEST) -m "not gpu"
 
 lint: $(TEST)
 	$(VENV)/bin/ruff format --check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ import tyro
 
 from paper_figs.scripts import SIMULATED, Script, scripts
 from sde_si.errors import CLAIM_FAILED, DONE, UNFINISHED, DiskProblem, require
-from sde_si.options import TEXT, comma, flag, options_class, parse
-from sde_si.terminal import guarded, say
+from sde_si.options import QUIET, TEXT, comma, flag, options_class, parse
+from sde_si.terminal import emit, guarded, say
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,7 +36,7 @@ Options = options_class(
         "gallery": flag(TEXT, None, "write gallery.md and its pictures into this folder, e.g. docs"),
         "list": flag(bool, False, "list figures and tables with the records they need"),
         "json": flag(bool, False, "print one JSON object"),
-        "quiet": flag(bool, False, "no progress, no messages"),
+        "quiet": QUIET,
     },
     "Draw the figures and tables of the papers, theory over experiment, from committed records.",
 )
@@ -70,7 +69,7 @@ def _main(words: list[str]) -> int:
 
 def _list(chosen: list[Script], options: Any) -> int:
     if options.json:
-        print(json.dumps({one.name: {"title": one.title, "source": one.source, "needs": one.needs} for one in chosen}))
+        emit({one.name: {"title": one.title, "source": one.source, "needs": one.needs} for one in chosen})
         return DONE
     width = max(len(one.name) for one in chosen)
     for one in chosen:
@@ -145,7 +144,7 @@ def _check(chosen: list[Script], options: Any) -> int:
         wrong += [f"{one.name}: {name}" for name in foreign(one, records)]
         missing += [f"{one.name}: {name}" for name in pending]
     if options.json:
-        print(json.dumps({"foreign": wrong, "pending": missing}))
+        emit({"foreign": wrong, "pending": missing})
     for text in wrong:
         say(f"{text}: the record does not belong to the present configuration (--recompute makes it anew)")
     for text in missing:
@@ -179,7 +178,7 @@ def _draw(chosen: list[Script], options: Any) -> int:
         page = gallery.write(Path(options.gallery), shown, whole=not options.names)
         say(f"written: {page}", options.quiet)
     if options.json:
-        print(json.dumps({name: {k: v for k, v in one.items() if k != "drawn"} for name, one in shown.items()}))
+        emit({name: {k: v for k, v in one.items() if k != "drawn"} for name, one in shown.items()})
     elif not options.quiet:
         for name, one in shown.items():
             if "seen" in one:

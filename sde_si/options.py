@@ -63,6 +63,14 @@ def flag(type_: Any, default: Any, help: str) -> tuple[Any, Any]:  # noqa: A002
     return Annotated[type_, tyro.conf.arg(help=help, help_behavior_hint=hint)], default  # pyright: ignore[reportInvalidTypeForm]
 
 
+JSON = flag(bool, False, "print one JSON object instead of the table")
+QUIET = flag(bool, False, "no progress, no messages")
+NO_FIGURE = flag(bool, False, "draw no figure")
+OUT = flag(TEXT, "./runs", "folder for records and figure")
+EXECUTOR = flag(TEXT, "local", "local[:WORKERS], dask://HOST:PORT or slurm[:OPTION=VALUE,...]")
+TIMEOUT = flag(FLOAT, None, "seconds that one run may take [default: no limit]")
+
+
 def options_class(name: str, fields: dict[str, tuple[Any, Any]], doc: str) -> type:
     """A frozen dataclass of flags."""
     made = [(key, type_, dataclasses.field(default=default)) for key, (type_, default) in fields.items()]

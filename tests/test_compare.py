@@ -17,7 +17,7 @@ from sde_si.verify.cli import main as verify  # noqa: E402
 from validation import claims, compare  # noqa: E402
 from validation.compare.overlay import course  # noqa: E402
 from validation.compare.rotation import ANSWERED, CONFINED, NOISE_ONLY  # noqa: E402
-from validation.train import loop  # noqa: E402
+from validation.train import ends  # noqa: E402
 from validation.train.cli import main as train  # noqa: E402
 
 WORDS = ["--network", "si-mlp", "--width", "8", "--blocks", "2", "--data", "digits", "--N", "320", "--B", "32",
@@ -30,8 +30,8 @@ def records(tmp_path_factory):
     """SGD without and with momentum, long enough for an equilibrium, with curvature and response."""
     folder, out = tmp_path_factory.mktemp("trained"), {}
     patch = pytest.MonkeyPatch()
-    patch.setattr(loop, "SEEN", 8)
-    patch.setattr(loop, "PRODUCTS", 15)
+    patch.setattr(ends, "SEEN", 8)
+    patch.setattr(ends, "PRODUCTS", 15)
     for momentum, wd in (("0", "0.3"), ("0.9", "0.03")):
         before = set(folder.glob("*.nc"))
         words = [*WORDS, "--momentum", momentum, "--wd", wd, "--epochs", "30", "--lags", "1,5,10", "--curvature", "2"]

@@ -298,7 +298,7 @@ def test_loading_says_what_is_missing(tmp_path):
         load("tricks", "gpu", folder=tmp_path)
     with pytest.raises(DiskProblem, match="no record of tricks at scale any"):
         load("tricks", folder=tmp_path)
-    with pytest.raises(BadInput, match="experiment"):
+    with pytest.raises(BadInput, match="names"):
         load("nonsense")
     with pytest.raises(BadInput, match="scale"):
         load("tricks", "huge")

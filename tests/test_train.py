@@ -15,7 +15,7 @@ pytest.importorskip("sklearn")
 from sde_si import HyperParameters  # noqa: E402
 from sde_si.errors import BadInput  # noqa: E402
 from validation.data import load  # noqa: E402
-from validation.train import loop  # noqa: E402
+from validation.train import ends  # noqa: E402
 from validation.train.cli import main  # noqa: E402
 from validation.train.curvature import lanczos, noise_spectrum  # noqa: E402
 from validation.train.job import Job  # noqa: E402
@@ -292,7 +292,7 @@ def test_lanczos_quadrature_is_exact_for_polynomials():
 def test_the_noise_spectrum_is_that_of_the_hessian(images):
     """Against the whole Hessian and covariance of a small network."""
     trainer = Trainer(small_job(width=4, blocks=(1,)), images, [0])
-    order = trainer._orders(0, 32, 6)
+    order = trainer.orders(0, 32, 6)
     drawn = [trainer.batches.batch(order.indices[0, i], order.moves[0, i]) for i in range(6)]
 
     def loss(x, i):
@@ -318,8 +318,8 @@ def test_the_noise_spectrum_is_that_of_the_hessian(images):
 
 
 def test_curvature_is_recorded_at_its_checkpoints(images, monkeypatch):
-    monkeypatch.setattr(loop, "SEEN", 3)
-    monkeypatch.setattr(loop, "PRODUCTS", 6)
+    monkeypatch.setattr(ends, "SEEN", 3)
+    monkeypatch.setattr(ends, "PRODUCTS", 6)
     job = small_job(HP.replace(epochs=4), curvature=2)
     assert job.checkpoints(2) == [3, 2]
     got = trained(job, images, (0, 1)).results()

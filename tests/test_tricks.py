@@ -13,10 +13,13 @@ from sde_si.errors import BadInput  # noqa: E402
 from sde_si.theory import lag_cosines  # noqa: E402
 from sde_si.theory.optimizers import Rule, equilibrium_versine  # noqa: E402
 from validation.data import load  # noqa: E402
+from validation.networks.layers import Shares  # noqa: E402
 from validation.train.job import Job  # noqa: E402
-from validation.train.loop import Trainer  # noqa: E402
+from validation.train.loop import Order, Trainer  # noqa: E402
+from validation.train.many import train  # noqa: E402
 from validation.train.optimizers import OPTIMIZERS, Setting  # noqa: E402
 from validation.train.outcome import predictions  # noqa: E402
+from validation.train.teacher import OTHER_SEED, state_file, teach  # noqa: E402
 from validation.train.tricks import Tricks  # noqa: E402
 
 HP = HyperParameters(N=160, B=32, lr=0.1, wd=0.02, momentum=0.9, epochs=3)
@@ -34,8 +37,8 @@ def job_of(hp=HP, tricks=None, **more):
     )
 
 
-def trained(images, job):
-    trainer = Trainer(job, images, [0])
+def trained(images, job, seed=0):
+    trainer = Trainer(job, images, [seed])
     for _ in range(job.hyperparameters.epochs):
         trainer.run_epoch()
     return trainer
@@ -43,17 +46,17 @@ def trained(images, job):
 
 def test_label_smoothing_is_a_share_of_the_mean_loss_over_all_labels(images):
     plain, smooth = (Trainer(job_of(tricks=Tricks(label_smoothing=s)), images, [0]) for s in (0.0, 0.2))
-    order = plain._orders(0, 32, 1)
+    order = plain.orders(0, 32, 1)
     x, y = plain.batches.batch(order.indices[0, 0], order.moves[0, 0])
     logits = plain.stack.call(0)(x)
     want = 0.8 * torch.nn.functional.cross_entropy(logits, y) - 0.2 * torch.log_softmax(logits, 1).mean()
-    assert float(smooth._gradients(order, 0)[1]) == pytest.approx(float(want), rel=1e-12)
+    assert float(smooth.gradients(order, 0)[1]) == pytest.approx(float(want), rel=1e-12)
 
 
 def test_mixup_mixes_images_and_targets_alike(images):
     tricks = Tricks(mixup=0.4)
     trainer = Trainer(job_of(tricks=tricks), images, [0, 1])
-    order = trainer._orders(0, 32, 4)
+    order = trainer.orders(0, 32, 4)
     assert ((order.mix >= 0) & (order.mix <= 1)).all()
     assert len(set(order.mix.flatten().tolist())) == 8
     x = torch.arange(12.0).reshape(2, 3, 1, 1, 2)
@@ -62,12 +65,12 @@ def test_mixup_mixes_images_and_targets_alike(images):
     torch.testing.assert_close(mixed[0, 1], 0.75 * x[0, 1] + 0.25 * x[0, 0])
     torch.testing.assert_close(targets[0, 1], torch.tensor([0.25, 0.75, 0.0]))
     torch.testing.assert_close(mixed[1], x[1])
-    np.testing.assert_allclose(Tricks(mixup=0.4).mixed(0, (3, 0), 5), Tricks(mixup=0.4).mixed(0, (3, 0), 9)[:5])
+    np.testing.assert_allclose(Tricks(mixup=0.4).mixed([0], (3, 0), 5), Tricks(mixup=0.4).mixed([0], (3, 0), 9)[:, :5])
 
 
 def test_clipping_shortens_long_gradients_only():
     gradient = torch.tensor([[3.0, 4.0], [0.3, 0.4]])
-    clipped = Tricks(clip=1.0).clipped(gradient)
+    clipped = Tricks(clip=1.0).gradient(gradient, gradient, 0.1, torch.zeros(2))
     torch.testing.assert_close(clipped, torch.tensor([[0.6, 0.8], [0.3, 0.4]]))
 
 
@@ -173,7 +176,7 @@ def test_nesterovs_law_is_what_noise_does():
     assert predictions(job)["angle_step"].value == pytest.approx(np.sqrt(2 * (1 - said[1])), rel=1e-3)
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("momentum", [pytest.param(0.0, marks=pytest.mark.slow), 0.9])
 def test_rescaled_weights_turn_as_at_the_new_equilibrium_at_once(momentum, images):
     """Angle per step falls by sqrt(drop) with rescaling, by drop without (theory.md 6.5)."""
     hp = HP.replace(momentum=momentum, lr=1.0 - momentum, wd=0.02, epochs=40, schedule="multi-step:36")
@@ -203,3 +206,121 @@ def test_wrong_tricks_are_refused(name, change):
     with pytest.raises(BadInput) as caught:
         job_of(tricks=Tricks(**more.pop("tricks", {})), **more)
     assert caught.value.name == name
+
+
+def test_distillation_mixes_the_targets_of_a_trained_teacher(images, tmp_path):
+    tricks = Tricks(distillation=0.3)
+    job = job_of(tricks=tricks)
+    teacher = teach(job, images, [0, 7], tmp_path / "state.pt", lambda _: None)
+    alone = trained(images, job_of(), seed=OTHER_SEED)
+    torch.testing.assert_close(teacher.x[:1], alone.stack.x, rtol=1e-9, atol=1e-12)
+    trainer = Trainer(job, images, [0, 7], teacher)
+    order = trainer.orders(0, 32, 1)
+    for p in range(2):
+        x, y = trainer.batches.batch(order.indices[p, 0], order.moves[p, 0])
+        student, wise = torch.log_softmax(trainer.stack.call(p)(x), 1), torch.softmax(teacher.call(p)(x), 1)
+        want = -0.7 * student.gather(1, y[:, None]).mean() - 0.3 * (wise * student).sum(1).mean()
+        assert float(trainer.gradients(order, 0)[1][p]) == pytest.approx(float(want), rel=1e-10)
+
+
+def test_a_student_and_its_teacher_survive_an_interruption(images, tmp_path):
+    """Killed after the first epoch of the teacher, and after the first of the student."""
+    job = job_of(tricks=Tricks(distillation=0.5))
+    (tmp_path / "straight").mkdir()
+    straight, *_ = train(job, images, tmp_path / "straight", "0" * 64, stack=1, resume=False, progress=lambda _: None)
+    assert list((tmp_path / "straight").iterdir()) == []
+    file = tmp_path / "state-train-000000000000-0-1.pt"
+    begun = Trainer(job.replace(tricks=Tricks(), noise_batches=0), images, [OTHER_SEED])
+    begun.run_epoch()
+    begun.save(state_file(file))
+    teacher = teach(job, images, [0], file, lambda _: None)
+    student = Trainer(job, images, [0], teacher)
+    student.run_epoch()
+    student.save(file)
+    resumed, *_ = train(job, images, tmp_path, "0" * 64, stack=1, resume=True, progress=lambda _: None)
+    for name, values in straight.items():
+        np.testing.assert_array_equal(values, resumed[name])
+
+
+@pytest.mark.parametrize("trick", ["mixup", "distillation"])
+def test_probes_of_the_plain_loss_refuse_another_target(trick):
+    for probe in ({"curvature": 1}, {"response": 1, "lags": (1, 2)}):
+        with pytest.raises(BadInput, match=trick):
+            job_of(tricks=Tricks(**{trick: 0.2}), **probe)
+
+
+SHAKE = {"network": "si-shake-resnet18", "width": 4, "blocks": (1, 1), "ghost": 16}
+
+
+def test_shares_mix_values_and_gradients_apart():
+    layer = Shares()
+    layer.shares = torch.tensor([0.2, 0.9])
+    first, second = (torch.full((3,), v, requires_grad=True) for v in (2.0, 5.0))
+    got = layer(first, second)
+    torch.testing.assert_close(got.detach(), torch.full((3,), 0.2 * 2 + 0.8 * 5))
+    a, b = torch.autograd.grad(got.sum(), (first, second))
+    torch.testing.assert_close((a, b), (torch.full((3,), 0.9), torch.full((3,), 0.1)))
+    torch.testing.assert_close(layer.eval()(first, second).detach(), torch.full((3,), 3.5))
+
+
+def test_shares_are_drawn_for_every_minibatch_from_the_seed_and_the_epoch(images):
+    one, both = Trainer(job_of(**SHAKE), images, [1]), Trainer(job_of(**SHAKE), images, [0, 1])
+    for epoch in (0, 3):
+        drawn = both.orders(epoch, 32, 5).shares
+        assert drawn.shape == (2, 5, 2, 2)
+        assert len(set(drawn.flatten().tolist())) == drawn.numel()
+        assert torch.equal(drawn[1:, :3], one.orders(epoch, 32, 3).shares)
+    order = one.orders(0, 32, 2)
+    same = Order(order.indices[:, :1].repeat(1, 2, 1), order.moves[:, :1].repeat(1, 2, 1, 1), None, order.shares)
+    (_, loss), (_, other) = (one.gradients(same, at) for at in (0, 1))
+    assert abs(float(loss - other)) > 1e-6
+    side_by_side = both.gradients(both.orders(0, 32, 2), 0)[0][1]
+    torch.testing.assert_close(side_by_side, one.gradients(order, 0)[0][0], rtol=1e-8, atol=1e-10)
+    with pytest.raises(BadInput, match="network"):
+        job_of(**SHAKE, curvature=1).check(images)
+
+
+def test_a_random_network_obeys_the_exact_laws_and_its_evaluation_draws_nothing(images):
+    trainer = trained(images, job_of(**SHAKE))
+    got = trainer.results()
+    parts = sum(got[f"split_{name}"] for name in ("decay", "velocity", "drift"))
+    assert np.abs(parts - np.cos(got["angle_epoch"])).max() < 1e-9
+    assert got["radial_gradient"].max() < 1e-13
+    chunk = [(trainer.test.scaled(trainer.test.images[:50]), trainer.test.labels[:50])]
+    calibration = [trainer.batches.scaled(trainer.batches.images[:32])]
+    before = trainer.stack.evaluate(calibration, chunk)
+    trainer.gradients(trainer.orders(9, 32, 1), 0)
+    assert trainer.stack.evaluate(calibration, chunk) == before
+
+
+def test_weight_norm_normalises_every_filter(images):
+    network = {"network": "si-resnet18", "width": 4, "blocks": (1, 1), "norm": "weight"}
+    model = job_of(**network).build(images).double()
+    conv, x = model.stem, torch.randn(3, 1, 8, 8, dtype=torch.float64)
+    filters = torch.nn.functional.conv2d(x, conv.weight, padding=1) / conv.weight.flatten(1).norm(dim=1)[:, None, None]
+    torch.testing.assert_close(conv(x), filters)
+    logits = model(x)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter *= 1 + torch.rand(len(parameter), dtype=torch.float64)[:, None, None, None]
+    torch.testing.assert_close(model(x), logits)
+    got = trained(images, job_of(**network)).results()
+    assert got["radial_gradient"].max() < 1e-13
+    affine = job_of(network="resnet18", width=4, blocks=(1, 1), norm="weight").build(images)
+    scale, shift = affine.norm.weight, affine.norm.bias
+    assert torch.equal(affine.norm(torch.ones(2, 4, 3, 3)), (scale + shift)[:, None, None].expand(2, 4, 3, 3))
+    with pytest.raises(BadInput, match="norm"):
+        job_of(network="fixup-resnet18", norm="weight").build(images)
+
+
+def test_resnet_b_throws_no_pixel_away(images):
+    """With the stride in a 1x1 convolution three quarters of the pixels reach only the shortcut's filters, never."""
+    x = torch.rand(16, 16, 4, 4)
+    for name, reached in (("si-resnet50", 4), ("si-resnet50-b", 16)):
+        model = job_of(network=name, width=4, blocks=(1, 1), ghost=0).build(images).float()
+        block = model.stages[1]
+        at = x.clone().requires_grad_()
+        y = block.norm2(block.conv2(block.norm1(block.conv1(at))))
+        (gradient,) = torch.autograd.grad((y * torch.rand_like(y)).sum(), at)
+        assert block(x).shape == (16, 32, 2, 2)
+        assert int((gradient.abs().sum((0, 1)) > 1e-9).sum()) == reached

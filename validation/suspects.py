@@ -24,8 +24,9 @@ from sde_si.provenance import provenance
 from sde_si.terminal import Progress, guarded
 from validation.data import load
 from validation.train.curvature import noise_spectrum
+from validation.train.ends import RESPONSE
 from validation.train.job import Job
-from validation.train.loop import RESPONSE, Trainer
+from validation.train.loop import Trainer
 from validation.train.optimizers import Setting
 from validation.train.response import TWINS, responses
 
@@ -53,7 +54,7 @@ class Checkpoint:
         self.x, self.state = trainer.stack.x[0].clone(), [s[0].clone() for s in trainer.state]
         self.size = trainer.stack.layout.invariant
         extra = TWINS + max(seen for seen, _ in QUADRATURES.values()) + 2
-        drawn = trainer._orders(trainer.epoch, hp.B, delays + extra, RESPONSE)
+        drawn = trainer.orders(trainer.epoch, hp.B, delays + extra, RESPONSE)
         self.index, self.moves = drawn.indices, drawn.moves
         self.setting = Setting(hp.lr, hp.wd, hp.momentum, 0.0, 0.0, 1)
 

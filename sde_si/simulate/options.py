@@ -9,7 +9,7 @@ from sde_si.hyperparameters import HyperParameters
 from sde_si.losses import LOSSES
 from sde_si.methods import METHODS
 from sde_si.noises import NOISES, SAMPLINGS
-from sde_si.options import FLOAT, INT, TEXT, comma, flag, one, options_class, real, whole
+from sde_si.options import FLOAT, INT, JSON, NO_FIGURE, OUT, QUIET, TEXT, comma, flag, one, options_class, real, whole
 from sde_si.problem import Problem, find_loss
 from sde_si.run import Run
 from sde_si.schedules import SCHEDULES
@@ -69,13 +69,13 @@ RUN_FLAGS: dict[str, tuple[Any, Any]] = {
 }  # fmt: skip
 OUTPUT_FLAGS: dict[str, tuple[Any, Any]] = {
     "threads": flag(INT, None, "worker threads [default: all cores]; the numbers do not depend on them"),
-    "out": flag(TEXT, "./runs", "folder for records and figure"),
+    "out": OUT,
     "config": flag(TEXT, None, "TOML file with any of these flags (as written in the JSON); flags override it"),
     "theory": flag(bool, False, "print predictions, simulate nothing"),
     "fresh": flag(bool, False, "compute again even if the record exists"),
-    "no_figure": flag(bool, False, "draw no figure"),
-    "json": flag(bool, False, "print one JSON object instead of the table"),
-    "quiet": flag(bool, False, "no progress, no messages"),
+    "no_figure": NO_FIGURE,
+    "json": JSON,
+    "quiet": QUIET,
     "save_states": flag(bool, False, "save the end states, so that a longer --epochs goes on from them"),
     "dry_run": flag(bool, False, "print steps, memory and estimated time, simulate nothing"),
     "list": flag(bool, False, "list losses, methods, noises and schedules"),

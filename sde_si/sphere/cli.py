@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import DONE, BadInput, require
 from sde_si.hyperparameters import SMALLEST, check_count, check_number
-from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse, real, whole
+from sde_si.options import FLOAT, INT, JSON, NO_FIGURE, OUT, QUIET, TEXT, flag, options_class, parse, real, whole
 from sde_si.simulate.options import LOSS_FLAGS
 from sde_si.terminal import emit, guarded
 
@@ -35,12 +35,12 @@ _OWN: dict[str, tuple[Any, Any]] = {
 }  # fmt: skip
 _OUTPUT: dict[str, tuple[Any, Any]] = {
     "threads": flag(INT, None, "worker threads [default: all cores]; the numbers do not depend on them"),
-    "out": flag(TEXT, "./runs", "folder for records and figure"),
+    "out": OUT,
     "config": flag(TEXT, None, "TOML file with any of these flags; flags override it"),
     "fresh": flag(bool, False, "compute again what has a record"),
-    "no_figure": flag(bool, False, "draw no figure"),
-    "json": flag(bool, False, "print one JSON object instead of the table"),
-    "quiet": flag(bool, False, "no progress, no messages"),
+    "no_figure": NO_FIGURE,
+    "json": JSON,
+    "quiet": QUIET,
 }
 _LOSSES = {name: (FLOAT, None) if name == "noise_scale" else entry for name, entry in LOSS_FLAGS.items()}
 _LOSSES["noise_scale"] = flag(

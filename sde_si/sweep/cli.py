@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from sde_si.errors import DIVERGED, DONE, UNFINISHED, BadInput, require
-from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse
-from sde_si.terminal import guarded
+from sde_si.options import FLOAT, INT, QUIET, TEXT, TIMEOUT, flag, options_class, parse
+from sde_si.terminal import emit, guarded
 
 if TYPE_CHECKING:
     from sde_si.sweep.api import Sweep
@@ -24,11 +23,10 @@ _TABLES = {"base": "base", "grid": "grid", "zip": "zipped", "runs": "runs", "see
            "kind": "kind", "function": "function", "command": "command", "solve_for": "solve_for"}  # fmt: skip
 _WHERE = flag(TEXT, None, "folder of the records, over the file's own `out` [default ./runs]")
 _JSON = flag(bool, False, "print one JSON object instead of text")
-_QUIET = flag(bool, False, "no progress, no messages")
 _FILE = (tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="FILE.toml", help="what to run")]], "")
 _RUN = {
     "executor": flag(TEXT, None, "local[:WORKERS], dask://HOST:PORT or slurm[:OPTION=VALUE,...] [default local]"),
-    "timeout": flag(FLOAT, None, "seconds that one run may take [default: no limit]"),
+    "timeout": TIMEOUT,
     "max_minutes": flag(FLOAT, None, "stop cleanly after so many minutes [default: no limit]"),
     "retries": flag(INT, None, "times that a run which raised an exception is tried again at once [default 0]"),
 }
@@ -37,18 +35,18 @@ RunOptions = options_class(
     {"file": _FILE, "out": _WHERE, **_RUN,
      "retry_failed": flag(bool, False, "try again what failed, diverged or took too long"),
      "dry_run": flag(bool, False, "list the runs, which exist, and the estimated time; run nothing"),
-     "json": _JSON, "quiet": _QUIET},
+     "json": _JSON, "quiet": QUIET},
     "Do the runs of FILE.toml that are not done yet. Other uses: sde-si sweep status FILE.toml, and collect FILE.toml.",
 )  # fmt: skip
 StatusOptions = options_class(
     "StatusOptions",
-    {"file": _FILE, "out": _WHERE, "json": _JSON, "quiet": _QUIET},
+    {"file": _FILE, "out": _WHERE, "json": _JSON, "quiet": QUIET},
     "Count the runs of FILE.toml that are done, running, failed and missing, from the files alone.",
 )
 CollectOptions = options_class(
     "CollectOptions",
     {"file": _FILE, "out": _WHERE, "to": flag(TEXT, None, "file.nc (all of it) or file.parquet (a table)"),
-     "json": _JSON, "quiet": _QUIET},
+     "json": _JSON, "quiet": QUIET},
     "Put the finished records of FILE.toml into one Dataset over the sweep's axes, or one table.",
 )  # fmt: skip
 
@@ -102,7 +100,7 @@ def _run(options: Any) -> int:
         quiet=options.quiet,
     )
     if options.json:
-        print(json.dumps(_summary_json(summary, sweep)))
+        emit(_summary_json(summary, sweep))
     else:
         _print_summary(summary, sweep)
     if summary.diverged or summary.failed or summary.timeout:
@@ -160,7 +158,7 @@ def _dry_run(options: Any, sweep: Sweep, limits: dict[str, Any]) -> int:
             print(f"{status:10} {job.name}  {place}" + (f"  about {cost:.2g} s" if cost is not None else ""))
     estimate = seconds / workers if known else None
     if options.json:
-        print(json.dumps({"counts": counts, "seconds": estimate, "workers": workers, "runs": rows}))
+        emit({"counts": counts, "seconds": estimate, "workers": workers, "runs": rows})
         return DONE
     print(_counted(counts) + (f"; about {estimate:.2g} s on {workers} workers" if estimate is not None else ""))
     return DONE
@@ -192,7 +190,7 @@ def _status(options: Any) -> int:
             reasons.append({"name": job.name, "status": status, "reason": folder.finished(job)})
     others = folder.strangers(names)
     if options.json:
-        print(json.dumps({"counts": counts, "reasons": reasons, "others": others}))
+        emit({"counts": counts, "reasons": reasons, "others": others})
         return DONE
     print(_counted(counts))
     for one in reasons:
@@ -215,7 +213,7 @@ def _collect(options: Any) -> int:
     if options.json:
         variables = sorted(map(str, data.data_vars))
         counts = {name: data.attrs[name] for name in ("runs", "finished")}
-        print(json.dumps({"file": str(target), "dims": dims, "variables": variables} | counts))
+        emit({"file": str(target), "dims": dims, "variables": variables} | counts)
         return DONE
     shape = ", ".join(f"{name} {size}" for name, size in dims.items())
     print(f"{data.attrs['finished']} of {data.attrs['runs']} runs in {target}: {shape}")

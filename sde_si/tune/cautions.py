@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sde_si import theory
 from sde_si.hyperparameters import HyperParameters
-from sde_si.tune.effects import Effect, Gradients, factor_of, is_decoupled, persistence
+from sde_si.tune.effects import Effect, Gradients, factor_of, is_decoupled, is_sgd, persistence
 from sde_si.tune.phases import Phase, phases
 
 CLOSE = 1.1  # E|x|^2 within 10 % of what scaling with the batch promises (theory.md 4.5)
@@ -166,7 +166,7 @@ def heat(change: Change) -> Caution | None:
 def decay(change: Change) -> Caution | None:
     """Coupled or decoupled decay: with another momentum, or another lr, two laws (theory.md 9.5)."""
     before, after = change.before, change.after
-    if change.optimizer in ("sgd", "sgdw"):
+    if is_sgd(change.optimizer):
         if after.momentum == 0 and before.momentum == 0:
             return None
         other = "sgd" if is_decoupled(change.optimizer) else "sgdw"
@@ -262,7 +262,7 @@ def step_size(change: Change) -> Caution | None:
 @_caution("momentum-form")
 def momentum_form(change: Change) -> Caution | None:
     """At a change of lr the two forms of momentum differ (theory.md 0.8, 9.10)."""
-    if change.after.momentum == 0 or change.optimizer not in ("sgd", "sgdw"):
+    if change.after.momentum == 0 or not is_sgd(change.optimizer):
         return None
     found = change.phases()
     drops = [(a, b) for a, b in itertools.pairwise(found) if b.lr < a.last_lr * (1 - RELATIVE)]

@@ -8,10 +8,10 @@ from typing import Any
 
 from sde_si.errors import DONE, require
 from sde_si.hyperparameters import HyperParameters
-from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse
+from sde_si.options import FLOAT, INT, JSON, NO_FIGURE, OUT, TEXT, flag, options_class, parse
 from sde_si.schedules import SCHEDULES, Timetable
 from sde_si.terminal import emit, guarded
-from sde_si.tune.flags import BETA2, HYPER, JSON, NO_FIGURE, OPTIMIZER, OUT, print_all
+from sde_si.tune.flags import BETA2, HYPER, OPTIMIZER, print_all
 
 _HP = HyperParameters()
 Options = options_class(

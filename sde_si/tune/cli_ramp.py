@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from sde_si.errors import DONE, require
-from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse
+from sde_si.options import EXECUTOR, FLOAT, INT, JSON, NO_FIGURE, OUT, QUIET, TEXT, TIMEOUT, flag, options_class, parse
 from sde_si.terminal import emit, guarded
-from sde_si.tune.flags import JSON, NO_FIGURE, OUT, QUIET, print_all
+from sde_si.tune.flags import print_all
 
-EXECUTOR = flag(TEXT, "local", "local[:WORKERS], dask://HOST:PORT or slurm[:OPTION=VALUE,...]")
-TIMEOUT = flag(FLOAT, None, "seconds that one run may take [default: no limit]")
 Options = options_class(
     "Options",
     {

@@ -7,10 +7,23 @@ from typing import Any
 
 from sde_si.errors import DONE, BadInput, require
 from sde_si.hyperparameters import HyperParameters
-from sde_si.options import INT, TEXT, comma, flag, options_class, parse, real, whole
+from sde_si.options import (
+    EXECUTOR,
+    INT,
+    JSON,
+    OUT,
+    QUIET,
+    TEXT,
+    TIMEOUT,
+    comma,
+    flag,
+    options_class,
+    parse,
+    real,
+    whole,
+)
 from sde_si.terminal import emit, guarded
-from sde_si.tune.cli_ramp import EXECUTOR, TIMEOUT
-from sde_si.tune.flags import HYPER, JSON, OPTIMIZER, OUT, QUIET, print_all
+from sde_si.tune.flags import HYPER, OPTIMIZER, print_all
 
 FACTORS = "0.01:1:8"
 Options = options_class(

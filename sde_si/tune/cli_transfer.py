@@ -7,9 +7,9 @@ from typing import Any
 
 from sde_si.errors import DONE, require
 from sde_si.hyperparameters import HyperParameters, check_count
-from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse
+from sde_si.options import FLOAT, INT, JSON, TEXT, flag, options_class, parse
 from sde_si.terminal import emit, guarded
-from sde_si.tune.flags import BETA2, JSON, OPTIMIZER, existing, named, print_all, read_settings, under
+from sde_si.tune.flags import BETA2, OPTIMIZER, existing, named, print_all, read_settings, under
 
 FROM = "N=50000,B=256,lr=0.1,wd=1e-4,momentum=0.9"
 TO = "N=12500,B=128"
@@ -44,7 +44,9 @@ def source_of(options: Any) -> HyperParameters:
     BadInput
     """
     given = read_settings("from", options.source, FROM)
-    coupled = options.optimizer in ("sgd", "sgdw")
+    from sde_si.tune.effects import is_sgd
+
+    coupled = is_sgd(options.optimizer)
     needed = ["N", "B", "lr", "wd", *(["momentum"] if coupled else [])]
     fits = options.beta2 is None or not coupled
     require(fits, "beta2", "an optimizer that uses it (adamw, lion)", options.optimizer, "--optimizer adamw")

@@ -25,6 +25,7 @@ from sde_si.tune.effects import (
     factor_of,
     find_optimizer,
     is_decoupled,
+    is_sgd,
     predicted,
     run_of,
 )
@@ -313,7 +314,7 @@ def _value(row: Mapping[str, Any] | None, name: str) -> float:
 
 def _paper(record: xr.Dataset, optimizer: str) -> Array:
     values = record["angle_epoch_paper"].values
-    return values if optimizer in ("sgd", "sgdw") else np.full(values.shape, math.nan)
+    return values if is_sgd(optimizer) else np.full(values.shape, math.nan)
 
 
 def _without_decay(timetable: Timetable) -> list[Phase]:

@@ -39,6 +39,11 @@ def find_optimizer(name: Any) -> str:
     return name
 
 
+def is_sgd(optimizer: str) -> bool:
+    """Whether its displacements are as long as the gradients make them, not of a length of their own."""
+    return optimizer in ("sgd", "sgdw")
+
+
 def is_decoupled(optimizer: str) -> bool:
     """Whether the decay bypasses the momentum."""
     return METHODS[OPTIMIZERS[optimizer]].decoupled
@@ -122,7 +127,7 @@ def persistence(optimizer: str, momentum: float) -> float:
     decorrelates at once, like the noise; every other signal lies between. Without momentum both agree (theory.md 4.4).
     The same holds for decoupled decay. Adaptive methods divide by the gradient: no such law, 1.
     """
-    return (1 + momentum) / (1 - momentum) if optimizer in ("sgd", "sgdw") else 1.0
+    return (1 + momentum) / (1 - momentum) if is_sgd(optimizer) else 1.0
 
 
 def signal_growth(hp: HyperParameters, optimizer: str, gradients: Gradients) -> tuple[float, float]:
@@ -153,7 +158,7 @@ def predicted(hp: HyperParameters, optimizer: str, gradients: Gradients) -> Mapp
     except (ZeroDivisionError, OverflowError, np.linalg.LinAlgError):
         known = dict.fromkeys(theory.first_order(hp), theory.Prediction(note="lost in rounding at these values"))
     rows |= {name: Row.of(name, one, math.nan, math.nan) for name, one in known.items() if name != "cos_epoch"}
-    if gradients.signal and optimizer in ("sgd", "sgdw"):
+    if gradients.signal and is_sgd(optimizer):
         low, high = signal_growth(hp, optimizer, gradients)
         note = f"{NOISE_ALONE}; the mean gradient makes |x|^2 {low:.4g} to {high:.4g} times as large"
         rows |= {name: replace(rows[name], note=note) for name in ("weight_norm", "effective_lr")}
@@ -172,7 +177,7 @@ def predicted(hp: HyperParameters, optimizer: str, gradients: Gradients) -> Mapp
             for name, row in rows.items()
         }
     trace = gradients.noise_at(hp.B)
-    if optimizer in ("sgd", "sgdw"):
+    if is_sgd(optimizer):
         # In units of the root of the dimension, which cancels in ratios.
         heat = theory.temperature(u, mu, variance=trace, decoupled=decoupled)
         rows["temperature"] = Row("temperature", predicted=heat, source="theory.md 8.9", assumes=FIRST_ORDER)

@@ -18,10 +18,6 @@ T = TypeVar("T")
 _HP = HyperParameters()
 READERS: dict[str, Callable[[str], Any]] = {"N": whole, "B": whole, "lr": real, "wd": real, "momentum": real}
 OPTIMIZER = flag(TEXT, "sgd", "sgd, sgdw, adamw or lion")
-JSON = flag(bool, False, "print one JSON object instead of the table")
-QUIET = flag(bool, False, "no progress, no messages")
-OUT = flag(TEXT, "./runs", "folder for records and figure")
-NO_FIGURE = flag(bool, False, "draw no figure")
 BETA2 = flag(FLOAT, None, "second coefficient of adamw [default 0.999] and lion [default 0.99]")
 HYPER: dict[str, tuple[Any, Any]] = {
     "N": flag(INT, _HP.N, "training samples"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from sde_si.errors import CLAIM_FAILED, DONE, require
 from sde_si.hyperparameters import check_count
-from sde_si.options import INT, TEXT, comma, flag, options_class, parse
+from sde_si.options import INT, QUIET, TEXT, comma, flag, options_class, parse
 from sde_si.terminal import emit, guarded, say
 
 Options = options_class(
@@ -26,7 +26,7 @@ Options = options_class(
         "report": flag(TEXT, None, "write everything into one HTML page, e.g. report.html"),
         "no_figure": flag(bool, False, "write no figures"),
         "list": flag(bool, False, "list the claims, measure nothing"),
-        "quiet": flag(bool, False, "no progress, no messages"),
+        "quiet": QUIET,
     },
     "Measure every claim of the theory and print its verdict beside the expected one.",
 )

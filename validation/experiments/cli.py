@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import tyro
 from sde_si.errors import DIVERGED, DONE, UNFINISHED, require
 from sde_si.hyperparameters import check_count, check_number
 from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse
-from sde_si.terminal import guarded, say
+from sde_si.terminal import emit, guarded, say
 from validation.experiments.base import SCALES
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -97,7 +96,7 @@ def _list(options: Any, experiments: list[Any]) -> int:
 
     rows = listing(experiments, [options.scale] if options.scale else list(SCALES))
     if options.json:
-        print(json.dumps({"experiments": rows}))
+        emit({"experiments": rows})
         return DONE
     for row in rows:
         print(f"{row['name']}: {row['title']}\n    {row['source']}")
@@ -115,7 +114,7 @@ def _dry_run(options: Any, plans: list[Any]) -> int:
                      "runs": len(plan.runs), "missing": len(plan.missing()), "seconds": left[key]})  # fmt: skip
     total = sum(row["seconds"] for row in rows if not row["recorded"])
     if options.json:
-        print(json.dumps({"experiments": rows, "hours": total / 3600}))
+        emit({"experiments": rows, "hours": total / 3600})
         return DONE
     for row in rows:
         state = "recorded" if row["recorded"] else f"{row['missing']} of {row['runs']} runs to do"
@@ -159,7 +158,7 @@ def _run(options: Any, plans: list[Any], device: str) -> int:
             result |= _one(options, plan, device, workers, left)
         results.append(result)
     if options.json:
-        print(json.dumps({"experiments": results, "seconds": time.monotonic() - begin}))
+        emit({"experiments": results, "seconds": time.monotonic() - begin})
     else:
         for row in results:
             print(f"{row['name']} {row['scale']}: {row['status']}" + (f", {row['text']}" if row.get("text") else ""))

@@ -96,4 +96,5 @@ def seconds(settings: Settings) -> float:
     draws = (steps * (2 * svag if svag > 1 else 1) + measured) @ (step + sample * batch)
     # Evaluations: forward only, a third of a gradient.
     looks = max(1, hp.epochs // settings.get("evaluate_every", 5))
-    return 1.0 + float(draws) + looks * sample / 3 * (400 if settings["data"] == "digits" else 10_000)
+    teachers = 2.4 if settings.get("distillation") else 1.0  # trained like their students, who then ask them
+    return 1.0 + teachers * float(draws) + looks * sample / 3 * (400 if settings["data"] == "digits" else 10_000)

@@ -54,14 +54,11 @@ def job_of(settings: Mapping[str, Any], *, device: str, data_dir: str | None) ->
     ------
     BadInput
     """
-    from validation.train.job import Job, pick_device
-    from validation.train.tricks import NAMES, Tricks
+    from validation.train.job import Job
 
-    own: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
-    own = {name: value for name, value in own.items() if name not in HyperParameters.__dataclass_fields__}
-    own["tricks"] = Tricks(**{name: own.pop(name) for name in NAMES if name in own})
+    own = {name: value for name, value in settings.items() if name not in HyperParameters.__dataclass_fields__}
     place = Path(data_dir) if data_dir and settings["data"] != "digits" else None
-    return Job(**own, hyperparameters=hyperparameters(settings), device=pick_device(device), data_dir=place)
+    return Job.of({**own, "device": device, "data_dir": place}, hyperparameters(settings))
 
 
 @functools.lru_cache(maxsize=4)

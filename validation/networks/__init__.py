@@ -6,15 +6,24 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
 from sde_si.errors import BadInput, require
 from validation.networks.fixup import FixupResNet
-from validation.networks.layers import GhostNorm, calibrated, ghost_norm, scale_invariant_groups
+from validation.networks.layers import (
+    Gain,
+    GhostNorm,
+    calibrated,
+    drawn_buffers,
+    ghost_norm,
+    normalise_filters,
+    scale_invariant_groups,
+)
 from validation.networks.plain import ConvNet, DenseNet, Perceptron
-from validation.networks.resnet import Norm, PreactResNet, ResNet
+from validation.networks.resnet import Block, Bottleneck, Norm, PreactResNet, ResNet, ShakeBlock
 from validation.networks.squeeze import SqueezeNet
 
 
@@ -72,23 +81,45 @@ def _one(shape: Shape) -> int:
     return shape.blocks[0]
 
 
+def _resnet(**parts: Any) -> Callable[[Shape, Norm], nn.Module]:
+    return lambda s, norm: ResNet(s.channels, s.classes, s.width, s.blocks, norm, **parts)
+
+
 NETWORKS: dict[str, Network] = {
     "si-resnet18": Network(
         "ResNet-18, normalised after pooling, fixed last layer, ghost batch norm without affine",
         "Yun et al. section 3.1",
-        lambda s, norm: ResNet(s.channels, s.classes, s.width, s.blocks, norm, fixed=True),
+        _resnet(fixed=True),
         width=64, blocks=(2, 2, 2, 2), ghost=64,
     ),
     "resnet18": Network(
         "ResNet-18 as it is: affine batch norm, trained last layer",
         "He et al. 2016; Yun et al. section 5.2",
-        lambda s, norm: ResNet(s.channels, s.classes, s.width, s.blocks, norm, fixed=False),
+        _resnet(fixed=False),
         width=64, blocks=(2, 2, 2, 2), affine=True,
     ),
     "si-resnet18-d": Network(
         "si-resnet18 with the stem of ResNet-C and the shortcuts of ResNet-D",
         "He et al. 2019 (bag of tricks)",
-        lambda s, norm: ResNet(s.channels, s.classes, s.width, s.blocks, norm, fixed=True, deep=True),
+        _resnet(fixed=True, deep=True, block=partial(Block, pooled=True)),
+        width=64, blocks=(2, 2, 2, 2), ghost=64,
+    ),
+    "si-resnet50": Network(
+        "ResNet-50 of bottlenecks with the stride in their first convolution, else as si-resnet18",
+        "He et al. 2016",
+        _resnet(fixed=True, block=Bottleneck, expansion=4),
+        width=64, blocks=(3, 4, 6, 3), ghost=64,
+    ),
+    "si-resnet50-b": Network(
+        "si-resnet50 with the stride in the second convolution of a bottleneck (ResNet-B)",
+        "He et al. 2019 (bag of tricks)",
+        _resnet(fixed=True, block=partial(Bottleneck, late=True), expansion=4),
+        width=64, blocks=(3, 4, 6, 3), ghost=64,
+    ),
+    "si-shake-resnet18": Network(
+        "si-resnet18 with two branches a block, mixed at random for every minibatch (Shake-Shake)",
+        "Gastaldi 2017",
+        _resnet(fixed=True, block=ShakeBlock),
         width=64, blocks=(2, 2, 2, 2), ghost=64,
     ),
     "si-convnet": Network(
@@ -135,6 +166,7 @@ NORMS: dict[str, Callable[..., nn.Module]] = {
     "batch": GhostNorm,
     "layer": lambda channels, ghost, affine, eps: nn.GroupNorm(1, channels, eps, affine),
     "group": lambda channels, ghost, affine, eps: nn.GroupNorm(math.gcd(channels // 2, 4), channels, eps, affine),
+    "weight": lambda channels, ghost, affine, eps: Gain(channels, affine=affine),  # see `normalise_filters`
 }
 
 
@@ -155,7 +187,8 @@ def build(
     eps : float
         Of the normalisation; above 0 it breaks scale invariance slightly (theory.md 15.5).
     norm : str
-        Its kind, a name in `NORMS`: over (ghost) batches, over a sample, over four groups of its channels.
+        Its kind, a name in `NORMS`: over (ghost) batches, over a sample, over four groups of its channels; or of the
+        filters in the place of their outputs.
 
     Raises
     ------
@@ -171,7 +204,9 @@ def build(
     least = 2 ** (len(shape.blocks) - 1) if len(shape.blocks) > 1 else 1
     require(size >= least, "blocks", f"at most {size.bit_length()} stages for images of {size} pixels", shape.blocks)
     ghost = entry.ghost if ghost is None else ghost
-    return entry.build(shape, partial(NORMS[norm], ghost=ghost, affine=entry.affine, eps=eps))
+    require(norm == "batch" or not entry.control, "norm", f"none for {name}", norm, "si-resnet18")
+    model = entry.build(shape, partial(NORMS[norm], ghost=ghost, affine=entry.affine, eps=eps))
+    return normalise_filters(model) if norm == "weight" else model
 
 
 def _timm(name: str, channels: int, classes: int) -> nn.Module:
@@ -220,6 +255,7 @@ __all__ = [
     "Network",
     "build",
     "calibrated",
+    "drawn_buffers",
     "ghost_norm",
     "measured_groups",
     "scale_invariant_groups",

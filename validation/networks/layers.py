@@ -110,6 +110,27 @@ def calibrated(
             norm.collected = norm.statistics = None
 
 
+class Gain(nn.Module):
+    """What weight normalisation has after a map with filters of unit length: a trained scale and shift, or nothing."""
+
+    def __init__(self, channels: int, *, affine: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale and shift of every channel."""
+        if self.weight is None or self.bias is None:
+            return x
+        shape = (-1, *(1,) * (x.ndim - 2))
+        return x * self.weight.view(shape) + self.bias.view(shape)
+
+
+def unit_filters(weight: Tensor) -> Tensor:
+    """Every filter ``weight[i]`` at unit length (weight normalisation: Salimans and Kingma 2016)."""
+    return weight / weight.flatten(1).norm(dim=1).view(-1, *(1,) * (weight.ndim - 1))
+
+
 class SIConv2d(nn.Conv2d):
     """A convolution without bias whose output is normalised before anything else sees its scale.
 
@@ -117,19 +138,64 @@ class SIConv2d(nn.Conv2d):
     ----------
     group : str
         Convolutions of one name are scale-invariant together, not each by itself (a residual stream); "": by itself.
+
+    Attributes
+    ----------
+    unit : bool
+        Whether its filters, in the place of its output, are normalised (weight normalisation).
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, group: str = "") -> None:
         super().__init__(inputs, outputs, kernel, stride, kernel // 2, bias=False)
-        self.group = group
+        self.group, self.unit = group, False
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
+        """The convolution."""
+        return self._conv_forward(input, unit_filters(self.weight) if self.unit else self.weight, None)
 
 
 class SILinear(nn.Linear):
-    """A linear map without bias whose output is normalised before anything else sees its scale."""
+    """A linear map without bias whose output is normalised before anything else sees its scale; as `SIConv2d`."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, bias=False)
-        self.group = ""
+        self.group, self.unit = "", False
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (torch's name)
+        """X W'."""
+        return F.linear(input, unit_filters(self.weight) if self.unit else self.weight)
+
+
+def normalise_filters(model: nn.Module) -> nn.Module:
+    """Switch weight normalisation on in all its scale-invariant maps; from then on each is invariant by itself."""
+    for module in model.modules():
+        if isinstance(module, SIConv2d | SILinear):
+            module.unit, module.group = True, ""
+    return model
+
+
+class Shares(nn.Module):
+    """A random mean of two branches (Shake-Shake, by the batch: Gastaldi 2017); in evaluation their mean.
+
+    Attributes
+    ----------
+    shares : Tensor, shape (2,)
+        Shares of the first branch forwards and backwards; the trainer draws them for every minibatch.
+    """
+
+    shares: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("shares", torch.full((2,), 0.5))
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Value by the first share, gradient by the second."""
+        if not self.training:
+            return (first + second) / 2
+        forwards, backwards = self.shares.to(first.dtype).unbind()
+        by_gradient = second + backwards * (first - second)
+        return by_gradient + (forwards - backwards) * (first - second).detach()
 
 
 class FixedLinear(nn.Module):
@@ -152,6 +218,11 @@ class FixedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """X W'."""
         return F.linear(x, self.weight)
+
+
+def drawn_buffers(model: nn.Module) -> list[str]:
+    """Names of the buffers that are drawn for every minibatch."""
+    return [f"{name}.shares" for name, module in model.named_modules() if isinstance(module, Shares)]
 
 
 def scale_invariant_groups(model: nn.Module) -> dict[str, list[str]]:

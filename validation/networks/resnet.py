@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from validation.networks.layers import FixedLinear, SIConv2d
+from validation.networks.layers import FixedLinear, Shares, SIConv2d
 
 Norm = Callable[[int], nn.Module]
 
@@ -35,6 +35,47 @@ class Block(nn.Module):
         return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
+class ShakeBlock(nn.Module):
+    """Two branches, each of two normalised convolutions, mixed at random (Gastaldi 2017), and the shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm) -> None:
+        super().__init__()
+        layers = lambda: (  # noqa: E731
+            SIConv2d(inputs, outputs, 3, stride), norm(outputs), nn.ReLU(), SIConv2d(outputs, outputs), norm(outputs)
+        )  # fmt: skip
+        self.first, self.second = nn.Sequential(*layers()), nn.Sequential(*layers())
+        self.mix, self.shortcut = Shares(), nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(SIConv2d(inputs, outputs, 1, stride), norm(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Output of the block."""
+        return F.relu(self.mix(self.first(x), self.second(x)) + self.shortcut(x))
+
+
+class Bottleneck(nn.Module):
+    """Convolutions of 1, 3 and 1 pixels, the last to `outputs` channels, four times those of the others.
+
+    The stride is the first one's, as in the first ResNet; with `late` it is the second one's (ResNet-B, He et al.
+    2019), which throws no pixel away.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, norm: Norm, *, late: bool = False) -> None:
+        super().__init__()
+        inner, (first, second) = max(outputs // 4, 1), (1, stride) if late else (stride, 1)
+        self.conv1, self.norm1 = SIConv2d(inputs, inner, 1, first), norm(inner)
+        self.conv2, self.norm2 = SIConv2d(inner, inner, 3, second), norm(inner)
+        self.conv3, self.norm3 = SIConv2d(inner, outputs, 1), norm(outputs)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(SIConv2d(inputs, outputs, 1, stride), norm(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Output of the block."""
+        y = F.relu(self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x))))))
+        return F.relu(self.norm3(self.conv3(y)) + self.shortcut(x))
+
+
 class ResNet(nn.Module):
     """ResNet with the 3x3 stem for small images.
 
@@ -51,12 +92,16 @@ class ResNet(nn.Module):
     fixed : bool
         Scale-invariant to all it trains: normalised after pooling, last layer fixed (Yun et al. section 3.1).
     deep : bool
-        Three convolutions in the stem (ResNet-C) and averages in the shortcuts (ResNet-D; He et al. 2019).
+        Three convolutions in the stem (ResNet-C; He et al. 2019).
+    block : callable
+        ``block(inputs, outputs, stride, norm)`` makes a block.
+    expansion : int
+        Channels that leave a block of the first stage, over `width`.
     """
 
     def __init__(
         self, channels: int, classes: int, width: int, blocks: Sequence[int], norm: Norm, *, fixed: bool,
-        deep: bool = False,
+        deep: bool = False, block: Callable[[int, int, int, Norm], nn.Module] = Block, expansion: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
         before: list[nn.Module] = []
@@ -66,9 +111,9 @@ class ResNet(nn.Module):
         self.stem, self.norm = SIConv2d(max(width // 2, 1) if deep else channels, width), norm(width)
         stages, inputs = [], width
         for stage, count in enumerate(blocks):
-            outputs = width * 2**stage
+            outputs = expansion * width * 2**stage
             for i in range(count):
-                stages.append(Block(inputs, outputs, 2 if stage and i == 0 else 1, norm, pooled=deep))
+                stages.append(block(inputs, outputs, 2 if stage and i == 0 else 1, norm))
                 inputs = outputs
         self.stages = nn.Sequential(*stages)
         self.last = norm(inputs) if fixed else nn.Identity()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sde_si.errors import DIVERGED, DONE
 from sde_si.hyperparameters import HyperParameters
-from sde_si.options import FLOAT, INT, TEXT, comma, flag, options_class, parse, whole
+from sde_si.options import FLOAT, INT, JSON, NO_FIGURE, QUIET, TEXT, comma, flag, options_class, parse, whole
 from sde_si.terminal import emit, guarded, say
+from validation.train.tricks import FLAGS as TRICKS
 
 NETWORK_NAMES = (
-    "si-resnet18, resnet18, si-resnet18-d, si-convnet, si-preact-resnet18, si-densenet100, si-mlp, se-resnet, "
-    "fixup-resnet18, timm:NAME"
+    "si-resnet18, resnet18, si-resnet18-d, si-resnet50, si-resnet50-b, si-shake-resnet18, si-convnet, "
+    "si-preact-resnet18, si-densenet100, si-mlp, se-resnet, fixup-resnet18, timm:NAME"
 )
 _HP = HyperParameters()
 Options = options_class(
@@ -24,7 +24,7 @@ Options = options_class(
         "width": flag(INT, None, "channels of the first stage [default: the paper's]"),
         "blocks": flag(comma(whole, "2,2,2,2"), None, "blocks of each stage [default: the paper's]"),
         "ghost": flag(INT, None, "ghost batch size, 0: the whole batch [default: the paper's]"),
-        "norm": flag(TEXT, "batch", "kind of normalisation: batch (ghost batches), layer, group"),
+        "norm": flag(TEXT, "batch", "kind of normalisation: batch (ghost batches), layer, group, weight"),
         "norm_eps": flag(FLOAT, 1e-5, "eps of the normalisation"),
         "data": flag(TEXT, "fashion-mnist", "digits, fashion-mnist, cifar10, synthetic"),
         "data_dir": flag(TEXT, None, "folder of the files [default: where Debian's package puts them]"),
@@ -43,12 +43,7 @@ Options = options_class(
         "effective_lr": flag(FLOAT, None, "fixed total effective learning rate, by projection (needs --wd 0)"),
         "constraint": flag(TEXT, "total", "what the projection keeps: total or groups"),
         "rescale": flag(bool, False, "rescale the weights to the new equilibrium whenever lr changes between epochs"),
-        "label_smoothing": flag(FLOAT, 0.0, "share of the target that goes to all labels alike"),
-        "mixup": flag(FLOAT, 0.0, "parameter of the Beta law by which pairs of images are mixed; 0: none"),
-        "clip": flag(FLOAT, None, "longest gradient of the whole network"),
-        "ema": flag(FLOAT, 0.0, "share of the old average in that of the weights, which is then evaluated; 0: none"),
-        "no_bias_decay": flag(bool, False, "no weight decay on biases and on scales and shifts of a normalisation"),
-        "zero_gamma": flag(bool, False, "the last normalisation of every residual block starts with scale 0"),
+        **TRICKS,
         "svag": flag(INT, 1, "l of SVAG"),
         "sampling": flag(TEXT, "reshuffle", "reshuffle or replacement"),
         "lags": flag(comma(whole, "1,10,..."), None, "record the cosine at these lags, in steps"),
@@ -66,9 +61,9 @@ Options = options_class(
         "out": flag(TEXT, "./runs", "folder for record and states"),
         "config": flag(TEXT, None, "TOML file with any of these flags; flags override it"),
         "fresh": flag(bool, False, "train again even if the record exists"),
-        "json": flag(bool, False, "print one JSON object instead of the table"),
-        "quiet": flag(bool, False, "no progress, no messages"),
-        "no_figure": flag(bool, False, "draw no figure"),
+        "json": JSON,
+        "quiet": QUIET,
+        "no_figure": NO_FIGURE,
     },
     "Train a real network with SGD or SGDM and measure angles, norms, signal and noise, epoch by epoch.",
 )
@@ -94,15 +89,11 @@ def _main(args: Sequence[str] | None) -> int:
 def _job(options: Any, hyperparameters: HyperParameters) -> tuple[Any, Any]:
     """The checked job and its data; without ``--N`` it has all samples."""
     from validation.data import load
-    from validation.train.job import Job, pick_device
-    from validation.train.tricks import NAMES, Tricks
+    from validation.train.job import Job
 
-    own = {f.name for f in dataclasses.fields(Job)} - {"hyperparameters", "tricks"}
-    values = {name: getattr(options, name) for name in own if name not in _OUTPUT}
-    values["tricks"] = Tricks(**{name: getattr(options, name) for name in NAMES})
-    values |= {"device": pick_device(options.device), "augment": options.augment or (), "lags": options.lags or ()}
+    values = {name: value for name, value in vars(options).items() if name not in (*_HYPER, *_OUTPUT)}
     values["data_dir"] = Path(options.data_dir) if options.data_dir else None
-    job = Job(**values, hyperparameters=hyperparameters)
+    job = Job.of(values, hyperparameters)
     images = load(job.data, folder=job.data_dir, N=options.N, size=job.image_size, seed=job.seed)
     return job.replace(hyperparameters=hyperparameters.replace(N=images.train_labels.size)), images
 
@@ -139,13 +130,12 @@ def _run(options: Any, job: Any, images: Any) -> int:
 def _train(options: Any, job: Any, images: Any, folder: Path, digest: str) -> Any:
     import time
 
-    from sde_si.schedules import Timetable
     from sde_si.terminal import Progress
     from validation.train.many import train
     from validation.train.outcome import record
 
     begin = time.perf_counter()
-    with Progress(job.network, float(Timetable(job.hyperparameters).start[-1]) * job.seeds, options.quiet) as progress:
+    with Progress(job.network, job.work, options.quiet) as progress:
         results, names, how = train(
             job, images, folder, digest, stack=options.stack, resume=options.resume, progress=progress.advance
         )

@@ -18,9 +18,9 @@ from sde_si.hyperparameters import HyperParameters, check_count, check_number
 from sde_si.run import sha256
 from sde_si.schedules import Timetable
 from validation.data import AUGMENTATIONS, DATASETS, Images
-from validation.networks import NORMS, build, measured_groups, scale_invariant_groups
+from validation.networks import NORMS, build, drawn_buffers, measured_groups, scale_invariant_groups
 from validation.train.optimizers import OPTIMIZERS
-from validation.train.tricks import Tricks
+from validation.train.tricks import FLAGS, Tricks
 
 FORMAT = 1
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.float32}
@@ -164,11 +164,8 @@ class Job:
         rescalable = [name for name, entry in OPTIMIZERS.items() if entry.memory_power is not None]
         fits = not self.rescale or self.optimizer in rescalable
         require(fits, "rescale", f"one of {', '.join(rescalable)} with it", self.optimizer, "--optimizer sgd")
-        entry = OPTIMIZERS[self.optimizer]
-        coupled = not self.tricks.no_bias_decay or not entry.decoupled
-        require(coupled, "no_bias_decay", "an optimizer with coupled decay", self.optimizer, "--optimizer sgd")
-        either = not (self.tricks.mixup and self.curvature)
-        require(either, "mixup", "mixup or curvature, not both", "both", "--curvature 0")
+        probed = bool(self.curvature or self.response)
+        self.tricks.check(decoupled=OPTIMIZERS[self.optimizer].decoupled, probed=probed)
         if self.svag > 1:
             plain = hp.momentum == 0 and self.optimizer == "sgd" and self.sampling == "replacement"
             require(plain, "svag", "sgd without momentum, drawn with replacement", "another setting",
@@ -182,6 +179,22 @@ class Job:
         require(self.device in ("cpu", "cuda"), "device", "cpu, cuda or auto", repr(self.device), "cpu")
         require(self.device == "cpu" or torch.cuda.is_available(), "device", "a CUDA device", "none here", "cpu")
 
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], hyperparameters: HyperParameters) -> Job:
+        """The job that flat settings describe: names of `Job` and of `Tricks`; others are refused.
+
+        Raises
+        ------
+        BadInput
+        TypeError
+            If a name is unknown.
+        """
+        own = {name: value for name, value in settings.items() if name not in FLAGS}
+        tricks = Tricks(**{name: value for name, value in settings.items() if name in FLAGS})
+        own |= {name: tuple(own.get(name) or ()) for name in ("augment", "lags")}
+        own |= {"device": pick_device(own.get("device", "cpu")), "blocks": own.get("blocks") and tuple(own["blocks"])}
+        return cls(**own, tricks=tricks, hyperparameters=hyperparameters)
+
     @property
     def extras(self) -> tuple[float, float]:
         """beta2 and eps: the hyperparameters', else the optimizer's defaults, else 0."""
@@ -193,6 +206,11 @@ class Job:
         """Epochs (from 0) after which such things are measured: spread over the second half, the last among them."""
         last = self.hyperparameters.epochs - 1
         return [last - i * (last + 1) // 2 // count for i in range(count)]
+
+    @property
+    def work(self) -> float:
+        """Optimizer steps of all its networks, teachers included."""
+        return float(Timetable(self.hyperparameters).start[-1]) * self.seeds * (2 if self.tricks.distillation else 1)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -223,7 +241,10 @@ class Job:
         ------
         BadInput
         """
-        self.groups(images)(self.build(images))
+        model = self.build(images)
+        self.groups(images)(model)
+        fits = not ((self.curvature or self.response) and drawn_buffers(model))
+        require(fits, "network", "one that draws nothing at random, for curvature or response", self.network, "si-mlp")
 
     def replace(self, **changes: Any) -> Job:
         """A copy with some values changed."""
@@ -261,7 +282,10 @@ def pick_device(name: str) -> str:
 
 _HERE = Path(__file__).parent
 _SOURCES = [
-    *(_HERE / f"{name}.py" for name in ("curvature", "flat", "loop", "meter", "optimizers", "response", "stack")),
+    *(
+        _HERE / f"{name}.py"
+        for name in ("curvature", "ends", "flat", "loop", "meter", "optimizers", "response", "stack", "teacher")
+    ),
     _HERE / "tricks.py",
     *(Path(sde_si.__file__).parent / f"{n}.py" for n in ("streams", "schedules/functions", "schedules/timetable")),
     *sorted((_HERE.parent / "networks").glob("*.py")),

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,26 +16,34 @@ from sde_si.errors import DiskProblem
 from sde_si.record import write_bytes
 from sde_si.schedules import Timetable
 from validation.data import Batches, Images, order
-from validation.train.curvature import PRODUCTS, SEEN, VECTORS, noise_spectrum
+from validation.train.ends import measured
 from validation.train.job import Job
 from validation.train.meter import Meter
 from validation.train.optimizers import OPTIMIZERS, Setting
-from validation.train.response import TWINS, responses
 from validation.train.stack import Stack
 
 Array = np.ndarray
-_EVALUATION = 1024  # images of a chunk
-_CALIBRATION = 2048  # training images by which the normalisation of an evaluation is measured
-TRAINING, MEASURING, CURVATURE, RESPONSE = range(4)  # what minibatches are for: each has streams of its own
+TRAINING = 0  # what minibatches are for: each purpose has streams of its own
 
 
 @dataclass(frozen=True)
 class Order:
-    """Minibatches: `indices` (path, draws, B), `moves` (path, draws, B, 3), shares `mix` (path, draws) or None."""
+    """Minibatches of every path, a draw each; None: nothing of the kind is drawn.
+
+    Attributes
+    ----------
+    indices : Tensor of int, shape (path, draws, B)
+    moves : Tensor of int, shape (path, draws, B, 3)
+    mix : Tensor or None, shape (path, draws)
+        Share of the first image of every pair (mixup).
+    shares : Tensor or None, shape (path, draws, buffer, 2)
+        What a random network draws.
+    """
 
     indices: Tensor
     moves: Tensor
     mix: Tensor | None
+    shares: Tensor | None
 
 
 class Trainer:
@@ -48,9 +55,11 @@ class Trainer:
     images : Images
     seeds : sequence of int
         Networks trained here, side by side.
+    teacher : Stack, optional
+        Trained networks that set a share of the targets, one for each seed.
     """
 
-    def __init__(self, job: Job, images: Images, seeds: list[int]) -> None:
+    def __init__(self, job: Job, images: Images, seeds: list[int], teacher: Stack | None = None) -> None:
         self.job, self.seeds = job, seeds
         device = torch.device(job.device)
         self.batches = Batches(images.train, images.train_labels, augment=job.augment, device=device, dtype=job.dtype)
@@ -69,26 +78,30 @@ class Trainer:
         self.dead = np.full(len(seeds), -1)
         if job.effective_lr is not None:
             self._start_on_one_sphere(images)
-        self.classes = images.classes
-        self.average = self.stack.x.clone() if job.tricks.ema else None
+        self.classes, self.teacher = images.classes, teacher
+        self.average = job.tricks.average(None, self.stack.x)
         self.fixed = self.stack.layout.dots(self.stack.x, self.stack.x)  # squared norms that a constraint keeps
 
-    def _orders(self, epoch: int, B: int, draws: int, purpose: int = TRAINING) -> Order:
+    def orders(self, epoch: int, B: int, draws: int, purpose: int = TRAINING) -> Order:
         """The minibatches of one epoch."""
         key, N, sampling = (epoch, purpose), self.batches.N, self.job.sampling
         indices = [torch.from_numpy(order(seed, key, N, B, draws, sampling)) for seed in self.seeds]
         moves = [self.batches.moves(seed, key, (draws, B)) for seed in self.seeds]
-        shares = [self.job.tricks.mixed(seed, key, draws) for seed in self.seeds]
-        mix = torch.stack([share for share in shares if share is not None]) if self.job.tricks.mixup else None
-        return Order(torch.stack(indices).to(self.stack.device), torch.stack(moves), mix)
+        mix = self.job.tricks.mixed(self.seeds, key, draws)
+        shares = self.stack.shares(self.seeds, key, draws)
+        return Order(torch.stack(indices).to(self.stack.device), torch.stack(moves), mix, shares)
 
-    def _gradients(self, order: Order, at: int) -> tuple[Tensor, Tensor]:
+    def gradients(self, order: Order, at: int) -> tuple[Tensor, Tensor]:
         """Gradients and losses of one minibatch of each path."""
         index, moves = order.indices[:, at], order.moves[:, at]
         images, labels = self.batches.batch(index.flatten(), moves.flatten(0, 1))
         images, labels = images.unflatten(0, index.shape), labels.view(index.shape)
         if order.mix is not None:
             images, labels = self.job.tricks.mix(images, labels, order.mix[:, at], self.classes)
+        if self.teacher is not None:
+            labels = self.job.tricks.distilled(labels, self.teacher.logits(images))
+        if order.shares is not None:
+            self.stack.set_shares(order.shares[:, at])
         return self.stack.gradients(images, labels)
 
     def run_epoch(self) -> None:
@@ -97,7 +110,7 @@ class Trainer:
         lr, momentum = self.timetable.lr_and_momentum(epoch)
         n, B = int(self.timetable.steps[epoch]), int(self.timetable.batch[epoch])
         first, draws = int(self.timetable.start[epoch]), 2 * job.svag if job.svag > 1 else 1
-        order = self._orders(epoch, B, n * draws)
+        order = self.orders(epoch, B, n * draws)
         x = self.stack.x
         if job.rescale and epoch and lr[0] > 0:
             self._rescale(float(self.timetable.lr_and_momentum(epoch - 1)[0][-1]) / float(lr[0]))
@@ -108,33 +121,27 @@ class Trainer:
             before = x.clone()
             for part in range(job.svag):
                 gradient, loss = self._draw(order, k * draws + 2 * part)
-                gradient = job.tricks.clipped(gradient)
+                gradient = job.tricks.gradient(gradient, x, rates[1], self.stack.layout.plain)
                 if part == 0:
                     self.meter.gradient(x, gradient, rates)
-                if job.tricks.no_bias_decay:  # taken off here, for the optimizer to put on
-                    gradient = gradient - rates[1] * x * self.stack.layout.plain.to(x)
                 self.optimizer.update(x, self.state, gradient, replace(setting, lr=setting.lr / job.svag))
             if job.effective_lr is not None:
                 self._project(x)
-            if self.average is not None:
-                self.average.lerp_(x, 1 - job.tricks.ema)
+            self.average = job.tricks.average(self.average, x)
             self.meter.step(before, x, loss, middle=k + 1 == (n + 1) // 2)
         losses = self.meter.end(x)
         self._check(losses, first)
-        self._measure(epoch, B)
-        if epoch in job.checkpoints(job.curvature):
-            self._curvature(epoch, B)
-        if epoch in job.checkpoints(job.response):
-            self._response(epoch, B)
+        for name, values in measured(self, epoch, B).items():
+            self.more.setdefault(name, []).append(np.asarray(values, dtype=np.float64))
         self.epoch += 1
 
     def _draw(self, order: Order, at: int) -> tuple[Tensor, Tensor]:
         """Gradient and loss of one minibatch; of two in SVAG (theory.md 4.1)."""
-        gradient, loss = self._gradients(order, at)
+        gradient, loss = self.gradients(order, at)
         if self.job.svag == 1:
             return gradient, loss
         root = (2 * self.job.svag - 1) ** 0.5
-        second, other = self._gradients(order, at + 1)
+        second, other = self.gradients(order, at + 1)
         return gradient * ((1 + root) / 2) + second * ((1 - root) / 2), (loss + other) / 2
 
     def _lr(self, scheduled: float) -> float:
@@ -180,78 +187,6 @@ class Trainer:
                 bad = np.flatnonzero(~np.isfinite(losses[p]))
                 self.dead[p] = first + (int(bad[0]) if bad.size else losses.shape[1] - 1)
 
-    def _keep(self, name: str, values: Any) -> None:
-        self.more.setdefault(name, []).append(np.asarray(values, dtype=np.float64))
-
-    def _measure(self, epoch: int, B: int) -> None:
-        """Signal and noise at the epoch's end by independent batches (theory.md 7.6); test accuracy."""
-        job, layout, x = self.job, self.stack.layout, self.stack.x
-        m, shape = job.noise_batches, (len(self.seeds), len(layout.names))
-        signal = noise = np.full(shape, np.nan)
-        if m > 1:
-            order = self._orders(epoch, B, m, MEASURING)
-            total, squares = torch.zeros_like(x), torch.zeros(shape, dtype=torch.float64, device=x.device)
-            for i in range(m):
-                gradient, _ = self._gradients(order, i)
-                total += gradient
-                squares += layout.dots(gradient, gradient)
-            radius, whole = layout.dots(x, x), layout.dots(total, total)
-            signal = ((whole - squares) / (m * (m - 1)) * radius).cpu().numpy()
-            noise = ((squares - whole / m) / (m - 1) * radius).cpu().numpy()
-        self._keep("signal", signal)
-        self._keep("noise_trace", noise)
-        loss = np.full((len(self.seeds), 2), np.nan)
-        if (epoch + 1) % job.evaluate_every == 0 or epoch + 1 == job.hyperparameters.epochs:
-            loss = np.array(self.stack.evaluate(self._calibration(B), self._chunks(), self.average))
-        self._keep("test_loss", loss[:, 0])
-        self._keep("test_accuracy", loss[:, 1])
-
-    def _curvature(self, epoch: int, B: int) -> None:
-        """What the noise sees of the curvature, network by network."""
-        order = self._orders(epoch, B, SEEN + VECTORS, CURVATURE)
-        found = []
-        for p in range(len(self.seeds)):
-            drawn = [self.batches.batch(order.indices[p, i], order.moves[p, i]) for i in range(SEEN + VECTORS)]
-            loss = lambda x, i, d=drawn, q=p: self.stack.loss(x, q, *d[i])  # noqa: E731
-            found.append(noise_spectrum(loss, self.stack.x[p], SEEN, vectors=VECTORS, products=PRODUCTS))
-        nodes, weights = zip(*found, strict=True)
-        self._keep("curvature", nodes)
-        self._keep("curvature_weight", weights)
-
-    def _response(self, epoch: int, B: int) -> None:
-        """How each network answers to its own noise, up to the longest lag."""
-        job, delays = self.job, self.job.lags[-1]
-        order = self._orders(epoch, B, delays + TWINS, RESPONSE)
-        lr, momentum = self.timetable.lr_and_momentum(epoch)
-        setting = Setting(float(lr[-1]), job.hyperparameters.wd, float(momentum[-1]), *job.extras, 1)
-        found, sizes = [], []
-        radius = self.stack.layout.dots(self.stack.x, self.stack.x)[:, -1].cpu().numpy()
-        for p in range(len(self.seeds)):
-
-            def step(x: Tensor, state: list[Tensor], i: int, p: int = p) -> None:
-                images, labels = self.batches.batch(order.indices[p, i], order.moves[p, i])
-                at = x.detach().requires_grad_()
-                (gradient,) = torch.autograd.grad(self.stack.loss(at, p, images, labels), at)
-                self.optimizer.update(x, state, gradient, setting)
-
-            state, size = [s[p] for s in self.state], self.stack.layout.invariant
-            response, kick = responses(step, self.stack.x[p], state, delays, size)
-            found.append(response)
-            sizes.append(kick / radius[p])
-        self._keep("response", found)
-        self._keep("kick_size", sizes)
-
-    def _calibration(self, B: int) -> list[Tensor]:
-        most = min(_CALIBRATION, self.batches.N)
-        return [self.batches.scaled(self.batches.images[low : low + B]) for low in range(0, most - B + 1, B)]
-
-    def _chunks(self) -> list[tuple[Tensor, Tensor]]:
-        test = self.test
-        return [
-            (test.scaled(test.images[low : low + _EVALUATION]), test.labels[low : low + _EVALUATION])
-            for low in range(0, test.N, _EVALUATION)
-        ]
-
     def run(self, file: Path, progress: Callable[[int], None], *, save_every: float = 30.0) -> None:
         """Train to the end, saving the state to `file` from time to time; it ends early if every path diverged."""
         saved = time.monotonic()
@@ -261,6 +196,14 @@ class Trainer:
             if time.monotonic() - saved >= save_every:
                 self.save(file)
                 saved = time.monotonic()
+
+    def go_on(self, file: Path, progress: Callable[[int], None]) -> None:
+        """Train to the end from the state in `file`, if there is one, and save it there."""
+        if file.exists():
+            self.restore(file)
+            progress(int(self.timetable.start[self.epoch]) * len(self.seeds))
+        self.run(file, progress)
+        self.save(file)
 
     def save(self, file: Path) -> None:
         """Write all that going on bit-identically needs."""

@@ -16,6 +16,7 @@ from sde_si.machine import usable_cores
 from validation.data import Images
 from validation.train.job import Job
 from validation.train.loop import Trainer
+from validation.train.teacher import state_file, teach
 
 Array = np.ndarray
 _STACK = 8  # networks tried side by side in one array
@@ -33,15 +34,19 @@ def _count(steps: int) -> None:
         _counter.value += steps
 
 
+def _remove(file: Path) -> None:
+    """Forget a saved state."""
+    for one in (file, state_file(file)):
+        one.unlink(missing_ok=True)
+
+
 def _train(
     job: Job, images: Images, seeds: list[int], file: Path, resume: bool, progress: Callable[[int], None]
 ) -> tuple[dict[str, Array], list[str]]:
-    trainer = Trainer(job, images, seeds)
-    if resume and file.exists():
-        trainer.restore(file)
-        progress(int(trainer.timetable.start[trainer.epoch]) * len(seeds))
-    trainer.run(file, progress)
-    trainer.save(file)
+    if not resume:
+        _remove(file)
+    trainer = Trainer(job, images, seeds, teach(job, images, seeds, file, progress))
+    trainer.go_on(file, progress)
     return trainer.results(), trainer.stack.layout.names
 
 
@@ -54,11 +59,11 @@ def stack_pays(job: Job, images: Images, most: int) -> bool:
     seconds = []
     for count in (1, most):
         trainer = Trainer(job, images, list(range(job.seed, job.seed + count)))
-        order = trainer._orders(0, job.hyperparameters.B, 3)
-        trainer._gradients(order, 0)
+        order = trainer.orders(0, job.hyperparameters.B, 3)
+        trainer.gradients(order, 0)
         begin = time.perf_counter()
         for i in (1, 2):
-            trainer._gradients(order, i)
+            trainer.gradients(order, i)
         seconds.append((time.perf_counter() - begin) / count)
     return seconds[1] < 0.9 * seconds[0]
 
@@ -110,7 +115,7 @@ def train(
     else:
         found = _side_by_side(job, images, parts, files, resume, workers, progress)
     for file in files:
-        file.unlink(missing_ok=True)
+        _remove(file)
     return _joined([results for results, _ in found]), found[0][1], {"processes": workers, "stack": stack}
 
 

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from validation.networks import calibrated, scale_invariant_groups
+from sde_si.streams import DATA, generator
+from validation.networks import calibrated, drawn_buffers, scale_invariant_groups
 from validation.train.flat import Layout
+
+SHARES = 2  # what the extra stream of random numbers is for
 
 
 class Stack:
@@ -47,6 +50,7 @@ class Stack:
                 self.layout = Layout(model, groups(model))
             vectors.append(self.layout.pack(dict(model.named_parameters()), dtype))
             buffers.append({name: b.detach().clone().to(device) for name, b in model.named_buffers()})
+        self.drawn = drawn_buffers(model)
         self.model = model.to(device)
         self.x = torch.stack(vectors).to(device)
         self.buffers = buffers
@@ -56,6 +60,23 @@ class Stack:
     def paths(self) -> int:
         """Number of networks."""
         return self.x.shape[0]
+
+    def shares(self, seeds: Iterable[int], key: tuple[int, ...], draws: int) -> Tensor | None:
+        """What a random network draws, (path, draws, buffer, 2), from the arguments alone; None: it draws nothing."""
+        if not self.drawn:
+            return None
+        shape = (draws, len(self.drawn), 2)
+        return torch.stack([torch.from_numpy(generator(seed, DATA, *key, SHARES).random(shape)) for seed in seeds])
+
+    def set_shares(self, shares: Tensor) -> None:
+        """Put one draw (path, buffer, 2) into the networks."""
+        for path, of_path in enumerate(shares.to(self.x)):
+            self.buffers[path] |= dict(zip(self.drawn, of_path, strict=True))
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (path, batch, classes) of images (path, batch, channels, size, size), normalised by the batch."""
+        return torch.stack([self.call(path)(images[path]) for path in range(self.paths)])
 
     def call(self, path: int, x: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         """The network of one path, with its own weights or those of `x` (path, size), as a function of images."""

@@ -43,7 +43,7 @@ def random_loss(one: Cell) -> float:
     losses = []
     for seed in range(RANDOM):
         trainer = Trainer(job, images_of(job), [seed])
-        losses.append(float(trainer._gradients(trainer._orders(0, job.hyperparameters.B, 1), 0)[1]))
+        losses.append(float(trainer.gradients(trainer.orders(0, job.hyperparameters.B, 1), 0)[1]))
     return float(np.mean(losses))
 
 

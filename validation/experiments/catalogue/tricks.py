@@ -35,9 +35,14 @@ def tricks(base: dict[str, Any], scale: str) -> dict[str, dict[str, Any]]:
         "batch growth": {"schedule": f"batch-growth:{max(1, epochs // 3)},2"},
         "bf16": {"precision": "bf16"},
         "EMA": {"ema": 0.99},
+        "knowledge distillation": {"distillation": 0.5},
+        "shake-shake": {"network": "si-shake-resnet18"},
+        "bottlenecks": {"network": "si-resnet50"},
+        "bottlenecks, ResNet-B": {"network": "si-resnet50-b"},
         "ResNet-C stem, D shortcuts": {"network": "si-resnet18-d"},
         "layer norm": {"norm": "layer"},
         "group norm": {"norm": "group"},
+        "weight norm": {"norm": "weight"},
         # Without normalisation a tenth of lr trains, and ten times wd keeps the product.
         "Fixup, no norm": {"network": "fixup-resnet18", "lr": base["lr"] / 10, "wd": 10 * base["wd"]},
     }

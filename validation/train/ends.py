@@ -1,0 +1,99 @@
+"""What is measured at the end of an epoch: signal and noise, the test set, curvature, the response to noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from validation.train.curvature import PRODUCTS, SEEN, VECTORS, noise_spectrum
+from validation.train.optimizers import Setting
+from validation.train.response import TWINS, responses
+
+if TYPE_CHECKING:
+    from validation.train.loop import Trainer
+
+_EVALUATION = 1024  # images of a chunk
+_CALIBRATION = 2048  # training images by which the normalisation of an evaluation is measured
+MEASURING, CURVATURE, RESPONSE = range(1, 4)  # what minibatches are for: each purpose has streams of its own
+
+
+def measured(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
+    """All that this epoch's end is to give, by the name that the results have for it, (path, ...) each."""
+    job = trainer.job
+    found = _signal_and_noise(trainer, epoch, B) | _test(trainer, epoch, B)
+    if epoch in job.checkpoints(job.curvature):
+        found |= _curvature(trainer, epoch, B)
+    if epoch in job.checkpoints(job.response):
+        found |= _response(trainer, epoch, B)
+    return found
+
+
+def _signal_and_noise(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
+    """By independent batches (theory.md 7.6)."""
+    layout, x, m = trainer.stack.layout, trainer.stack.x, trainer.job.noise_batches
+    shape = len(trainer.seeds), len(layout.names)
+    signal = noise = np.full(shape, np.nan)
+    if m > 1:
+        order = trainer.orders(epoch, B, m, MEASURING)
+        total, squares = torch.zeros_like(x), torch.zeros(shape, dtype=torch.float64, device=x.device)
+        for i in range(m):
+            gradient, _ = trainer.gradients(order, i)
+            total += gradient
+            squares += layout.dots(gradient, gradient)
+        radius, whole = layout.dots(x, x), layout.dots(total, total)
+        signal = ((whole - squares) / (m * (m - 1)) * radius).cpu().numpy()
+        noise = ((squares - whole / m) / (m - 1) * radius).cpu().numpy()
+    return {"signal": signal, "noise_trace": noise}
+
+
+def _test(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
+    """Loss and accuracy on the test set, at the epochs that look at it."""
+    job, seen = trainer.job, np.full((len(trainer.seeds), 2), np.nan)
+    if (epoch + 1) % job.evaluate_every == 0 or epoch + 1 == job.hyperparameters.epochs:
+        known, test = trainer.batches, trainer.test
+        most = min(_CALIBRATION, known.N)
+        calibration = [known.scaled(known.images[low : low + B]) for low in range(0, most - B + 1, B)]
+        chunks = [
+            (test.scaled(test.images[low : low + _EVALUATION]), test.labels[low : low + _EVALUATION])
+            for low in range(0, test.N, _EVALUATION)
+        ]
+        seen = np.array(trainer.stack.evaluate(calibration, chunks, trainer.average))
+    return {"test_loss": seen[:, 0], "test_accuracy": seen[:, 1]}
+
+
+def _curvature(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
+    """What the noise sees of the curvature, network by network."""
+    order, stack = trainer.orders(epoch, B, SEEN + VECTORS, CURVATURE), trainer.stack
+    found = []
+    for p in range(len(trainer.seeds)):
+        drawn = [trainer.batches.batch(order.indices[p, i], order.moves[p, i]) for i in range(SEEN + VECTORS)]
+        loss = lambda x, i, d=drawn, q=p: stack.loss(x, q, *d[i])  # noqa: E731
+        found.append(noise_spectrum(loss, stack.x[p], SEEN, vectors=VECTORS, products=PRODUCTS))
+    nodes, weights = zip(*found, strict=True)
+    return {"curvature": nodes, "curvature_weight": weights}
+
+
+def _response(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
+    """How each network answers to its own noise, up to the longest lag."""
+    job, stack, delays = trainer.job, trainer.stack, trainer.job.lags[-1]
+    order = trainer.orders(epoch, B, delays + TWINS, RESPONSE)
+    lr, momentum = trainer.timetable.lr_and_momentum(epoch)
+    setting = Setting(float(lr[-1]), job.hyperparameters.wd, float(momentum[-1]), *job.extras, 1)
+    found, sizes = [], []
+    radius = stack.layout.dots(stack.x, stack.x)[:, -1].cpu().numpy()
+    for p in range(len(trainer.seeds)):
+
+        def step(x: Tensor, state: list[Tensor], i: int, p: int = p) -> None:
+            images, labels = trainer.batches.batch(order.indices[p, i], order.moves[p, i])
+            at = x.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(stack.loss(at, p, images, labels), at)
+            trainer.optimizer.update(x, state, gradient, setting)
+
+        state, size = [s[p] for s in trainer.state], stack.layout.invariant
+        response, kick = responses(step, stack.x[p], state, delays, size)
+        found.append(response)
+        sizes.append(kick / radius[p])
+    return {"response": found, "kick_size": sizes}
