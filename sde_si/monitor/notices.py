@@ -21,6 +21,7 @@ RADIAL = 1e-3  # share of the gradient along the weights that a norm layer's eps
 RUNAWAY = 0.1  # growth of ln |w|^2 per relaxation time that is called running away
 REPEATED = 0.2  # share of recorded steps at the largest gradient norm that is called clipping
 SAME = 1e-4  # relative distance of two clipped gradient norms
+SMALL = 1 << 18  # weights up to which all gradients are put into one vector: fewer calls
 FEWEST = 10  # gradient norms below which nothing is said of clipping
 SPENT = 7 / 4  # relaxation times that a start far off needs
 
@@ -64,7 +65,9 @@ class Clipping:
         grads = [p.grad for p in tensors if p.grad is not None and not p.grad.is_sparse]
         if not grads or len({g.device for g in grads}) > 1:
             return
-        if hasattr(torch.nn.utils, "get_total_norm"):  # torch 2.6: one call for all
+        if sum(g.numel() for g in grads) <= SMALL and len({g.dtype for g in grads}) == 1:
+            self.pending.append(torch.linalg.vector_norm(torch.cat([g.reshape(-1) for g in grads])).float())
+        elif hasattr(torch.nn.utils, "get_total_norm"):  # torch 2.6: one call for all
             self.pending.append(torch.nn.utils.get_total_norm(grads).float())
         else:
             self.pending.append(torch.linalg.vector_norm(torch.stack([g.norm().float() for g in grads])))

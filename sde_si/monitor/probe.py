@@ -26,11 +26,10 @@ COLUMNS = (
 )  # x: start of the window, d: its displacement, v: that of the step before
 EXTRA = 2  # sums of Adam per tensor: of the roots s of its second moments, and of s times the squared displacement
 LARGE = 1 << 16  # above it products are summed pairwise, below it by one call
-PACKED = (
-    1 << 18
-)  # weights up to which all tensors are copied and compared as one: small nets wait for calls, not for sums
-# where the entries of the matrix of all products of (x, d) or (x, d, v) stand among `COLUMNS`
-FROM_PRODUCTS = {4: [0, 1, 3], 9: [0, 1, 4, 2, 8, 5]}
+# weights up to which all tensors are copied and compared as one, many windows at a time: small nets wait for calls, not
+# for sums
+PACKED = 1 << 18
+HELD = 1 << 21  # numbers in the windows that wait to be compared
 
 
 def _flat(tensor: torch.Tensor) -> torch.Tensor:
@@ -42,6 +41,15 @@ def _flat(tensor: torch.Tensor) -> torch.Tensor:
 
 def _dot(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.dot(a, b) if a.numel() < LARGE else torch.sum(a * b)
+
+
+def _products(x: torch.Tensor, d: torch.Tensor, v: torch.Tensor | None = None) -> torch.Tensor:
+    """`COLUMNS` (window, column) of vectors (window, size); three without v.
+
+    Not by a product of matrices: these may be done in fewer digits on an accelerator.
+    """
+    pairs = [(x, x), (x, d), (d, d)] if v is None else [(x, x), (x, d), (d, d), (x, v), (v, v), (v, d)]
+    return torch.stack([(one * other).sum(-1) for one, other in pairs], -1)
 
 
 def _dense(tensor: torch.Tensor) -> bool:
@@ -60,7 +68,7 @@ def _kept_type(tensor: torch.Tensor) -> torch.dtype:
 
 @dataclass
 class Pending:
-    """Scalars of one window, still on the device: per tensor a row of `COLUMNS` or a matrix of products."""
+    """Scalars of one window, still on the device: a row of `COLUMNS` per tensor, perhaps filled in by `collect`."""
 
     step: int
     lag: int
@@ -105,6 +113,7 @@ class Probe:
         self.sizes = [t.numel() for t in self.tensors]
         self.packed = len(kinds) == 1 and sum(self.sizes) <= PACKED
         self._kept = _kept_type(self.tensors[0]) if self.tensors else torch.float32
+        self._waiting: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []  # where rows go, and what of
 
     @property
     def copy_bytes(self) -> int:
@@ -125,6 +134,13 @@ class Probe:
             self.copies[key] = Copies(self.tensors)
         self.copies[key].take(self.tensors)
 
+    def copy_again(self, key: object, other: object) -> None:
+        """Keep under a key what was copied under another just now; packed copies are never written to."""
+        if self.packed:
+            self.copies[key] = self.copies[other]
+        else:
+            self.copy(key)
+
     def swap(self, one: object, other: object) -> None:
         """Let two keys exchange their copies."""
         self.copies[one], self.copies[other] = self.copies[other], self.copies[one]
@@ -139,19 +155,19 @@ class Probe:
         return [torch.sum(t.to(_kept_type(t)) ** 2) for t in self.tensors]
 
     def measure(self, key: object, before: object | None = None) -> list[torch.Tensor]:
-        """Rows of `COLUMNS`, or matrices of products, of the window from a copy to the present weights.
+        """Rows of `COLUMNS`, one a tensor, of the window from a copy to the present weights.
 
         `before` names a copy of the weights one step before the window began; without it what needs it is not there.
+        An empty list gets all rows as one tensor later, in `collect` at the latest.
         """
         start = self.copies[key]
         earlier = self.copies[before] if before is not None else None
         if self.packed:
-            parts = [start, self._joined() - start]
-            if earlier is not None:
-                parts.append(start - earlier)
-            both = torch.stack(parts)
-            # not a product of matrices: these may be done in fewer digits on an accelerator
-            return [part.sum(-1) for part in (both[:, None] * both).split(self.sizes, -1)]
+            values: list[torch.Tensor] = []
+            self._waiting.append((values, [start, self._joined(), *([] if earlier is None else [earlier])]))
+            if len(self._waiting) * 3 * sum(self.sizes) > HELD:
+                self._compare()
+            return values
         rows = []
         for i, d in enumerate(self._differences(key)):
             x = start.flat[i]
@@ -163,6 +179,24 @@ class Probe:
             rows.append(torch.stack([*row, _dot(x, v), _dot(v, v), _dot(v, d)]))
         return rows
 
+    def _compare(self) -> None:
+        """The products of all windows that wait, in a few calls."""
+        for count in (2, 3):
+            some = [(values, ends) for values, ends in self._waiting if len(ends) == count]
+            if not some:
+                continue
+            x, now, *earlier = (torch.stack(column) for column in zip(*(ends for _, ends in some), strict=True))
+            vectors = [x, now - x, *(x - one for one in earlier)]
+            by_tensor = zip(*(v.split(self.sizes, -1) for v in vectors), strict=True)
+            sums = torch.stack([_products(*parts) for parts in by_tensor], 1)
+            for (values, _), rows in zip(some, sums.unbind(), strict=True):
+                values.append(rows)
+        self._waiting = []
+
+    def forget(self) -> None:
+        """Drop what is pending."""
+        self.pending, self._waiting = [], []
+
     def weighted(self, key: object, i: int, weights: torch.Tensor) -> torch.Tensor:
         """Sum of `weights` times the squared displacement of tensor `i` since a copy."""
         kept = self.copies[key]
@@ -171,6 +205,7 @@ class Probe:
 
     def collect(self) -> list[tuple[Pending, Array, Array]]:
         """Bring what is pending to the host, one wait per device: rows (tensor, column), extras (tensor, `EXTRA`)."""
+        self._compare()
         flat = [t for p in self.pending for t in (*p.values, *(e for e in p.extra if e is not None))]
         by_device: dict[torch.device, list[int]] = {}
         for i, t in enumerate(flat):
@@ -182,13 +217,13 @@ class Probe:
             host |= dict(zip(indices, parts, strict=True))
         out, position = [], 0
         for p in self.pending:
-            rows = np.full((len(p.values), len(COLUMNS)), math.nan)
-            for j in range(len(p.values)):
-                part = host[position]
-                part = part[FROM_PRODUCTS[part.size]] if part.size in FROM_PRODUCTS else part
+            count = len(self.tensors)
+            rows = np.full((count, len(COLUMNS)), math.nan)
+            blocks = [host[position + j] for j in range(len(p.values))]
+            position += len(p.values)
+            for j, part in enumerate(blocks[0].reshape(count, -1) if len(blocks) == 1 else blocks):
                 rows[j, : part.size] = part
-                position += 1
-            extra = np.full((len(p.values), EXTRA), math.nan)
+            extra = np.full((count, EXTRA), math.nan)
             for j, e in enumerate(p.extra):
                 if e is not None:
                     extra[j] = host[position]

@@ -141,7 +141,7 @@ class Windows:
         record = k // self.every
         for lag in self.lags:
             if record % math.ceil(lag / self.every) == 0:
-                probe.copy(lag)
+                probe.copy_again(lag, "now")
                 self._starts[lag] = (k, self.epoch_number, self._rules, self._lrs)
                 self._first_end = min(self._first_end, k + lag)
         if self.clipping is not None and record % LOOK == 0:
@@ -260,7 +260,7 @@ class Windows:
         self.epoch_number, self._epoch_first = state["epoch"]
         self._epoch_copied, self._before, self._recording = False, -2, -2
         self._starts, self._initial, self._first_end = {}, None, math.inf
-        self.probe.pending = []
+        self.probe.forget()
 
 
 def _within(outer: FrameType, frame: FrameType | None) -> bool:
