@@ -73,6 +73,12 @@ def page(results: Mapping[str, Any]) -> str:
 
 def main() -> int:
     """Run the experiments named on the command line, or all."""
+    wrong = [name for name in sys.argv[1:] if name not in EXPERIMENTS]
+    if wrong:
+        print(
+            f"usage: python -m validation.reliability [{' | '.join(EXPERIMENTS)}]...; got {wrong[0]}", file=sys.stderr
+        )
+        return 2
     for name in sys.argv[1:] or EXPERIMENTS:
         with tempfile.TemporaryDirectory(prefix="reliability-") as folder:
             figures = EXPERIMENTS[name][1](Path(folder).resolve())
