@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 from noise_model import Noise, train  # noqa: E402
 
 from sde_si.monitor import AngularMonitor  # noqa: E402
+from sde_si.monitor import probe as probe_module  # noqa: E402
 from sde_si.monitor import readings as reading  # noqa: E402
 from sde_si.monitor.probe import Probe  # noqa: E402
 from sde_si.theory.optimizers import Rule, adam_balance  # noqa: E402
@@ -141,3 +142,18 @@ def test_the_figure_shows_every_group_above_all_together():
         order = {line.get_label(): line.get_zorder() for line in axis.lines if not line.get_label().startswith("_")}
         if order:
             assert order["all"] < min(order["weights.0"], order["weights.1"])
+
+
+def test_windows_that_wait_take_no_more_memory_than_is_said(monkeypatch):
+    monkeypatch.setattr(probe_module, "HELD", 3 * 40 * 5)
+    probe = Probe([torch.randn(30), torch.randn(10)])
+    assert probe.waiting_bytes(50) == 3 * 6 * 40 * 4
+    assert probe.waiting_bytes(2) == 3 * 2 * 40 * 4
+    filled = []
+    for _ in range(20):
+        probe.copy("now")
+        filled.append(probe.measure("now"))
+        assert len(probe._waiting) <= 6
+    assert sum(bool(values) for values in filled) >= 14
+    probe.packed = False
+    assert probe.waiting_bytes(50) == 0

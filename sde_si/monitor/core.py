@@ -199,12 +199,13 @@ class AngularMonitor:
     def memory(self) -> str:
         """How much it keeps and where."""
         copies = 2 + len(self._windows.lags) + 1
-        size = copies * self.probe.copy_bytes / 2**20
+        size = (copies * self.probe.copy_bytes + self.probe.waiting_bytes(self._windows.flush_every)) / 2**20
         devices = ", ".join(sorted({str(t.device) for t in self.probe.tensors}))
         count = sum(group.count for group in self.groups)
+        also = " and the windows of a flush" if self.probe.packed else ""
         return (
             f"AngularMonitor: {len(self.groups)} groups, {count:,} weights; "
-            f"up to {copies} copies of them, {size:.3g} MiB on {devices}"
+            f"up to {copies} copies of them{also}, {size:.3g} MiB on {devices}"
         )
 
     # -- life ---------------------------------------------------------------------------------------------------

@@ -120,6 +120,11 @@ class Probe:
         """Memory of one copy."""
         return sum(t.numel() * _kept_type(t).itemsize for t in self.tensors)
 
+    def waiting_bytes(self, windows: int) -> int:
+        """Most memory of so many windows that wait to be compared; 0 if each is compared at once."""
+        most = min(windows, HELD // (3 * max(sum(self.sizes), 1)) + 1)
+        return 3 * most * self.copy_bytes if self.packed else 0
+
     def _joined(self) -> torch.Tensor:
         """A copy of all present weights in one vector."""
         joined = torch.cat([t.reshape(-1) for t in self.tensors])
