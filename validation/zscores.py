@@ -42,7 +42,7 @@ def key(claim: Claim, seed: int) -> str:
     assert claim.runs is not None
     assert claim.measure is not None
     package = Path(sde_si.__file__).parent
-    files = [package / "estimators.py", *sorted((package / "theory").glob("*.py"))]
+    files = [path for room in ("estimators", "theory") for path in sorted((package / room).glob("*.py"))]
     folder = package / "verify" / "claims"
     files += [folder / "common.py", folder / "systems.py", Path(inspect.getfile(claim.measure))]
     parts = [file.read_bytes() for file in files]

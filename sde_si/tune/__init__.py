@@ -7,11 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sde_si.tune.advice import Suggestion as Suggestion
     from sde_si.tune.advice import suggest as suggest
     from sde_si.tune.cautions import Caution as Caution
-    from sde_si.tune.course import Explanation as Explanation
     from sde_si.tune.course import explain as explain
+    from sde_si.tune.explanation import Explanation as Explanation
     from sde_si.tune.found import Found as Found
     from sde_si.tune.hunt import search as search
     from sde_si.tune.ramp import lr_range as lr_range
@@ -20,14 +19,15 @@ if TYPE_CHECKING:
     from sde_si.tune.settings import Option as Option
     from sde_si.tune.settings import Transfer as Transfer
     from sde_si.tune.settings import transfer as transfer
+    from sde_si.tune.suggestion import Suggestion as Suggestion
 
 _PUBLIC = {
     "Caution": "sde_si.tune.cautions",
-    "Explanation": "sde_si.tune.course",
+    "Explanation": "sde_si.tune.explanation",
     "Found": "sde_si.tune.found",
     "LrRange": "sde_si.tune.ramp_reading",
     "Option": "sde_si.tune.settings",
-    "Suggestion": "sde_si.tune.advice",
+    "Suggestion": "sde_si.tune.suggestion",
     "Transfer": "sde_si.tune.settings",
     "explain": "sde_si.tune.course",
     "lr_range": "sde_si.tune.ramp",

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sde_si import theory
-from sde_si.comparison import finite, number
 from sde_si.errors import require
 from sde_si.estimators import Estimate
 from sde_si.hyperparameters import check_number
@@ -21,61 +20,15 @@ from sde_si.tune import evidence
 from sde_si.tune.cautions import CLOSE
 from sde_si.tune.effects import persistence
 from sde_si.tune.evidence import Evidence
+from sde_si.tune.suggestion import Suggestion
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 NORMAL = 1.96  # standard errors on either side of a 95 % interval
 WITHIN = 0.05  # distance of the angle from equilibrium that a phase is asked to reach
 DROP = 10.0  # by which lr falls at the end of a phase
 DEGREES = 180 / math.pi
-
-
-@dataclass(frozen=True, kw_only=True)
-class Suggestion:
-    """One piece of advice.
-
-    Attributes
-    ----------
-    about : str
-        A key of `ADVICE`.
-    value, low, high : float or None
-        The number and its 95 % interval; None: no suggestion.
-    unit, text : str
-        What the number is.
-    evidence : str
-        The measurement that it rests on.
-    source, assumes : str
-    because : str
-        Why there is no suggestion; empty if there is one.
-    """
-
-    about: str
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    unit: str = ""
-    text: str = ""
-    evidence: str = ""
-    source: str = ""
-    assumes: str = ""
-    because: str = ""
-
-    def __bool__(self) -> bool:
-        return self.value is not None
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return f"{self.about}: no suggestion, because {self.because}"
-        interval = f"{number(_round(self.low))} .. {number(_round(self.high))}"
-        return (
-            f"{self.about}: {self.text}: {number(_round(self.value))} {self.unit}, 95 % {interval}; "
-            f"from {self.evidence} ({self.source}); assumes that {self.assumes}"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +57,6 @@ def _advice(about: str) -> Callable[[Callable[[Asked], Suggestion]], Callable[[A
         return function
 
     return register
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else finite(float(f"{value:.4g}"))
 
 
 def suggest(
@@ -289,14 +238,3 @@ def _solve(found: Evidence, factor: float) -> float:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if _law(found, middle) < now * factor else (low, middle)
     return math.sqrt(low * high)
-
-
-def to_table(found: tuple[Suggestion, ...]) -> Table:
-    """One row a suggestion."""
-    from sde_si.tune.show import plain_table
-
-    out = plain_table("about", ["suggestion", "95 %", "unit"])
-    for one in found:
-        interval = f"{number(_round(one.low))} .. {number(_round(one.high))}" if one else "-"
-        out.add_row(one.about, number(_round(one.value)), interval, one.unit or "-")
-    return out

@@ -55,7 +55,8 @@ def _main(args: Sequence[str] | None) -> int:
     angle = options.angle_epoch
     if angle is not None:
         check_number("angle_epoch", angle, above=0, below=90, advice="22")
-    from sde_si.tune.advice import suggest, to_table
+    from sde_si.tune.advice import suggest
+    from sde_si.tune.suggestion import to_table
 
     found = suggest(
         options.record, like=options.like, angle_epoch=None if angle is None else math.radians(angle), B=options.B

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 NOTHING = Estimate(math.nan, math.nan)
-BATCHES = 8  # of epochs, where there are too few paths for a standard error
 RECENT = 4  # the last quarter of the epochs since the last change, where there is no equilibrium
 
 
@@ -146,14 +145,6 @@ def _since(record: xr.Dataset, window: Window) -> slice:
     return slice(min(total - 1, max(last, total - max(1, (total - last) // RECENT))), None)
 
 
-def _samples(values: np.ndarray) -> np.ndarray:
-    """Means of values (path, epoch) that are nearly independent."""
-    if values.shape[0] >= estimators.FEWEST_PATHS:
-        return values.mean(axis=1)
-    parts = min(BATCHES, values.shape[1])
-    return np.array([part.mean() for row in values for part in np.array_split(row, parts)])
-
-
 def _gradients(record: xr.Dataset, window: Window) -> tuple[float, float, Estimate]:
     """Signal, noise trace and their quotient: a ratio of means, with its standard error."""
     since = _since(record, window)
@@ -163,7 +154,7 @@ def _gradients(record: xr.Dataset, window: Window) -> tuple[float, float, Estima
         return math.nan, math.nan, NOTHING
     signal, trace = signal[fine], trace[fine]
     quotient = float(signal.mean() / trace.mean())
-    error = estimators.mean_and_error(_samples(signal - quotient * trace)).stderr / trace.mean()
+    error = estimators.mean_and_error(estimators.path_or_batch_means(signal - quotient * trace)).stderr / trace.mean()
     return float(signal.mean()), float(trace.mean()), Estimate(quotient, float(error))
 
 
@@ -179,7 +170,7 @@ def _ratio(record: xr.Dataset, window: Window) -> Estimate:
     squares = squares[np.isfinite(squares).all(axis=1)]
     if not squares.size:
         return NOTHING
-    found = estimators.mean_and_error(_samples(squares))
+    found = estimators.mean_and_error(estimators.path_or_batch_means(squares))
     value = math.sqrt(found.value) / target
     return Estimate(value, found.stderr / found.value * value / 2)
 

@@ -17,7 +17,7 @@ from sde_si.record import write_bytes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from sde_si.tune.course import Explanation
+    from sde_si.tune.explanation import Explanation
     from sde_si.tune.ramp_reading import LrRange
 
 SHADES = ("0.93", "1.0")
