@@ -72,6 +72,29 @@ def test_imports_run_one_way(path):
             assert LEVEL[other] <= LEVEL[here], f"{here} imports {other}"
 
 
+# Rooms of `validation` (folders), each with the others that it may import.
+BESIDE = {
+    "data": set(),
+    "networks": set(),
+    "train": {"data", "networks"},
+    "compare": {"train"},
+    "experiments": {"data", "networks", "train"},
+    "benchmarks": {"data", "networks", "train"},
+    "reliability": set(),
+}
+
+
+@pytest.mark.parametrize("room", sorted(BESIDE))
+def test_rooms_of_validation_import_one_way(room):
+    folder = ROOT.parent / "validation"
+    rooms = {path.name for path in folder.iterdir() if (path / "__init__.py").exists()}
+    assert rooms == set(BESIDE), "name a new room in BESIDE"
+    text = "\n".join(path.read_text() for path in (folder / room).rglob("*.py"))
+    named = set(re.findall(r"^\s*(?:from|import) validation\.(\w+)", text, re.MULTILINE)) & rooms
+    assert named <= BESIDE[room] | {room}
+    assert "paper_figs" not in set(re.findall(r"^\s*(?:from|import) (\w+)", text, re.MULTILINE))
+
+
 def test_the_package_knows_nothing_of_validation():
     outside = re.compile(r"^\s*(from|import) (validation|paper_figs)", re.MULTILINE)
     assert not [path for path in FILES if outside.search(path.read_text())]
