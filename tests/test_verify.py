@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
 
 from sde_si.verify import CLAIMS, VERDICTS, Measurement, Quantity, Result, cli
-from sde_si.verify.claim import REFUTED, UNDECIDED
+from sde_si.verify.claim import ERRORS, REFUTED, UNDECIDED
+from sde_si.verify.sheet import rule
 
 EXACT = [claim for claim in CLAIMS.values() if claim.check is not None and claim.expected == "exact"]
 HOLDS, FAILS = CLAIMS["norm"], CLAIMS["yun-18"]
@@ -116,3 +118,20 @@ def test_every_claim_and_every_control(tmp_path):
     out = ["--out", str(tmp_path), "--quiet"]
     assert cli.main(out) == 0
     assert cli.main([*out, "--controls"]) == 0
+
+
+def test_an_error_that_is_rounding_gives_no_z():
+    common = {"quantity": Quantity("a", "computed"), "system": "b", "predicted": 1.0, "wrong": 2.0}
+    assert math.isnan(Measurement(**common, measured=1 + 2e-16, stderr=1e-17).z)
+    assert Measurement(**common, measured=1.2, stderr=0.1).z == pytest.approx(2.0)
+
+
+def test_the_rule_that_is_printed_is_the_rule_that_is_applied():
+    """3.8 % off is within 3.5 % and chance: the systematic part and the standard errors add up."""
+    claim = CLAIMS["reshuffling"]
+    error = 0.4 * claim.systematic / ERRORS
+    assert f"{100 * claim.systematic:.3g} % plus {ERRORS:.0f} s.e." in rule(claim)
+    for off, fits in ((1.3 * claim.systematic, True), (3 * claim.systematic, False)):
+        one = Measurement(quantity=Quantity("a", "b"), system="c", predicted=1.0, measured=1 + off, wrong=9.0,
+                          stderr=error)  # fmt: skip
+        assert (abs(one.measured - 1) <= claim.margin(1.0, error)) == fits

@@ -18,6 +18,7 @@ EXACT, HOLDS, APPROXIMATE, FAILS = "exact", "holds", "approximate", "fails"
 VERDICTS = (EXACT, HOLDS, APPROXIMATE, FAILS)
 UNDECIDED, REFUTED = "undecided", "refuted"
 ERRORS = 5.0  # standard errors that a right statement may be off
+ROUNDING = 1e-14  # relative standard error that is rounding, not chance
 CERTAIN = 10.0  # standard errors by which a statement must be off to be called wrong
 STATISTICAL = "Monte Carlo"  # parts of a tolerance whose name begins so allow for chance, the others for theory
 LIKELY = 7.0  # standard errors, as measured, that the statistical part may stand for at most
@@ -115,7 +116,8 @@ class Measurement:
         return math.nan if self.truth is None else self._z(self.truth)
 
     def _z(self, reference: float) -> float:
-        return (self.measured - reference) / self.stderr if self.stderr > 0 else math.nan
+        known = self.stderr > ROUNDING * abs(self.measured)  # else all paths agree: nothing is left to chance
+        return (self.measured - reference) / self.stderr if known else math.nan
 
     @property
     def relative_error(self) -> float:

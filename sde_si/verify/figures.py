@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ ROUNDING = 1e-12  # the narrowest band drawn
 MEASURED, RIGHT, WRONG, BAND = "0.15", "C0", "C1", "C2"
 OTHER = "corrected or exact theory"
 LEGEND = ("measured ± s.e.", "claim", "tolerance", OTHER, "deviation that passes", "wrong variant")
+POINT = re.compile(r", (lag|epoch) [\d.]+$")  # what tells one point of a curve from the others
 FEW = 8.0  # tolerances that a linear axis may span
 FEW_IF_WRONG = 60.0  # the same for a claim that fails: its deviation is what is shown
 
@@ -148,7 +150,8 @@ def _curve(axis: Axes, one: Measurement, width: int) -> None:
     else:
         _not_beyond(axis, measured, stderr, list(curve.lines.values()))
     axis.set(xlabel=curve.xlabel, ylabel=curve.ylabel)
-    axis.set_title("\n".join(_wrapped(one.system, width)), fontsize="small")
+    whole = POINT.sub("", one.system)
+    axis.set_title("\n".join(_wrapped(whole, width)), fontsize="small")
     axis.legend(frameon=True, framealpha=0.8, edgecolor="none")
 
 

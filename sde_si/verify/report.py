@@ -38,7 +38,7 @@ def to_json(result: Result, *, seed: int = 0, full: bool = False, figure: Path |
             "stderr": finite(one.stderr),
             "z": finite(one.z),
             "z_truth": finite(one.z_truth),
-            "relative_error": finite(one.relative_error),
+            "relative_error": finite(one.relative_error) if one.predicted else None,
             "tolerance": dict(claim.tolerance),
             "truth": finite(one.truth),
             "corrected": claim.corrected or None,

@@ -106,12 +106,12 @@ def rule(claim: Claim) -> str:
     if claim.expected == EXACT:
         return f"exact if measured and predicted differ by at most {band}"
     chance = claim.allowed - claim.systematic
+    parts = [relative(claim.systematic)] if claim.systematic else []
     errors = f"{ERRORS:.0f} s.e."
     if chance:
-        errors += f" (or {relative(chance)}, up to {LIKELY:.0f} s.e.)"
-    beyond = f"{relative(claim.systematic)} and " if claim.systematic else ""
+        errors += f" (or {relative(chance)} where that is more, but at most {LIKELY:.0f} s.e.)"
     return (
-        f"{claim.expected} if measured and predicted differ by at most {beyond}{errors}, "
+        f"{claim.expected} if measured and predicted differ by at most {' plus '.join([*parts, errors])}, "
         f"with a standard error below {relative(claim.allowed / 3)}"
     )
 

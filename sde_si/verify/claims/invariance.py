@@ -138,7 +138,8 @@ def _li_crossover(records: Records, runs: Runs) -> Sequence[Measurement]:
     """The line goes through the epochs at which the law is within so much of one half."""
     law, quick = _li_share(runs), _li_share(runs, 4.0)
     what = Quantity("2u k at which the share passes 1/2",
-                    "straight line through the share over the epochs named; error by leaving out paths")  # fmt: skip
+                    "straight line through the share over the epochs named; error by leaving out paths; where L_C and L_A "
+                    "cross, near 2u k = 0.5, the share has no value: the points drawn there scatter")  # fmt: skip
     curve, out = _li_curve(records, runs), []
     for half in (0.1, 0.15, 0.25):
         inside, fast = (np.flatnonzero(np.abs(one - 0.5) <= half) for one in (law, quick))
