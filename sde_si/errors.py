@@ -1,5 +1,9 @@
 """What a user did wrong, said so that it can be mended; and the exit codes of every command."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 DONE = 0
 CLAIM_FAILED = 1
 BAD_INPUT = 2
@@ -33,6 +37,33 @@ class BadInput(ValueError):
 
 class DiskProblem(OSError):
     """A file or folder that cannot be read or written; nothing half-written is left behind."""
+
+
+def require_known(
+    name: str, value: object, known: Iterable[str], *, also: str = "", listed: str = "", advice: str = ""
+) -> None:
+    """Raise `BadInput` unless `value` is one of the `known` names; the advice is the nearest name, if one is near.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : object
+    known : iterable of str
+    also : str
+        What is allowed beside the names, in words.
+    listed : str
+        In the place of all the names, where they are too many.
+    advice : str
+        A name to try if none is near; by default the first.
+    """
+    names = list(known)
+    if value not in names:
+        from difflib import get_close_matches
+
+        near = get_close_matches(str(value), names, 1)
+        listed = listed or f"one of {', '.join(names)}{also and f', or {also}'}"
+        raise BadInput(name, listed, repr(value), near[0] if near else advice or names[0])
 
 
 def require(ok: bool, name: str, expected: str, got: object, advice: str = "") -> None:

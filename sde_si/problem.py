@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sde_si.errors import BadInput, require
+from sde_si.errors import BadInput, require, require_known
 from sde_si.losses import LOSSES, Arrays, Loss
 from sde_si.losses.base import check_dim
 from sde_si.streams import DATA, generator
@@ -110,8 +110,8 @@ def find_loss(name: str) -> Loss:
     if name in LOSSES:
         return LOSSES[name]
     file, colon, attribute = name.rpartition(":")
-    known = f"one of {', '.join(LOSSES)}, or path/file.py:name"
-    require(bool(colon) and file.endswith(".py"), "loss", known, repr(name), "isotropic")
+    if not (colon and file.endswith(".py")):
+        require_known("loss", name, LOSSES, also="path/file.py:name")
     module = import_file("loss", Path(file))
     loss = getattr(module, attribute, None)
     losses = [key for key, value in vars(module).items() if isinstance(value, Loss)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sde_si.errors import BadInput, require
+from sde_si.errors import BadInput, require, require_known
 from sde_si.hyperparameters import SMALLEST, HyperParameters, check_count, check_number
 from sde_si.machine import check_memory
 from sde_si.methods import METHODS, Method
@@ -25,7 +25,7 @@ def find_method(name: str | Method) -> Method:
     """
     if isinstance(name, Method):
         return name
-    require(name in METHODS, "method", f"one of {', '.join(METHODS)}", repr(name), "sgd,splitting")
+    require_known("method", name, METHODS, advice="sgd,splitting")
     return METHODS[name]
 
 
@@ -166,8 +166,9 @@ def _substeps(method: Method, finite_sum: bool, substeps: int | None) -> int:
 def _noise(problem: Problem, method: Method, noise: str | None, sampling: str) -> tuple[str, str]:
     """Noise and sampling of one method, defaults filled in; "minibatch" where real minibatches are drawn."""
     loss = problem.loss
-    require(sampling in SAMPLINGS, "sampling", f"one of {', '.join(SAMPLINGS)}", repr(sampling), "replacement")
-    require(noise is None or noise in NOISES, "noise", f"one of {', '.join(NOISES)}", repr(noise), "gaussian")
+    require_known("sampling", sampling, SAMPLINGS)
+    if noise is not None:
+        require_known("noise", noise, NOISES)
     if sampling == "reshuffle":
         fits = (loss.finite_sum or loss.flat) and not method.sde
         require(

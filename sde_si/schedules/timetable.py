@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sde_si.errors import BadInput, require
+from sde_si.errors import BadInput, require, require_known
 from sde_si.hyperparameters import HyperParameters
 from sde_si.schedules.functions import GROWING, SCHEDULES, Change, Clock
 
@@ -36,8 +36,7 @@ def parse(text: str) -> list[tuple[Callable[..., Change], tuple[float, ...], dic
     parts = []
     for part in text.split("+"):
         name, _, arguments = part.partition(":")
-        known = ", ".join(SCHEDULES)
-        require(name in SCHEDULES, "schedule", f"one of {known}", repr(name), "constant or multi-step:150,225")
+        require_known("schedule", name, SCHEDULES, advice="constant or multi-step:150,225")
         function = SCHEDULES[name]
         args, kwargs = [], {}
         try:

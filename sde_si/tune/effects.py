@@ -12,7 +12,7 @@ import numpy as np
 
 from sde_si import theory
 from sde_si.comparison import Row, finite
-from sde_si.errors import require
+from sde_si.errors import require, require_known
 from sde_si.hyperparameters import HyperParameters, check_number
 from sde_si.methods import METHODS
 from sde_si.problem import Problem
@@ -35,7 +35,7 @@ def find_optimizer(name: Any) -> str:
     ------
     BadInput
     """
-    require(name in OPTIMIZERS, "optimizer", f"one of {', '.join(OPTIMIZERS)}", repr(name), "sgd")
+    require_known("optimizer", name, OPTIMIZERS)
     return name
 
 

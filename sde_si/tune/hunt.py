@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sde_si.errors import BadInput, require
+from sde_si.errors import BadInput, require, require_known
 from sde_si.hyperparameters import HyperParameters, check_count, check_number
 from sde_si.sweep import Sweep
 from sde_si.sweep.axes import solve_tuning_factor
@@ -172,7 +172,7 @@ def _check(
     sampler: str,
 ) -> None:
     require(solve_for in ("wd", "lr"), "solve_for", "wd or lr", repr(solve_for), "wd")
-    require(sampler in SAMPLERS, "sampler", f"one of {', '.join(SAMPLERS)}", repr(sampler), "grid")
+    require_known("sampler", sampler, SAMPLERS)
     require(len(set(factors)) == len(factors) >= 3, "tuning_factors", "three or more different numbers", list(factors),
             "0.02,0.08,0.3")  # fmt: skip
     for factor in factors:

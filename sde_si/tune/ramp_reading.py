@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sde_si.comparison import finite, number
-from sde_si.errors import require
+from sde_si.errors import require_known
 from sde_si.hyperparameters import SMALLEST, check_count, check_number
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def learning_rates(start: float, stop: float, steps: int, ramp: str, *, name: st
     check_number("start", start, least=SMALLEST, below=1 / SMALLEST, advice="1e-5")
     check_number("stop", stop, above=start, below=1 / SMALLEST, advice="10")
     check_count(name, steps, least=FEWEST, advice="100")
-    require(ramp in RAMPS, "ramp", f"one of {', '.join(RAMPS)}", repr(ramp), "exponential")
+    require_known("ramp", ramp, RAMPS)
     x = np.arange(steps) / (steps - 1)
     return start * (stop / start) ** x if ramp == "exponential" else start + (stop - start) * x
 

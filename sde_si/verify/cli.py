@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sde_si.errors import CLAIM_FAILED, DONE, require
+from sde_si.errors import CLAIM_FAILED, DONE, require, require_known
 from sde_si.hyperparameters import check_count
 from sde_si.options import INT, QUIET, TEXT, comma, flag, options_class, parse
 from sde_si.terminal import emit, guarded, say
@@ -65,7 +65,7 @@ def _main(args: Sequence[str] | None) -> int:
     if options.threads is not None:
         check_count("threads", options.threads)
     for name in options.claims or ():
-        require(name in claims, "claims", "ids that --list shows", repr(name), next(iter(claims)))
+        require_known("claims", name, claims, listed="ids that --list shows")
     require(bool(options.out.strip()), "out", "a folder", repr(options.out), "./runs/verify")
     chosen = [claims[name] for name in options.claims or claims]
     from sde_si.verify import report

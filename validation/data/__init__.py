@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sde_si.errors import require
+from sde_si.errors import require, require_known
 from validation.data.batches import AUGMENTATIONS, Batches, order
 from validation.data.files import cifar10, fashion_mnist
 from validation.data.synthetic import synthetic
@@ -152,7 +152,7 @@ def load(
     BadInput, DiskProblem
         If an argument is wrong; if a file is missing or damaged.
     """
-    require(name in DATASETS, "data", f"one of {', '.join(DATASETS)}", repr(name), "digits")
+    require_known("data", name, DATASETS)
     entry = DATASETS[name]
     require(not entry.needs_folder or folder is not None, "data_dir", f"the folder of {name}", "none", "--data-dir DIR")
     train, labels, test, test_labels = entry.load(Path(folder) if folder else None, seed, N)

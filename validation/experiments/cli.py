@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from sde_si.errors import DIVERGED, DONE, UNFINISHED, require
+from sde_si.errors import DIVERGED, DONE, UNFINISHED, require, require_known
 from sde_si.hyperparameters import check_count, check_number
 from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse
 from sde_si.terminal import emit, guarded, say
@@ -53,7 +53,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _main(options: Any) -> int:
     device = options.device or "auto"
-    require(device in DEVICES, "device", f"one of {', '.join(DEVICES)}", repr(device), "auto")
+    require_known("device", device, DEVICES)
     for name in ("seeds", "workers"):
         if getattr(options, name) is not None:
             check_count(name, getattr(options, name))

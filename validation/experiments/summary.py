@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sde_si.errors import DiskProblem, require
+from sde_si.errors import DiskProblem, require_known
 from sde_si.record import SCHEMA, save
 from validation.experiments.base import MOMENTS, SCALES, Cell, Experiment
 from validation.experiments.catalogue import EXPERIMENTS
@@ -43,7 +43,7 @@ def find(name: str) -> Experiment:
     ------
     BadInput
     """
-    require(name in EXPERIMENTS, "names", f"one of {', '.join(EXPERIMENTS)}", repr(name), "--list")
+    require_known("names", name, EXPERIMENTS, advice="--list")
     return EXPERIMENTS[name]
 
 
@@ -54,7 +54,7 @@ def check_scale(scale: str) -> None:
     ------
     BadInput
     """
-    require(scale in SCALES, "scale", f"one of {', '.join(SCALES)}", repr(scale), "cpu")
+    require_known("scale", scale, SCALES, advice="cpu")
 
 
 def current(name: str, scale: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sde_si.errors import BadInput, require
+from sde_si.errors import BadInput, require, require_known
 from validation.networks.fixup import FixupResNet
 from validation.networks.layers import (
     Gain,
@@ -197,8 +197,7 @@ def build(
     """
     if name.startswith("timm:"):
         return _timm(name.removeprefix("timm:"), channels, classes)
-    known = ", ".join(NETWORKS)
-    require(name in NETWORKS, "network", f"one of {known}, or timm:NAME", repr(name), "si-resnet18")
+    require_known("network", name, NETWORKS, also="timm:NAME")
     entry = NETWORKS[name]
     shape = Shape(channels, size, classes, entry.width if width is None else width, blocks or entry.blocks)
     least = 2 ** (len(shape.blocks) - 1) if len(shape.blocks) > 1 else 1

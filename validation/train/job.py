@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import sde_si
-from sde_si.errors import require
+from sde_si.errors import require, require_known
 from sde_si.hyperparameters import HyperParameters, check_count, check_number
 from sde_si.run import sha256
 from sde_si.schedules import Timetable
@@ -119,14 +119,14 @@ class Job:
     def __post_init__(self) -> None:
         hp = self.hyperparameters
         for name, value, known in (
-            ("optimizer", self.optimizer, tuple(OPTIMIZERS)),
+            ("optimizer", self.optimizer, OPTIMIZERS),
             ("constraint", self.constraint, CONSTRAINTS),
             ("sampling", self.sampling, SAMPLINGS),
-            ("precision", self.precision, tuple(DTYPES)),
-            ("data", self.data, tuple(DATASETS)),
-            ("norm", self.norm, tuple(NORMS)),
+            ("precision", self.precision, DTYPES),
+            ("data", self.data, DATASETS),
+            ("norm", self.norm, NORMS),
         ):
-            require(value in known, name, f"one of {', '.join(known)}", repr(value), known[0])
+            require_known(name, value, known)
         for name in self.augment:
             require(name in AUGMENTATIONS, "augment", f"some of {', '.join(AUGMENTATIONS)}", repr(name), "crop,flip")
         Timetable(hp)  # refuses a bad schedule
