@@ -83,31 +83,39 @@ def falls(setting: Setting, effective_lr: float, iterations: int, progress: Prog
     return _watch(setting, effective_lr, iterations, progress)[0]
 
 
-def _watch(setting: Setting, effective_lr: float, iterations: int, progress: Progress | None) -> tuple[Array, Array]:
-    """As `falls`, and the sum of the angles of the steps over the last half, for each start."""
+def _watch(
+    setting: Setting, effective_lr: float, iterations: int, progress: Progress | None
+) -> tuple[Array, Array, Array]:
+    """As `falls`; the same of the group whose loss falls least; the sum of the angles of the steps over that half."""
     if not setting.fast:
         [course] = courses(dataclasses.replace(setting, iterations=iterations), [effective_lr], progress)
         norm = course.gradient_norm
         each, _ = exponents(norm[:, course.late], course.iterations[course.late])
         gone = regimes.collapsed(course.loss, norm, laws.random_loss(setting))
         way = course.angle[:, course.late].mean(axis=1) * iterations / 2
-        return 2 * np.where(gone, math.inf, each), way
+        each = 2 * np.where(gone, math.inf, each)
+        return each, each, way
     pairs = _pairs(setting, np.full(setting.starts, effective_lr))
     half = iterations // 2
     pairs.advance(half)
     stride = max(1, half // POINTS)
-    times, logs = half + stride * np.arange(POINTS), np.empty((POINTS, setting.starts))
+    times, losses = half + stride * np.arange(POINTS), np.empty((POINTS, pairs.alphas.size, setting.starts))
     way = np.zeros(setting.starts)
     for i in range(POINTS):
-        logs[i] = np.log(np.maximum(pairs.loss, np.finfo(float).tiny))
+        losses[i] = pairs.losses
         way += stride * pairs.angle
         pairs.advance(stride)
     if progress:
         progress(float(iterations * setting.starts))
+    return _fall(times, losses.sum(axis=1)), _fall(times, losses).min(axis=0), way
+
+
+def _fall(times: Array, losses: Array) -> Array:
+    """Exponent of the fall in time, the first axis; infinite for what has left the range of numbers."""
     x = np.log(times)
     x -= x.mean()
-    # what has left the range of floating-point numbers has fallen as fast as can be
-    return np.where(logs[-1] <= math.log(np.finfo(float).tiny), math.inf, -(x @ logs) / (x @ x)), way
+    logs = np.log(np.maximum(losses, np.finfo(float).tiny))
+    return np.where(losses[-1] <= np.finfo(float).tiny, math.inf, -np.tensordot(x, logs, axes=1) / (x @ x))
 
 
 def _pairs(setting: Setting, rates: Array) -> Pairs:
@@ -141,10 +149,11 @@ def bisect(
         iterations = int(min(max(200 / width, 2000), longest))
         while True:
             count += 1
-            p, way = _watch(setting, rate, iterations, progress)
-            if float(np.median(p)) > CLEAR[1]:
+            p, least, way = _watch(setting, rate, iterations, progress)
+            if float(np.median(least)) > CLEAR[1]:
                 return True
-            if float(np.quantile(np.abs(p), 0.75)) < CLEAR[0] and float(np.median(way)) > WAY:
+            # of values that may be infinite, hence without interpolation
+            if float(np.quantile(np.abs(p), 0.75, method="higher")) < CLEAR[0] and float(np.median(way)) > WAY:
                 return False
             if iterations >= longest:
                 return None
