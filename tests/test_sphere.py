@@ -184,6 +184,34 @@ def test_the_threshold_is_found_from_any_guess(guess):
     assert abs(zero.value - 0.2525) > 1000 * zero.stderr
 
 
+@pytest.mark.parametrize(
+    ("problem", "given", "threshold"),
+    [(Problem("vmf", dim=6, noise_scale=0.0), {}, 2.0), (Problem("groups"), {"constraint": "groups"}, 1 / 12)],
+)
+def test_outside_the_toy_the_bracket_is_as_narrow(problem, given, threshold):
+    found = sweep(problem, (0.6 * threshold, 1.9 * threshold), starts=4, iterations=1000, exponents=False, **given)
+    assert found.bracket is not None
+    assert found.bracket.converges <= threshold <= found.bracket.fails
+    assert found.bracket.fails - found.bracket.converges <= 1.01e-4 * threshold
+    assert not found.threshold_why
+
+
+def test_a_rate_at_the_threshold_itself_is_run_once_only():
+    """Halves of a bracket fall on round thresholds again and again."""
+    setting = Setting(problem=Problem("vmf", dim=4, noise_scale=0.0), starts=2)
+    bracket = bisect(setting, 1.6, tolerance=1e-3, longest=20_000)
+    assert bracket.converges < 2 < bracket.fails
+    assert bracket.runs < 25
+
+
+def test_a_bracket_that_stays_wide_says_so():
+    found = sweep(Problem("vmf", dim=70, noise_scale=0.0), (1.0, 3.0), starts=4, iterations=500)
+    assert found.bracket is not None
+    assert found.bracket.fails - found.bracket.converges <= 1.01e-3 * 2
+    assert "not 0.0001" in found.threshold_why
+    assert to_json(found)["threshold_why"] == found.threshold_why
+
+
 def test_the_threshold_of_another_loss_by_bisection_alone():
     found = sweep(Problem("pca", dim=6), (0.1, 1.0), starts=8, iterations=2000)
     assert found.line is None
@@ -387,13 +415,26 @@ def test_json_is_one_object(capsys, tmp_path):
 
 
 def test_noise_comes_from_its_flags(capsys):
-    args = ["--loss", "vmf", "--dim", "4", "--effective-lr", "0.05", "--iterations", "2000", "--json", "--quiet"]
+    args = [
+        "--loss",
+        "vmf",
+        "--dim",
+        "4",
+        "--effective-lr",
+        "0.05",
+        "--iterations",
+        "2000",
+        "--json",
+        "--quiet",
+        "--starts",
+        "4",
+    ]
     assert main([*args, "--no-figure", "--noise-scale", "1", "--method", "em"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["noise"] == "gaussian"
     assert content["threshold_measured"] is None
     assert content["sweep"][0]["loss_predicted"] is not None
-    assert main([*args[:2], "--dim", "4", *args[4:], "--no-figure"]) == 0
+    assert main([*args, "--no-figure"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["noise"] == "none"
     assert content["threshold_measured"] == pytest.approx(2.0, rel=2e-3)
@@ -428,6 +469,19 @@ def test_noise_comes_from_its_flags(capsys):
         (["--seed", "-1"], "seed"),
         (["--loss", "pca", "--signal", "2"], "signal"),
         (["--loss", "pca", "--spectrum", "4,2,1", "--dim", "2"], "spectrum"),
+        (["--starts", "1000000000", "--effective-lr", "0.3"], "--starts: "),
+        (["--iterations", "100000000000000"], "--iterations: "),
+        (["--loss", "pca", "--iterations", "100000000000000"], "--iterations: "),
+        (["--loss", "vmf", "--dim", "10000000000"], "--dim: "),
+        (["--alphas", "0"], "try 1,2,4"),
+        (["--loss", "vmf", "--alphas", "1,2"], "try leaving it out"),
+        (["--noise-scale", "-1"], "; try "),
+        (["--loss", "pca", "--spectrum", "1,-1"], "; try "),
+        (["--spectrum", "1,-1"], "; try "),
+        (["--alphas", "1e-300,1e300", "--effective-lr", "0.001"], "--alphas: "),
+        (["--alphas", "1,1e20", "--effective-lr", "0.001"], "try 1e-14"),
+        (["--noise", "gauss"], "none, minibatch, gaussian"),
+        (["--loss", "vmf", "--dim", "1"], "try 16"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(args, word, capsys):
@@ -447,6 +501,24 @@ def test_the_noise_of_a_named_law_is_one_as_the_help_says(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "default 0; 1 with --noise" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
+def test_what_takes_hours_is_said_before_it_begins(capsys, monkeypatch):
+    monkeypatch.setattr("sde_si.sphere.survey.sweep", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    args = ["--loss", "vmf", "--dim", "1000000", "--starts", "8", "--effective-lr", "0.3", "--no-figure"]
+    assert main(args) == 130
+    assert "h of processor time" in capsys.readouterr().err
+    assert main([*args, "--iterations", "100"]) == 130
+    assert "h of processor time" not in capsys.readouterr().err
+
+
+def test_effective_lrs_from_python():
+    problem = Problem("groups", alphas=(1.0, 3.0))
+    [point] = sweep(problem, 0.2, starts=2, iterations=200, threshold=False).points
+    assert point.effective_lr == 0.2
+    for wrong in ("a", [], None, ["a"]):
+        with pytest.raises(BadInput, match="effective_lr"):
+            sweep(problem, wrong, starts=2, iterations=200, threshold=False)  # pyright: ignore[reportArgumentType]
 
 
 def test_rates():

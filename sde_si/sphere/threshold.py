@@ -19,6 +19,8 @@ from sde_si.streams import START, generator
 Array = np.ndarray
 LONGEST = 10_000_000
 TOLERANCE = 1e-4
+# outside the toy, where a step takes longer: the tolerance and the longest run up to so many numbers a step, and above
+SIZE, SMALLER, LARGER = 256, (1e-4, 1_000_000), (1e-3, 100_000)
 CLEAR = (0.6, 5.0)  # three quarters of the starts below the first: no convergence; median above the second: convergence
 WAY = 10.0  # rad that the steps must add up to: a slow run that has not begun to fall goes no such way
 AGREE = 5.0  # standard errors, beside half a bracket, by which the two measurements may differ
@@ -143,9 +145,12 @@ def bisect(
         If no bracket is found within sixty factors of two, or a run on the way there does not tell.
     """
     count = 0
+    silent: list[float] = []  # where the longest run told nothing: it would tell nothing again
 
     def converges(rate: float, width: float) -> bool | None:
         nonlocal count
+        if any(abs(rate - known) < 1e-9 * rate for known in silent):
+            return None
         iterations = int(min(max(200 / width, 2000), longest))
         while True:
             count += 1
@@ -156,6 +161,7 @@ def bisect(
             if float(np.quantile(np.abs(p), 0.75, method="higher")) < CLEAR[0] and float(np.median(way)) > WAY:
                 return False
             if iterations >= longest:
+                silent.append(rate)
                 return None
             iterations = min(4 * iterations, longest)
 
@@ -193,6 +199,13 @@ def bisect(
         else:
             high = middle
     return Bracket(low, high, count)
+
+
+def effort(setting: Setting) -> tuple[float, int]:
+    """Relative tolerance and longest run of a bisection that takes no more than about half a minute."""
+    if setting.fast:
+        return TOLERANCE, LONGEST
+    return SMALLER if setting.starts * setting.run(1.0).arrays.dim <= SIZE else LARGER
 
 
 def doubt(bracket: Bracket, zero: Line) -> str:
