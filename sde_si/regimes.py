@@ -39,7 +39,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sde_si.errors import require
+from sde_si.errors import BadInput, require
+from sde_si.hyperparameters import check_number
 from sde_si.series import BLOCKS, FEW, drift, exponents, mean_in_time, steadiness
 
 Array = np.ndarray
@@ -122,17 +123,20 @@ def classify(
     >>> classify(np.exp(-0.1 * t), np.exp(-0.05 * t), np.exp(-0.05 * t)).name
     'convergence'
     """
-    loss, gradient_norm, angle = (np.atleast_2d(np.asarray(v, dtype=float)) for v in (loss, gradient_norm, angle))
+    given = {"loss": loss, "gradient_norm": gradient_norm, "angle": angle}
+    loss, gradient_norm, angle = (np.atleast_2d(numbers(name, v)) for name, v in given.items())
     shapes = {v.shape for v in (loss, gradient_norm, angle)}
-    require(len(shapes) == 1 and loss.ndim == 2, "loss", "three series of one shape (path, time)", shapes)
+    fits = len(shapes) == 1 and loss.ndim == 2 and loss.size > 0
+    require(fits, "loss", "three series of one shape (path, time), not empty", shapes, "one number for each iteration")
     count = loss.shape[1]
-    times = np.arange(1, count + 1) if iterations is None else np.asarray(iterations)
+    times = np.arange(1, count + 1) if iterations is None else numbers("iterations", iterations)
     fits = times.shape == (count,) and bool((np.diff(times) > 0).all()) and (count == 0 or times[0] >= 0)
     require(fits, "iterations", f"{count} increasing iterations, none below 0", times.shape)
     for name, series in (("gradient_norm", gradient_norm), ("angle", angle)):
         require(not (series < 0).any(), name, "no negative value", series.min())
     for name, value in (("random_loss", random_loss), ("lowest_loss", lowest_loss)):
-        require(value is None or math.isfinite(value), name, "a finite number, or none", value)
+        if value is not None:
+            check_number(name, value, advice="none of it")
     if random_loss is not None and lowest_loss is not None:
         require(lowest_loss <= random_loss, "lowest_loss", f"at most random_loss ({random_loss:g})", lowest_loss)
     nan = math.nan
@@ -146,6 +150,20 @@ def classify(
         return Regime(name, share if name == DIVERGENCE else 0.0, nan, nan, nan, nan, why)
     lowest = float(loss.min()) if lowest_loss is None else float(lowest_loss)
     return _decide(loss, gradient_norm, angle, times, random_loss, lowest)
+
+
+def numbers(name: str, values: object) -> Array:
+    """Numbers that a caller gave, as an array.
+
+    Raises
+    ------
+    BadInput
+        If they are none.
+    """
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise BadInput(name, "numbers", repr(values), "an array of numbers") from None
 
 
 def collapsed(loss: Array, gradient_norm: Array, random_loss: float | None) -> Array:
@@ -222,4 +240,5 @@ def _decide(
     moved = math.sqrt(steps) * float(np.sqrt(np.mean(turns**2)))
     if moved < 1:
         return undecided(f"the direction has moved by {moved:.2g} rad only: too short a run")
-    return Regime(DIVERGENCE, sure * border, *found, f"stationary at the level of random directions, {level:.4g}")
+    why = f"stationary at {mean:.4g}, at or above the level of random directions, {level:.4g}"
+    return Regime(DIVERGENCE, sure * border, *found, why)

@@ -170,11 +170,21 @@ def test_input_that_makes_no_sense_is_refused():
         ((fine, fine, -fine), {}, "angle"),
         ((fine, fine, fine), {"random_loss": np.nan}, "random_loss"),
         ((fine, fine, fine), {"lowest_loss": np.inf}, "lowest_loss"),
+        ((fine, fine, fine), {"random_loss": "a"}, "random_loss"),
+        ((fine, fine, fine), {"iterations": "a"}, "iterations"),
+        (([], [], []), {"random_loss": 2.3}, "loss"),
+        (("a", fine, fine), {}, "loss"),
         ((fine, fine, fine), {"random_loss": 0.0, "lowest_loss": 1.0}, "lowest_loss"),
     )
     for series, given, word in cases:
         with pytest.raises(BadInput, match=word):
             classify(*series, **given)
+
+
+def test_a_loss_above_that_of_random_directions_is_told_as_such():
+    found = classify(6.9 * noise(1), noise(2), np.full(T.size, 0.5), random_loss=2.3, lowest_loss=0.0)
+    assert found.name == DIVERGENCE
+    assert "at or above the level of random directions, 2.3" in found.why
 
 
 def test_one_lost_path_of_many_is_no_divergence():

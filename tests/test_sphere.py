@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,7 +13,7 @@ from sde_si.resolve import resolve
 from sde_si.simulate.session import Session
 from sde_si.sphere import Setting, bisect, courses, line, sweep
 from sde_si.sphere.cli import main, read_rates
-from sde_si.sphere.lyapunov import lyapunov
+from sde_si.sphere.lyapunov import BLOCKS, lyapunov, tell
 from sde_si.sphere.report import to_json
 from sde_si.sphere.threshold import Bracket, Line, doubt, falls
 from sde_si.sphere.toy import Pairs, random_squares
@@ -183,6 +184,34 @@ def test_the_threshold_is_found_from_any_guess(guess):
     assert abs(zero.value - 0.2525) > 1000 * zero.stderr
 
 
+@pytest.mark.parametrize(
+    ("problem", "given", "threshold"),
+    [(Problem("vmf", dim=6, noise_scale=0.0), {}, 2.0), (Problem("groups"), {"constraint": "groups"}, 1 / 12)],
+)
+def test_outside_the_toy_the_bracket_is_as_narrow(problem, given, threshold):
+    found = sweep(problem, (0.6 * threshold, 1.9 * threshold), starts=4, iterations=1000, exponents=False, **given)
+    assert found.bracket is not None
+    assert found.bracket.converges <= threshold <= found.bracket.fails
+    assert found.bracket.fails - found.bracket.converges <= 1.01e-4 * threshold
+    assert not found.threshold_why
+
+
+def test_a_rate_at_the_threshold_itself_is_run_once_only():
+    """Halves of a bracket fall on round thresholds again and again."""
+    setting = Setting(problem=Problem("vmf", dim=4, noise_scale=0.0), starts=2)
+    bracket = bisect(setting, 1.6, tolerance=1e-3, longest=20_000)
+    assert bracket.converges < 2 < bracket.fails
+    assert bracket.runs < 25
+
+
+def test_a_bracket_that_stays_wide_says_so():
+    found = sweep(Problem("vmf", dim=70, noise_scale=0.0), (1.0, 3.0), starts=4, iterations=500)
+    assert found.bracket is not None
+    assert found.bracket.fails - found.bracket.converges <= 1.01e-3 * 2
+    assert "not 0.0001" in found.threshold_why
+    assert to_json(found)["threshold_why"] == found.threshold_why
+
+
 def test_the_threshold_of_another_loss_by_bisection_alone():
     found = sweep(Problem("pca", dim=6), (0.1, 1.0), starts=8, iterations=2000)
     assert found.line is None
@@ -222,9 +251,28 @@ def test_a_slow_system_gets_its_threshold_or_none():
     found = sweep(problem, (0.01, 0.02), starts=4, iterations=1000, exponents=False)
     assert found.bracket is not None
     assert found.bracket.value * 1000.001 == pytest.approx(1, rel=1e-3)
-    assert found.threshold_measured is None
-    assert found.threshold_why
-    assert json.loads(json.dumps(to_json(found), allow_nan=False))["threshold_line"]["zero"] is None
+    assert found.threshold_measured is not None
+    assert abs(found.threshold_measured - 1 / 1000.001) < 5 * found.threshold_stderr
+    nan = float("nan")
+    none = dataclasses.replace(found, line=Line(nan, nan, nan, np.ones(1), np.ones(1), np.ones(1)))
+    assert none.threshold_measured is None
+    assert none.disagree
+    assert json.loads(json.dumps(to_json(none), allow_nan=False))["threshold_line"]["zero"] is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_group_that_has_fallen_below_all_numbers_comes_back():
+    """A stiff group falls by hundreds of orders before the other's share lets it grow: above the threshold it must."""
+    setting = Setting(problem=Problem("groups", alphas=(1.0, 1000.0)), starts=16)
+    bracket = bisect(setting, 0.001)
+    assert bracket.converges <= 1 / 1001 <= bracket.fails
+    assert bracket.fails - bracket.converges <= 1.01e-4 / 1001
+    above = Pairs(random_squares(2, 16, np.random.default_rng(0)), 0.0009993, np.array([1.0, 1000.0]))
+    above.advance(2_000_000)
+    above.forget()
+    above.advance(100_000)
+    assert (above.losses.sum(axis=0) <= above.loss).all()
+    np.testing.assert_allclose(above.mean_loss, (1001 - 1 / 0.0009993) / 2, rtol=0.05)
 
 
 def test_two_measurements_that_differ_are_none():
@@ -277,6 +325,73 @@ def test_where_chaos_sets_in():
     assert wild.exponents[0] > 20 * wild.stderr[0]
 
 
+@pytest.mark.parametrize(
+    ("alphas", "a", "steps", "kind", "exponent"),
+    [((1, 2, 4), 2.0, 10_000, "chaotic", 0.353), ((1, 1, 1), 1.5, 10_000, "chaotic", 0.0387),
+     ((1, 1), 3.0, 50_000, "chaotic", 0.343), ((1,), 10.0, 10_000, "periodic", -0.0202),
+     ((1, 2, 4), 1.001, 10_000, "neutral", 0.0), ((1, 2, 4), 1.015, 10_000, "neutral", 0.0),
+     ((1, 1000), 1.001, 1000, "undecided", None)],
+)  # fmt: skip
+def test_a_slow_approach_is_not_chaos(alphas, a, steps, kind, exponent):
+    """Both signs, and exponents that are positive only because zero is approached from above."""
+    alphas = np.array(alphas, dtype=float)
+    found = lyapunov(alphas, a / alphas.sum(), approach=steps, iterations=steps)
+    assert set(found.kinds) == {kind}
+    if exponent is not None:
+        assert found.largest[kind][1] == pytest.approx(exponent, rel=0.02, abs=3e-4)
+    assert all(bool(why) == (kind == "undecided") for why in found.why)
+
+
+def test_nothing_is_chaotic_just_above_the_threshold():
+    found = lyapunov(np.array([1.0, 2.0, 4.0]), 0.1429, approach=10_000, iterations=10_000)
+    assert found.exponents[0] > 3 * found.stderr[0]  # as positive as it looks
+    assert set(found.kinds) == {"neutral", "undecided"}
+
+
+@pytest.mark.parametrize("power", [1, 3, 5])
+def test_growth_by_a_power_of_time_is_never_chaotic(power):
+    """Three pairs: the largest power that their tangent vectors can grow by, from any time on."""
+    for begin in (1, 100, 10_000):
+        times = begin + np.linspace(0, 10_000, BLOCKS + 1)
+        blocks = power * np.diff(np.log(times)) / (10_000 / BLOCKS)
+        assert tell(blocks, 3, begin + 10_000, 10_000)[0] != "chaotic"
+
+
+def test_growth_that_begins_ends_or_falls_is_undecided():
+    wild, calm = np.full(BLOCKS // 2, 0.3), np.zeros(BLOCKS // 2)
+    noise = np.random.default_rng(0).normal(0, 0.01, BLOCKS)
+    assert tell(np.append(wild, wild) + noise, 3, 20_000, 10_000) == ("chaotic", "")
+    assert tell(np.append(-wild, -wild) + noise, 3, 20_000, 10_000) == ("periodic", "")
+    for blocks in (np.append(wild, calm), np.append(calm, wild), np.append(wild, wild / 2) + noise):
+        kind, why = tell(blocks, 3, 20_000, 10_000)
+        assert kind == "undecided"
+        assert why
+
+
+def test_exponents_are_told_for_each_kind_of_motion(capsys):
+    """At 0.3 some starts are chaotic and others are not: one mean over both says nothing of either."""
+    args = ["--effective-lr", "0.2,0.3", "--no-threshold", "--no-figure", "--quiet"]
+    assert main([*args, "--json"]) == 0
+    calm, mixed = json.loads(capsys.readouterr().out)["sweep"]
+    assert calm["motion"] == {"neutral": 16}
+    by = mixed["lyapunov_by_motion"]
+    assert {kind: one["starts"] for kind, one in by.items()} == mixed["motion"]
+    assert abs(by["neutral"]["exponent"]) < 1e-3 < 0.1 < by["chaotic"]["exponent"]
+    assert sum(one["starts"] * one["exponent"] for one in by.values()) == pytest.approx(16 * mixed["lyapunov"][0])
+    assert sum(mixed["motion_why"].values()) == mixed["motion"].get("undecided", 0)
+    assert main(args) == 0
+    out = capsys.readouterr().out
+    assert f"{by['chaotic']['exponent']:.3f} ± {by['chaotic']['stderr']:.3f}" in out
+
+
+def test_numbers_are_whole_and_one_effective_lr_is_no_range(capsys):
+    args = ["--effective-lr", "0.1429,0.3", "--no-threshold", "--no-figure", "--quiet", "--iterations", "2000"]
+    assert main(args) == 0
+    out = capsys.readouterr().out
+    assert "~0.00104969" in out or "~0.0010496" not in out
+    assert "at 0.3: approximate" in out
+
+
 def test_a_course_is_a_record():
     [course] = courses(Setting(problem=Problem("groups"), iterations=1000, starts=3), [0.3])
     record = course.record()
@@ -300,13 +415,26 @@ def test_json_is_one_object(capsys, tmp_path):
 
 
 def test_noise_comes_from_its_flags(capsys):
-    args = ["--loss", "vmf", "--dim", "4", "--effective-lr", "0.05", "--iterations", "2000", "--json", "--quiet"]
+    args = [
+        "--loss",
+        "vmf",
+        "--dim",
+        "4",
+        "--effective-lr",
+        "0.05",
+        "--iterations",
+        "2000",
+        "--json",
+        "--quiet",
+        "--starts",
+        "4",
+    ]
     assert main([*args, "--no-figure", "--noise-scale", "1", "--method", "em"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["noise"] == "gaussian"
     assert content["threshold_measured"] is None
     assert content["sweep"][0]["loss_predicted"] is not None
-    assert main([*args[:2], "--dim", "4", *args[4:], "--no-figure"]) == 0
+    assert main([*args, "--no-figure"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["noise"] == "none"
     assert content["threshold_measured"] == pytest.approx(2.0, rel=2e-3)
@@ -341,6 +469,19 @@ def test_noise_comes_from_its_flags(capsys):
         (["--seed", "-1"], "seed"),
         (["--loss", "pca", "--signal", "2"], "signal"),
         (["--loss", "pca", "--spectrum", "4,2,1", "--dim", "2"], "spectrum"),
+        (["--starts", "1000000000", "--effective-lr", "0.3"], "--starts: "),
+        (["--iterations", "100000000000000"], "--iterations: "),
+        (["--loss", "pca", "--iterations", "100000000000000"], "--iterations: "),
+        (["--loss", "vmf", "--dim", "10000000000"], "--dim: "),
+        (["--alphas", "0"], "try 1,2,4"),
+        (["--loss", "vmf", "--alphas", "1,2"], "try leaving it out"),
+        (["--noise-scale", "-1"], "; try "),
+        (["--loss", "pca", "--spectrum", "1,-1"], "; try "),
+        (["--spectrum", "1,-1"], "; try "),
+        (["--alphas", "1e-300,1e300", "--effective-lr", "0.001"], "--alphas: "),
+        (["--alphas", "1,1e20", "--effective-lr", "0.001"], "try 1e-14"),
+        (["--noise", "gauss"], "none, minibatch, gaussian"),
+        (["--loss", "vmf", "--dim", "1"], "try 16"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(args, word, capsys):
@@ -360,6 +501,24 @@ def test_the_noise_of_a_named_law_is_one_as_the_help_says(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "default 0; 1 with --noise" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
+def test_what_takes_hours_is_said_before_it_begins(capsys, monkeypatch):
+    monkeypatch.setattr("sde_si.sphere.survey.sweep", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    args = ["--loss", "vmf", "--dim", "1000000", "--starts", "8", "--effective-lr", "0.3", "--no-figure"]
+    assert main(args) == 130
+    assert "h of processor time" in capsys.readouterr().err
+    assert main([*args, "--iterations", "100"]) == 130
+    assert "h of processor time" not in capsys.readouterr().err
+
+
+def test_effective_lrs_from_python():
+    problem = Problem("groups", alphas=(1.0, 3.0))
+    [point] = sweep(problem, 0.2, starts=2, iterations=200, threshold=False).points
+    assert point.effective_lr == 0.2
+    for wrong in ("a", [], None, ["a"]):
+        with pytest.raises(BadInput, match="effective_lr"):
+            sweep(problem, wrong, starts=2, iterations=200, threshold=False)  # pyright: ignore[reportArgumentType]
 
 
 def test_rates():

@@ -61,8 +61,9 @@ class Parameter:
             tuple(value) if self.kind == "numbers" and isinstance(value, list | tuple) else (value,)
         )
         require(len(values) > 0, name, "at least one number", value)
+        shown = "" if self.default is None else ",".join(f"{v:g}" for v in np.atleast_1d(self.default))
         for number in values:
-            check_number(name, number, least=self.least, above=self.above)
+            check_number(name, number, least=self.least, above=self.above, advice=shown)
         return tuple(float(v) for v in values) if self.kind == "numbers" else float(values[0])
 
 
@@ -179,7 +180,8 @@ class Loss:
         for name in given:
             known = ", ".join(self.parameters) or "none"
             if name not in self.parameters:
-                raise BadInput(name, f"a parameter of loss {self.name} ({known})", f"{name}={given[name]!r}")
+                expected, got = f"a parameter of loss {self.name} ({known})", f"{name}={given[name]!r}"
+                raise BadInput(name, expected, got, "leaving it out")
             other = self.parameters[name].unless
             if given[name] is not None and given.get(other) is not None:
                 raise BadInput(name, f"no --{other} (it shapes generated data only)", f"{name}={given[name]!r}")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DIM = 16
 MOST = 1000  # effective learning rates of one sweep
+EACH = 1e-8  # s that a number of a step takes, about
+LONG = 600.0  # s of processor time that are said in advance
 _OWN: dict[str, tuple[Any, Any]] = {
     "effective_lr": flag(TEXT, "0.03:30:25", "total effective LRs: LO:HI:N, evenly spaced in the log, or A,B,..."),
     "loss": flag(TEXT, "groups", "groups, pca, regression, vmf, or any other of sde-si simulate --list"),
@@ -107,6 +109,8 @@ def setting_of(options: Any) -> Setting:
         given["noise_scale"] = 0.0
     free = "alphas" not in loss.parameters and options.data is None
     dim = DIM if options.dim is None and free else options.dim
+    if dim is not None:
+        check_count("dim", dim, 2, str(DIM))
     names = ("constraint", "method", "N", "substeps", "starts", "iterations", "seed", "threads")
     shared = {name: getattr(options, name) for name in names}
     problem = Problem(loss, dim=dim, **given)
@@ -126,10 +130,15 @@ def _main(args: Sequence[str] | None) -> int:
     from sde_si.simulate.store import Store, announce_compilation
     from sde_si.sphere import report
     from sde_si.sphere.survey import sweep
-    from sde_si.terminal import Progress
+    from sde_si.terminal import Progress, say
 
     Store(Path(options.out), 1).check_writable()
     work = float(setting.starts * setting.iterations * len(rates))
+    dim = setting.run(1.0).arrays.dim
+    if work * dim * EACH > LONG:
+        # a step of a large dimension takes longer than progress is silent
+        about = f"{work:.2g} iterations of dimension {dim}: about {work * dim * EACH / 3600:.2g} h of processor time"
+        say(f"sphere: {about}; fewer --iterations, --starts or a smaller --dim take less", options.quiet)
     shared = {field: getattr(setting, field) for field in setting.__dataclass_fields__ if field != "problem"}
     with Progress("sphere", work, options.quiet) as progress:
         announce_compilation(options.quiet)

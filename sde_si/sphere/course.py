@@ -144,9 +144,16 @@ def courses(setting: Setting, effective_lrs: Sequence[float], progress: Progress
         # squares grow by (eta sum(alpha))^2 a step, and are rescaled every sixteenth
         most = LARGEST / sum(setting.problem.parameters["alphas"])
         expected = f"at most {most:.3g} with these alphas"
-        require(max(rates) <= most, "effective_lr", expected, max(rates), "0.03:30:25")
+        require(most >= SMALLEST, "alphas", f"a sum below {LARGEST / SMALLEST:.0e}", f"{LARGEST / most:.3g}", "1,2,4")
+        advice = f"{most / 1e3:.1g} or smaller alphas"
+        require(max(rates) <= most, "effective_lr", expected, max(rates), advice)
         return _toy(setting, rates, progress)
+    from sde_si.simulate import cost
     from sde_si.simulate.session import Session
+
+    what = f"{setting.starts} starts of {setting.run(1.0).arrays.dim} weights"
+    room = cost.memory(setting.run(1.0), setting.threads or usable_cores())
+    check_memory("starts", room, what, "fewer starts or a smaller --dim")
 
     def job(rate: float) -> Course:
         run = setting.run(rate)

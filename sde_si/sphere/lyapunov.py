@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sde_si.hyperparameters import check_count
 from sde_si.jit import jitted
 from sde_si.streams import START, generator
 
 Array = np.ndarray
+CHAOTIC, NEUTRAL, PERIODIC, UNDECIDED = "chaotic", "neutral", "periodic", "undecided"
+KINDS = (CHAOTIC, NEUTRAL, PERIODIC, UNDECIDED)
+SMALL = 1e-3  # an exponent as small is none: neutral modes come with what is left of their approach
 CERTAIN = 5.0  # standard errors
-NEUTRAL = 1e-3  # a smaller exponent is none: neutral modes come with what is left of their approach
+BLOCKS = 16  # stretches of time: errors within a start are between them
 
 
 @jitted
@@ -77,15 +81,26 @@ class Spectrum:
     each : ndarray, shape (start, 2n - 1)
         Of every start.
     kinds : tuple of str
-        Of every start: ``chaotic`` (largest exponent above `NEUTRAL`), ``neutral`` (within it: a torus or a neutral
-        mode, quasi-periodic), ``periodic`` (all exponents below it; or one pair within it, which has no torus and
-        whose orbit of period two attracts ever more weakly: its exponent goes as -2/a^2).
+        Of every start, one of `KINDS` (`tell`).
+    why : tuple of str
+        Of every start, what kept it undecided; else empty.
     """
 
     exponents: Array
     stderr: Array
     each: Array
     kinds: tuple[str, ...]
+    why: tuple[str, ...]
+
+    @property
+    def largest(self) -> dict[str, tuple[int, float, float]]:
+        """Number of starts of each kind, and mean and standard error of their largest exponent."""
+        found = {}
+        for kind in KINDS:
+            top = self.each[[k == kind for k in self.kinds], 0]
+            if top.size:
+                found[kind] = (top.size, float(top.mean()), _error(top[:, None])[0])
+        return found
 
 
 def lyapunov(
@@ -102,11 +117,17 @@ def lyapunov(
     starts, approach, iterations, seed : int
         Random starts; iterations before and during the measurement.
 
+    Raises
+    ------
+    BadInput
+        If there are fewer iterations than stretches to compare.
+
     Notes
     -----
     One pair has ln|1 - 2/a^2|, a = alpha eta; n pairs at their joint two-cycle have n - 1 pairs of zeros beside
     ln|2/a^2 - 1| (theory.md 5.4). An exponent that is exactly zero is approached as ln(t)/t.
     """
+    check_count("iterations", iterations, BLOCKS, "50000")
     alphas = np.asarray(alphas, dtype=float)
     dim = 2 * alphas.size
     rng = generator(seed, START, 0)
@@ -116,11 +137,62 @@ def lyapunov(
     basis = np.ascontiguousarray(np.linalg.qr(full.transpose(0, 2, 1))[0].transpose(0, 2, 1)[:, 1:])
     strength = 2 * alphas * effective_lr
     advance_tangent(z, basis, strength, approach, np.zeros((starts, dim - 1)))
-    logs = np.zeros((starts, dim - 1))
-    advance_tangent(z, basis, strength, iterations, logs)
-    each = logs / iterations
-    error = each.std(axis=0, ddof=1) / math.sqrt(starts) if starts > 1 else np.full(dim - 1, math.nan)
-    # one pair has an attracting orbit and no torus: a weak attraction is none the less periodic (theory.md 5.4)
-    zero = "neutral" if alphas.size > 1 else "periodic"
-    kinds = tuple("chaotic" if top > NEUTRAL else zero if top > -NEUTRAL else "periodic" for top in each[:, 0])
-    return Spectrum(each.mean(axis=0), error, each, kinds)
+    steps = np.diff(np.arange(BLOCKS + 1) * iterations // BLOCKS)
+    logs = np.zeros((BLOCKS, starts, dim - 1))
+    for count, block in zip(steps, logs, strict=True):
+        advance_tangent(z, basis, strength, int(count), block)
+    each = logs.sum(axis=0) / iterations
+    told = [tell(top / steps, alphas.size, approach + iterations, iterations) for top in logs[:, :, 0].T]
+    kinds, why = zip(*told, strict=True)
+    return Spectrum(each.mean(axis=0), _error(each), each, kinds, why)
+
+
+def _error(each: Array) -> Array:
+    count = len(each)
+    return each.std(axis=0, ddof=1) / math.sqrt(count) if count > 1 else np.full(each.shape[1], math.nan)
+
+
+def tell(blocks: Array, pairs: int, time: int, iterations: int) -> tuple[str, str]:
+    """Kind of motion of one start, and what kept it undecided.
+
+    Parameters
+    ----------
+    blocks : ndarray, shape (block,)
+        Largest exponent over successive stretches of equal length.
+    pairs : int
+    time, iterations : int
+        Iterations since the start, and those of all blocks.
+
+    Notes
+    -----
+    Where the largest exponent is zero, tangent vectors grow at most as a power of time: without exponential growth a
+    linear system of d = 2n - 1 dimensions grows as C t^(d - 1) (its Jordan blocks are no larger), ever more slowly, so
+    that its exponent falls as ln(t)/t. Over no stretch of t iterations does ln of the growth exceed d ln(t), as long as
+    C < t. Hence, with b = d ln(time) over the length of half of the measurement:
+
+    - chaotic: the exponent is above b over both halves, and over the second not below the first by `CERTAIN` standard
+      errors (between the blocks of each half): growth that does not stop, and more than any power's;
+    - periodic: it is below -b over both. Or one pair that is not chaotic: it has no torus, and its orbit of period two
+      attracts ever more weakly, with an exponent of about -2/a^2;
+    - neutral (a torus or a neutral mode, quasi-periodic): it is within b of zero over both halves and within `SMALL`
+      over the second;
+    - undecided: anything else. Among these are an approach as slow as the run is long, and chaos that began or ended
+      during the measurement.
+    """
+    halves = np.array_split(blocks, 2)
+    (first, second), errors = (
+        [half.mean() for half in halves],
+        [half.std(ddof=1) / math.sqrt(half.size) for half in halves],
+    )
+    bound = (2 * pairs - 1) * math.log(time) / (iterations / 2)
+    if min(first, second) > bound:
+        if first - second <= CERTAIN * math.hypot(*errors):
+            return CHAOTIC, ""
+        return UNDECIDED, "the exponent still falls"
+    if pairs == 1 or max(first, second) < -bound:
+        return PERIODIC, ""
+    if max(abs(first), abs(second)) > bound:
+        return UNDECIDED, "the two halves of the time differ: chaos or an approach that began or ended"
+    if abs(second) > SMALL:
+        return UNDECIDED, "the exponent is no larger than what a slow approach leaves: too short a run"
+    return NEUTRAL, ""

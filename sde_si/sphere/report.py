@@ -63,6 +63,7 @@ def _record(found: Survey, point: Point, out: Path | None) -> str | None:
 
 def _point(point: Point) -> dict[str, Any]:
     least, mean, most = point.individual_lr
+    kinds = point.lyapunov.largest if point.lyapunov else {}
     return {
         "effective_lr": point.effective_lr,
         "regime": point.regime.name,
@@ -82,7 +83,13 @@ def _point(point: Point) -> dict[str, Any]:
         "angle_mean": finite(point.angle),
         "lyapunov": [finite(v) for v in point.lyapunov.exponents] if point.lyapunov else None,
         "lyapunov_stderr": [finite(v) for v in point.lyapunov.stderr] if point.lyapunov else None,
-        "motion": _kinds(point) or None,
+        "motion": {kind: count for kind, (count, _, _) in kinds.items()} or None,
+        "motion_why": {why: point.lyapunov.why.count(why) for why in _doubts(point)} if point.lyapunov else None,
+        "lyapunov_by_motion": {
+            kind: {"starts": count, "exponent": finite(mean), "stderr": finite(error)}
+            for kind, (count, mean, error) in kinds.items()
+        }
+        or None,
     }
 
 
@@ -97,18 +104,18 @@ def _individual(point: Point) -> str:
     return f"{least.min():.3g} {1 / (1 / mean).mean():.3g} {most.max():.3g}"
 
 
-def _kinds(point: Point) -> dict[str, int]:
-    """How many starts move periodically, neutrally, chaotically."""
-    kinds = point.lyapunov.kinds if point.lyapunov else ()
-    return {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+def _doubts(point: Point) -> list[str]:
+    """What kept starts' motion undecided."""
+    return [why for why in dict.fromkeys(point.lyapunov.why) if why] if point.lyapunov else []
 
 
 def _motion(point: Point) -> tuple[str, str]:
-    """Largest Lyapunov exponent, and the kind of motion (with numbers of starts, if there are several kinds)."""
+    """Largest Lyapunov exponent of the starts of the first kind, and the kinds (with numbers of starts, if several)."""
     if point.lyapunov is None:
         return "-", "-"
-    top, error, kinds = point.lyapunov.exponents[0], point.lyapunov.stderr[0], _kinds(point)
-    shown = next(iter(kinds)) if len(kinds) == 1 else ", ".join(f"{k} {v}" for k, v in kinds.items())
+    kinds = point.lyapunov.largest
+    first, (_, top, error) = next(iter(kinds.items()))
+    shown = first if len(kinds) == 1 else ",\n".join(f"{kind} {count}" for kind, (count, _, _) in kinds.items())
     return f"{top:.3f} ± {error:.3f}" if error > 0 else f"{top:.3f}", shown
 
 
@@ -140,11 +147,21 @@ def lines(found: Survey) -> list[str]:
     out.append("individual LRs: least, harmonic mean and largest over groups, starts and the last half of the time")
     for note in dict.fromkeys(p.loss_predicted_note for p in found.points if p.loss_predicted_note):
         rates = [p.effective_lr for p in found.points if p.loss_predicted_note == note]
-        out.append(f"~ predicted mean loss at {rates[0]:.4g} to {rates[-1]:.4g}: {note}")
+        where = f"{rates[0]:.4g}" + (f" to {rates[-1]:.4g}" if len(rates) > 1 else "")
+        out.append(f"~ predicted mean loss at {where}: {note}")
     if any(p.lyapunov for p in found.points):
         several = found.setting.groups > 1
         neutral = "neutral: 0 within 1e-3 (quasi-periodic)" if several else f"periodic: the orbit of period two; {ONE}"
-        out.append(f"exponent: largest Lyapunov exponent per iteration; {neutral}")
+        out.append(
+            "exponent: largest Lyapunov exponent per iteration, mean over the starts of the kind of motion that is "
+            f"named first; {neutral}"
+        )
+        out += [
+            f"{p.effective_lr:.4g}: motion of {p.lyapunov.why.count(why)} starts undecided: {why}"
+            for p in found.points
+            if p.lyapunov
+            for why in _doubts(p)
+        ]
     worst = max(point.harmonic_sum_error for point in found.points)
     if found.setting.groups > 1:
         out.append(f"sum of 1/individual LR is 1/effective LR to {worst:.0e}")
@@ -169,7 +186,7 @@ def print_table(found: Survey, figure: Path | None, out: Path | None = None) -> 
     names = ("conf.", "final loss", "mean loss ± s.e.", "predicted", "gradient", "angle [deg]", "individual LRs",
              ">1/alpha", *(["exponent", "motion"] if any(p.lyapunov for p in found.points) else []))  # fmt: skip
     for name in names:
-        whole = name in ("mean loss ± s.e.", "individual LRs", "exponent")
+        whole = name in ("mean loss ± s.e.", "predicted", "individual LRs", "exponent", "motion")
         table.add_column(name, justify="right", overflow="fold", no_wrap=whole)
     for point in found.points:
         table.add_row(

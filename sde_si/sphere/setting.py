@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from sde_si.errors import require
 from sde_si.hyperparameters import HyperParameters, check_count
+from sde_si.machine import check_memory
 from sde_si.methods import Method
+from sde_si.noises import NOISES
 from sde_si.problem import Problem
 from sde_si.resolve import find_method, resolve
 from sde_si.run import Run
@@ -60,11 +62,16 @@ class Setting:
             check_count("N", self.N, 2, "1000")
         if self.threads is not None:
             check_count("threads", self.threads)
+        names = ("none", "minibatch", *NOISES)
+        require(self.noise in names, "noise", f"one of {', '.join(names)}", repr(self.noise), "none")
         finite_sum = self.problem.loss.finite_sum
         known = f"noise for loss {self.problem.loss.name} and method {method.name}"
         if self.noise == "minibatch":
             ok = finite_sum and not method.sde
             require(ok, "noise", "minibatch only for a finite sum (pca, regression) and sgd", known, "gaussian or none")
+        if self.problem.dim is not None:
+            room = 8.0 * self.problem.dim * (self.starts + 1)
+            check_memory("dim", room, f"{self.starts} starts of {self.problem.dim} weights", "a smaller dimension")
         self.run(1.0)  # refuses what cannot be run
 
     @property
@@ -95,6 +102,12 @@ class Setting:
             B = max(1, N // stride)
         hp = HyperParameters(N=N or 1000, B=B, lr=effective_lr, wd=0.0, momentum=0.0)
         hp = hp.replace(epochs=max(1, math.ceil(self.iterations / hp.steps_per_epoch)))
+        # both in the words of this room: nobody gave epochs here
+        room = 200.0 * self.starts * hp.epochs
+        what = f"{self.starts} starts of {self.iterations} iterations"
+        check_memory("starts" if self.starts >= hp.epochs else "iterations", room, what, "fewer")
+        if not loss.finite_sum:
+            check_memory("iterations", 400.0 * hp.steps_per_epoch, what, "fewer")
         method = find_method(self.method)
         run = resolve(self.problem, hp, method=method, paths=self.starts, seed=self.seed, noise=given, init_norm=1.0,
                       substeps=self.substeps)  # fmt: skip

@@ -19,7 +19,7 @@ from sde_si.sphere.course import Course, Progress, courses
 from sde_si.sphere.lyapunov import Spectrum, lyapunov
 from sde_si.sphere.records import obtain
 from sde_si.sphere.setting import Setting
-from sde_si.sphere.threshold import Bracket, Line, bisect, doubt, line
+from sde_si.sphere.threshold import SIZE, TOLERANCE, Bracket, Line, bisect, doubt, effort, line
 
 EXPONENTS = 10_000
 GRID = tuple(float(v) for v in np.geomspace(0.03, 30, 25))
@@ -119,7 +119,7 @@ class Survey:
 
 def sweep(
     problem: Problem | None = None,
-    effective_lr: Sequence[float] = GRID,
+    effective_lr: Sequence[float] | float = GRID,
     *,
     threshold: bool = True,
     exponents: bool = True,
@@ -135,7 +135,7 @@ def sweep(
     ----------
     problem : Problem, optional
         By default Kodryan et al.'s pairs with alphas 1, 2, 4.
-    effective_lr : sequence of float
+    effective_lr : sequence of float, or float
         Total effective learning rates.
     threshold : bool
         Measure the threshold of convergence, too, if the gradient has no noise.
@@ -166,7 +166,7 @@ def sweep(
     ['convergence', 'chaotic equilibrium']
     """
     chosen = Setting(problem=problem or Problem("groups"), **setting)
-    rates = sorted({float(rate) for rate in effective_lr})
+    rates = sorted({float(rate) for rate in np.atleast_1d(regimes.numbers("effective_lr", effective_lr)).ravel()})
     folder = None if out is None else Path(out)
     done = (
         courses(chosen, rates, progress)
@@ -178,13 +178,19 @@ def sweep(
     known = laws.threshold(chosen)
     bracket, zero, why = None, None, ""
     if threshold and chosen.noise == "none" and chosen.method == "sgd":
-        quick = {} if chosen.fast else {"tolerance": 1e-3, "longest": 100_000}
+        tolerance, longest = effort(chosen)
         try:
-            bracket = bisect(chosen, rates[len(rates) // 2], progress=progress, **quick)
+            bracket = bisect(chosen, rates[len(rates) // 2], tolerance=tolerance, longest=longest, progress=progress)
         except ArithmeticError as error:
             why = str(error)
         if bracket and bracket.capped:
             why = "the bracket is as wide as it is because the longest runs in it tell nothing"
+        elif bracket and tolerance > TOLERANCE:
+            wide = (bracket.fails - bracket.converges) / bracket.value
+            why = (
+                f"the bracket is {wide:.1g} of the threshold wide, not {TOLERANCE:g}: with so many starts times "
+                f"dimensions (more than {SIZE}) longer runs would take minutes"
+            )
         if bracket and chosen.fast:
             zero = line(chosen, bracket.fails if bracket.capped else bracket.value, progress=progress)
             why = doubt(bracket, zero) or why

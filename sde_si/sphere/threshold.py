@@ -19,6 +19,8 @@ from sde_si.streams import START, generator
 Array = np.ndarray
 LONGEST = 10_000_000
 TOLERANCE = 1e-4
+# outside the toy, where a step takes longer: the tolerance and the longest run up to so many numbers a step, and above
+SIZE, SMALLER, LARGER = 256, (1e-4, 1_000_000), (1e-3, 100_000)
 CLEAR = (0.6, 5.0)  # three quarters of the starts below the first: no convergence; median above the second: convergence
 WAY = 10.0  # rad that the steps must add up to: a slow run that has not begun to fall goes no such way
 AGREE = 5.0  # standard errors, beside half a bracket, by which the two measurements may differ
@@ -83,31 +85,39 @@ def falls(setting: Setting, effective_lr: float, iterations: int, progress: Prog
     return _watch(setting, effective_lr, iterations, progress)[0]
 
 
-def _watch(setting: Setting, effective_lr: float, iterations: int, progress: Progress | None) -> tuple[Array, Array]:
-    """As `falls`, and the sum of the angles of the steps over the last half, for each start."""
+def _watch(
+    setting: Setting, effective_lr: float, iterations: int, progress: Progress | None
+) -> tuple[Array, Array, Array]:
+    """As `falls`; the same of the group whose loss falls least; the sum of the angles of the steps over that half."""
     if not setting.fast:
         [course] = courses(dataclasses.replace(setting, iterations=iterations), [effective_lr], progress)
         norm = course.gradient_norm
         each, _ = exponents(norm[:, course.late], course.iterations[course.late])
         gone = regimes.collapsed(course.loss, norm, laws.random_loss(setting))
         way = course.angle[:, course.late].mean(axis=1) * iterations / 2
-        return 2 * np.where(gone, math.inf, each), way
+        each = 2 * np.where(gone, math.inf, each)
+        return each, each, way
     pairs = _pairs(setting, np.full(setting.starts, effective_lr))
     half = iterations // 2
     pairs.advance(half)
     stride = max(1, half // POINTS)
-    times, logs = half + stride * np.arange(POINTS), np.empty((POINTS, setting.starts))
+    times, losses = half + stride * np.arange(POINTS), np.empty((POINTS, pairs.alphas.size, setting.starts))
     way = np.zeros(setting.starts)
     for i in range(POINTS):
-        logs[i] = np.log(np.maximum(pairs.loss, np.finfo(float).tiny))
+        losses[i] = pairs.losses
         way += stride * pairs.angle
         pairs.advance(stride)
     if progress:
         progress(float(iterations * setting.starts))
+    return _fall(times, losses.sum(axis=1)), _fall(times, losses).min(axis=0), way
+
+
+def _fall(times: Array, losses: Array) -> Array:
+    """Exponent of the fall in time, the first axis; infinite for what has left the range of numbers."""
     x = np.log(times)
     x -= x.mean()
-    # what has left the range of floating-point numbers has fallen as fast as can be
-    return np.where(logs[-1] <= math.log(np.finfo(float).tiny), math.inf, -(x @ logs) / (x @ x)), way
+    logs = np.log(np.maximum(losses, np.finfo(float).tiny))
+    return np.where(losses[-1] <= np.finfo(float).tiny, math.inf, -np.tensordot(x, logs, axes=1) / (x @ x))
 
 
 def _pairs(setting: Setting, rates: Array) -> Pairs:
@@ -135,18 +145,23 @@ def bisect(
         If no bracket is found within sixty factors of two, or a run on the way there does not tell.
     """
     count = 0
+    silent: list[float] = []  # where the longest run told nothing: it would tell nothing again
 
     def converges(rate: float, width: float) -> bool | None:
         nonlocal count
+        if any(abs(rate - known) < 1e-9 * rate for known in silent):
+            return None
         iterations = int(min(max(200 / width, 2000), longest))
         while True:
             count += 1
-            p, way = _watch(setting, rate, iterations, progress)
-            if float(np.median(p)) > CLEAR[1]:
+            p, least, way = _watch(setting, rate, iterations, progress)
+            if float(np.median(least)) > CLEAR[1]:
                 return True
-            if float(np.quantile(np.abs(p), 0.75)) < CLEAR[0] and float(np.median(way)) > WAY:
+            # of values that may be infinite, hence without interpolation
+            if float(np.quantile(np.abs(p), 0.75, method="higher")) < CLEAR[0] and float(np.median(way)) > WAY:
                 return False
             if iterations >= longest:
+                silent.append(rate)
                 return None
             iterations = min(4 * iterations, longest)
 
@@ -184,6 +199,13 @@ def bisect(
         else:
             high = middle
     return Bracket(low, high, count)
+
+
+def effort(setting: Setting) -> tuple[float, int]:
+    """Relative tolerance and longest run of a bisection that takes no more than about half a minute."""
+    if setting.fast:
+        return TOLERANCE, LONGEST
+    return SMALLER if setting.starts * setting.run(1.0).arrays.dim <= SIZE else LARGER
 
 
 def doubt(bracket: Bracket, zero: Line) -> str:

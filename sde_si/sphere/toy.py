@@ -17,6 +17,7 @@ from sde_si.machine import usable_cores
 
 Array = np.ndarray
 WIDTH = 128  # starts advanced together: their squares stay in the innermost cache
+FLOOR = 1e-300  # of x^2: at 0 a group is held for good, even where a slow approach would let it grow again
 LOGARITHM = 16  # steps whose factors 1 + s^2 are multiplied before a logarithm is taken
 
 
@@ -46,14 +47,14 @@ def _steps(p, q, k, alphas, count, product, total, before, loss):
 
 @jitted
 def _settle(p, q, product, total, logs):
-    """Take the logarithms of the products, and make the squares of each start sum to 1."""
+    """Take the logarithms of the products, and make the squares of each start sum to 1, x^2 being at least `FLOOR`."""
     for j in range(p.shape[1]):
         total[j] = 1.0 / total[j]
     for g in range(p.shape[0]):
         for j in range(p.shape[1]):
             logs[g, j] += np.log(product[g, j])
             product[g, j] = 1.0
-            p[g, j] *= total[j]
+            p[g, j] = max(p[g, j] * total[j], FLOOR)
             q[g, j] *= total[j]
     for j in range(p.shape[1]):
         total[j] = 1.0
@@ -165,6 +166,12 @@ class Pairs:
     def loss(self) -> Array:
         """F of each start."""
         return (self.alphas[:, None] * self.squares[0] / self.shares).sum(axis=0)
+
+    @property
+    def losses(self) -> Array:
+        """What each group adds to F, shape (group, start); 0 at the floor."""
+        x = self.squares[0]
+        return np.where(x > 2 * FLOOR, self.alphas[:, None] * x / self.shares, 0.0)
 
     @property
     def effective_steps(self) -> Array:
