@@ -80,9 +80,11 @@ def call(function: Any, settings: Settings) -> Job:
     digest = sha256(canonical({"format": FORMAT, "call": called, "settings": settings, "source": source}))
     if reference:
         make: Callable[[], xr.Dataset] = functools.partial(make_call, reference, digest, settings)
+        ready: Callable[[], object] = functools.partial(find_function, reference)
     else:
-        make = functools.partial(make_by_value, _by_value(found), digest, settings)
-    ready = functools.partial(find_function, reference) if reference else None
+        content = _by_value(found)
+        make = functools.partial(make_by_value, content, digest, settings)
+        ready = functools.partial(_unpickled, content)
     return Job(f"call-{called}-{digest[:12]}.nc", digest, make, ready=ready)
 
 
@@ -103,6 +105,12 @@ def make_call(reference: str, digest: str, settings: Settings) -> xr.Dataset:
 
 def make_by_value(function: bytes, digest: str, settings: Settings) -> xr.Dataset:
     """Call a function that came by value (defined in a notebook or inside another function)."""
+    return finished(_unpickled(function)(**settings), digest, settings, "call")
+
+
+@functools.lru_cache(maxsize=32)
+def _unpickled(function: bytes) -> Callable[..., Any]:
+    """The function, with the modules that it needs, once in the worker's life."""
     import pickle
 
-    return finished(pickle.loads(function)(**settings), digest, settings, "call")  # noqa: S301 - our own parent's
+    return pickle.loads(function)  # noqa: S301 - our own parent's

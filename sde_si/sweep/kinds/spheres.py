@@ -54,7 +54,7 @@ def sphere(settings: Settings) -> Job:
         digest,
         functools.partial(make_sphere, ready),
         prepare=functools.partial(_compile, kernel, setting, rate),
-        ready=functools.partial(importlib.import_module, "sde_si.sphere.records"),
+        ready=functools.partial(_get_ready, kernel, ready),
     )
 
 
@@ -68,6 +68,13 @@ def _compile(kernel: tuple[Any, ...], setting: Setting, rate: float) -> None:
     if kernel not in _compiled:
         courses(dataclasses.replace(setting, starts=1, iterations=100), [rate])
         _compiled.add(kernel)
+
+
+def _get_ready(kernel: tuple[Any, ...], settings: Settings) -> None:
+    """Imports and a few steps in a new worker."""
+    if kernel not in _compiled:
+        importlib.import_module("sde_si.sphere.records")
+        _compile(kernel, *resolve(settings))
 
 
 def make_sphere(settings: Settings) -> xr.Dataset:
