@@ -36,6 +36,14 @@ def perform(jobs: Sequence[Job], folder: str, timeout: float | None) -> list[End
     return [_perform(job, Folder(Path(folder), quiet=True), timeout) for job in jobs]
 
 
+def get_ready(job: Job) -> None:
+    """All that a run needs and that is not on its time."""
+    _warm()
+    _one_thread()
+    if job.ready is not None:
+        job.ready()
+
+
 @functools.cache
 def _warm() -> None:
     """What the first run of a process would pay for all: imports of a second or two, versions, the commit.

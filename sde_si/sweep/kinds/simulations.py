@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import require
 from sde_si.losses.base import simple_arrays
+from sde_si.sweep.checks import check_setting
 from sde_si.sweep.job import Diverged, Job, Settings, canonical
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def resolve_settings(settings: Settings) -> Run:
 
     allowed = (RUN_FLAGS.keys() | LOSS_FLAGS.keys()) - {"target_error", "check_step"}
     for name in settings:
-        require(name in allowed, name, f"settings of a simulation ({', '.join(sorted(allowed))})", repr(name))
+        check_setting(name, allowed, "settings of a simulation", "sde-si simulate --help")
     require(settings.get("epochs") != "auto", "epochs", "a number of epochs in a sweep", "auto", "40")
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
