@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import io
 import json
 import os
 import platform
@@ -82,6 +84,8 @@ SCHEMA |= {
     for name in ("weight_norm", "effective_lr", "cos_epoch", "angle_epoch", "angle_step", "cos_lag")
 }
 SCHEMA["angle_epoch_paper"] = (("epoch",), "rad", "angle per epoch by Yun et al. eqs. 18, 27")
+CHECKSUM = "checksum"  # attribute of the file; a record in memory has none
+DAMAGED = "damaged: its numbers are not those that were written (checksum)"
 REASONS = {1: "weight norm overflowed", 2: "weight is NaN", 3: "weight norm is zero"}
 
 
@@ -159,7 +163,40 @@ def save(record: xr.Dataset, path: Path | str, *, keep: bool = False) -> None:
     DiskProblem
         If the folder or the disk refuses; nothing is left behind.
     """
-    write_bytes(bytes(record.to_netcdf(engine="scipy", format="NETCDF3_64BIT")), Path(path), keep=keep)  # pyright: ignore[reportArgumentType]
+    # First among the attributes, so that nobody's text can be taken for the place that is filled in below.
+    attributes = {CHECKSUM: "0" * 64} | {key: value for key, value in record.attrs.items() if key != CHECKSUM}
+    form = record.copy(deep=False)
+    form.attrs = attributes
+    content = bytes(form.to_netcdf(engine="scipy", format="NETCDF3_64BIT"))  # pyright: ignore[reportArgumentType]
+    _, value = checksums(content)
+    write_bytes(content.replace(b"0" * 64, value.encode(), 1), Path(path), keep=keep)
+
+
+def checksums(content: bytes) -> tuple[str, str]:
+    """The checksum that a record's file states ("" if it was written before there was one), and its true one.
+
+    It covers names, dimensions, values and attributes as they lie in the file, apart from the provenance: two files
+    of one run have the same. NetCDF-3 itself would not notice another number.
+    """
+    from scipy.io import netcdf_file
+
+    total = hashlib.sha256()
+    with netcdf_file(io.BytesIO(content), "r", mmap=False) as file:
+        _add_attributes(total, {k: v for k, v in file._attributes.items() if k not in (CHECKSUM, "provenance")})
+        for name, variable in sorted(file.variables.items()):
+            shape = [name, *variable.dimensions, variable.typecode(), *map(str, variable.shape)]
+            total.update("\0".join(shape).encode())
+            total.update(np.ascontiguousarray(variable.data))  # pyright: ignore[reportArgumentType]
+            _add_attributes(total, variable._attributes)
+        return file._attributes.get(CHECKSUM, b"").decode(), total.hexdigest()
+
+
+def _add_attributes(total: Any, attributes: Mapping[str, Any]) -> None:
+    for key, value in sorted(attributes.items()):
+        array = np.asarray(value)
+        # numbers lie in the file with the largest byte first, on every machine
+        raw = value if isinstance(value, bytes) else array.astype(array.dtype.newbyteorder(">")).tobytes()
+        total.update(key.encode() + b"\0" + raw)
 
 
 def born(pid: int) -> int:
@@ -237,17 +274,22 @@ def load(path: Path | str) -> xr.Dataset:
     Raises
     ------
     DiskProblem
-        If the file is missing or no record.
+        If the file is missing, no record, or damaged.
     """
     import xarray as xr
 
     try:
-        with xr.open_dataset(path, engine="scipy") as opened:
+        content = Path(path).read_bytes()
+        stated, true = checksums(content)
+        with xr.open_dataset(io.BytesIO(content), engine="scipy") as opened:
             record = opened.load()
+        record.attrs.pop(CHECKSUM, None)
         configuration(record)
     except OSError as error:
         raise DiskProblem(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:
         reason = str(error).partition("\n")[0][:80]
         raise DiskProblem(f"{path} is no record of sde_si ({type(error).__name__}: {reason})") from error
+    if stated not in ("", true):
+        raise DiskProblem(f"{path}: {DAMAGED}; remove it and make it again")
     return record

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import BadInput, require
-from sde_si.hyperparameters import check_count, check_number
-from sde_si.sweep.axes import Axis, count, make_axes, points, solve_tuning_factor
+from sde_si.hyperparameters import check_count
+from sde_si.sweep.axes import Axis, count, make_axes, points, solve_for_advice, solve_tuning_factor
+from sde_si.sweep.checks import check_limits, check_out, check_shapes, nearest
 from sde_si.sweep.job import Job, plain
 
 if TYPE_CHECKING:
@@ -76,21 +77,30 @@ class Sweep:
     def __post_init__(self) -> None:
         from sde_si.sweep.kinds import KINDS
 
-        require(self.function is None or self.command is None, "command", "a function or a command", "both")
+        tables = {"base": self.base, "grid": self.grid, "zip": self.zipped}
+        check_shapes(self.kind, self.function, self.command, self.solve_for, self.runs, tables)
+        check_out(self.out)
+        one = self.function is None or self.command is None
+        require(one, "command", "a function or a command", "both", "leaving one of them out")
         follows = "call" if self.function is not None else "command" if self.command is not None else "simulate"
         kind = self.kind or follows
-        require(kind in KINDS, "kind", f"one of {', '.join(KINDS)}", repr(kind), follows)
+        require(kind in KINDS, "kind", f"one of {', '.join(KINDS)}", repr(kind), nearest(kind, KINDS, follows))
         needs = KINDS[kind][0]
         given = self.function if self.function is not None else self.command
-        require((given is None) == (not needs), "kind", f"{needs or 'neither function nor command'} for {kind}", given)
+        advice = f'{"command" if kind == "command" else "function"} = "..."' if needs else "leaving it out"
+        expected = f"{needs or 'neither function nor command'} for {kind}"
+        require((given is None) == (not needs), "kind", expected, given, advice)
         object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "base", {name: plain(name, value) for name, value in self.base.items()})
         names = {name for axis in self.axes for name in axis.names}
         both = sorted(names & self.base.keys())
-        require(not both, "base", "each setting in base or on an axis", f"{', '.join(both)} in both")
+        where = ", ".join(both)
+        require(not both, "base", "each setting in base or on an axis", f"{where} in both", f"[base] without {where}")
         solved = "tuning_factor" in names | self.base.keys() and kind in ("simulate", "train")
-        require(solved or not self.solve_for, "solve_for", "a tuning_factor that fixes it", self.solve_for)
-        require(self.solve_for not in names, "solve_for", f"no axis {self.solve_for} beside tuning_factor", "one")
+        advice = "tuning_factor = [0.1, 0.2] in [grid], or no solve_for"
+        require(solved or not self.solve_for, "solve_for", "a tuning_factor that fixes it", self.solve_for, advice)
+        free = solve_for_advice(self.solve_for, names | self.base.keys())
+        require(self.solve_for not in names, "solve_for", f"no axis {self.solve_for} beside tuning_factor", "one", free)
 
     @property
     def axes(self) -> list[Axis]:
@@ -249,17 +259,3 @@ class Sweep:
         from sde_si.sweep.gather import collect
 
         return collect(self, quiet=quiet)
-
-
-def check_limits(timeout: float | None, minutes: float | None, retries: int) -> None:
-    """Refuse limits of a sweep that are none.
-
-    Raises
-    ------
-    BadInput
-    """
-    if timeout is not None:
-        check_number("timeout", timeout, above=0, advice="600")
-    if minutes is not None:
-        check_number("max_minutes", minutes, above=0, advice="60")
-    check_count("retries", retries, least=0, advice="1")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import collections
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sde_si.errors import BadInput, require
-from sde_si.hyperparameters import check_count
+from sde_si.hyperparameters import check_count, check_number
 from sde_si.sweep.job import plain
 
 SOLVABLE = ("lr", "wd", "momentum", "N", "B")
@@ -35,7 +35,10 @@ class Axis:
     values: Sequence[tuple[Any, ...]]
 
 
-def values_of(name: str, given: Any) -> list[Any]:
+_EXAMPLE = "[0.1, 0.2] or {log = [0.01, 1, 5]}"
+
+
+def values_of(name: str, given: Any, advice: str = _EXAMPLE) -> list[Any]:
     """The values of one axis: a list, or ``{linear = [first, last, count]}``, ``{log = ...}``, ``{range = ...}``.
 
     Raises
@@ -43,7 +46,6 @@ def values_of(name: str, given: Any) -> list[Any]:
     BadInput
         If it is neither, empty, or names a value twice.
     """
-    advice = "[0.1, 0.2] or {log = [0.01, 1, 5]}"
     if isinstance(given, Mapping):
         require(len(given) == 1, name, "one of linear, log, range", sorted(given), advice)
         [(kind, numbers)] = given.items()
@@ -57,7 +59,7 @@ def values_of(name: str, given: Any) -> list[Any]:
     require(len(values) > 0, name, "at least one value", "an empty list", advice)
     kinds = collections.Counter(map(repr, values))
     (common, times), *_ = kinds.most_common(1)
-    require(times == 1, name, "each value once", f"{common} {times} times")
+    require(times == 1, name, "each value once", f"{common} {times} times", f"the list with one {common}")
     return values
 
 
@@ -65,6 +67,8 @@ def _spaced(name: str, numbers: Any) -> tuple[float, float, int]:
     ok = isinstance(numbers, list | tuple) and len(numbers) == 3
     require(ok, name, "[first, last, count]", numbers, "[0.01, 1, 5]")
     first, last, count = numbers
+    for end in (first, last):
+        check_number(name, end, advice="[0.01, 1, 5]")
     check_count(name, count, least=2, advice="[0.01, 1, 5]")
     return float(first), float(last), count
 
@@ -83,6 +87,7 @@ def _log(name: str, numbers: Any) -> list[Any]:
 
 def _range(name: str, numbers: Any) -> list[Any]:
     ok = isinstance(numbers, list | tuple) and 1 <= len(numbers) <= 3 and all(isinstance(n, int) for n in numbers)
+    ok = ok and (len(numbers) < 3 or numbers[2] != 0)
     require(ok, name, "one to three whole numbers, as Python's range", numbers, "[0, 8]")
     return list(range(*numbers))
 
@@ -107,12 +112,15 @@ def make_axes(
     if runs:
         names = tuple(runs[0])
         for one in runs:
-            require(set(one) == set(names), "runs", f"the same settings in every run ({', '.join(names)})", sorted(one))
+            expected = f"the same settings in every run ({', '.join(names)})"
+            odd = ", ".join(sorted(set(one) ^ set(names)))
+            require(set(one) == set(names), "runs", expected, sorted(one), f"{odd} in all of them or in none")
         axes.append(Axis("run", names, [tuple(plain(name, one[name]) for name in names) for one in runs]))
     if zipped:
         lists = {name: _unchecked(name, given) for name, given in zipped.items()}
         lengths = {name: len(values) for name, values in lists.items()}
-        require(len(set(lengths.values())) == 1, "zip", "lists of one length", lengths)
+        advice = "as many values in each, or [grid] for every combination"
+        require(len(set(lengths.values())) == 1, "zip", "lists of one length", lengths, advice)
         axes.append(Axis("_".join(lists), tuple(lists), list(zip(*lists.values(), strict=True))))
     for name, given in grid.items():
         axes.append(Axis(name, (name,), [(value,) for value in values_of(name, given)]))
@@ -120,10 +128,11 @@ def make_axes(
         if isinstance(seeds, int):
             check_count("seeds", seeds, advice="8, or [0] for the one seed 0")
             seeds = range(seeds)
-        axes.append(Axis("seed", ("seed",), [(value,) for value in values_of("seeds", seeds)]))
+        axes.append(Axis("seed", ("seed",), [(value,) for value in values_of("seeds", seeds, "8, or [0, 1, 2]")]))
     names = [name for axis in axes for name in axis.names]
     twice = sorted({name for name in names if names.count(name) > 1})
-    require(not twice, "grid", "each setting on one axis", f"{', '.join(twice)} on two")
+    advice = "taking it out of [grid], [zip], [[runs]] or seeds"
+    require(not twice, "grid", "each setting on one axis", f"{', '.join(twice)} on two", advice)
     return axes
 
 
@@ -169,23 +178,73 @@ def solve_tuning_factor(settings: dict[str, Any], target: str, *, decoupled: boo
     """
     known = ", ".join(SOLVABLE)
     require(target in SOLVABLE, "solve_for", f"what tuning_factor fixes: one of {known}", repr(target or None), "wd")
-    require(settings.get(target) is None, "solve_for", f"no {target} beside tuning_factor", settings.get(target))
+    given = {name for name in SOLVABLE if settings.get(name) is not None}
+    advice = solve_for_advice(target, given)
+    require(target not in given, "solve_for", f"no {target} beside tuning_factor", settings.get(target), advice)
     factor = settings["tuning_factor"]
-    number = isinstance(factor, int | float) and not isinstance(factor, bool) and 0 < factor < math.inf
-    require(number, "tuning_factor", "positive numbers", repr(factor), "0.2")
+    check_number("tuning_factor", factor, above=0, advice="0.2")
     from sde_si.hyperparameters import HyperParameters
 
-    have = {name: settings.get(name, getattr(HyperParameters(), name)) for name in SOLVABLE}
-    N, B, lr, wd, mu = (have[name] for name in ("N", "B", "lr", "wd", "momentum"))
-    keep = 1.0 if decoupled else 1 - mu
+    have = {name: settings.get(name, getattr(HyperParameters(), name)) for name in SOLVABLE if name != target}
+    for name, value in have.items():
+        check_number(name, value, **_RANGES[name])
+    if "wd" in have:
+        advice = f'5e-4, or solve_for = "wd" instead of "{target}"'
+        require(have["wd"] > 0, "wd", f"a weight decay > 0, as {target} follows from tuning_factor", have["wd"], advice)
+    N, B, lr, wd = (have.get(name, 1) for name in ("N", "B", "lr", "wd"))
+    keep = 1.0 if decoupled else 1 - have.get("momentum", 0.0)
     if target == "momentum":
         require(not decoupled, "solve_for", "lr, wd, N or B for decoupled weight decay", "momentum", "wd")
-        value = 1 - N * lr * wd / (B * factor)
-        require(0 <= value < 1, "tuning_factor", f"values that some momentum in [0, 1) has ({factor:g})", f"{value:g}")
+        value = _momentum(factor, N * lr * wd / B)
+    elif target == "B":
+        value = _ratio(N * lr * wd, keep * factor)
     else:
-        scale = {"lr": (B * keep, N * wd), "wd": (B * keep, N * lr), "N": (B * keep, lr * wd)}
-        value = N * lr * wd / (keep * factor) if target == "B" else factor * scale[target][0] / scale[target][1]
+        value = _ratio(factor * B * keep, N * lr * wd)
     if target in ("N", "B"):
-        require(abs(value - round(value)) <= 1e-9 * value, "tuning_factor", f"values with a whole {target}", f"{value}")
-        value = round(value)
+        value = _whole(target, value, factor)
     return {key: one for key, one in settings.items() if key != "tuning_factor"} | {target: value}
+
+
+_RANGES: dict[str, dict[str, Any]] = {
+    "N": {"above": 0, "advice": "50000"},
+    "B": {"above": 0, "advice": "128"},
+    "lr": {"above": 0, "advice": "0.1"},
+    "wd": {"least": 0, "advice": "5e-4"},
+    "momentum": {"least": 0, "below": 1, "advice": "0.9"},
+}
+
+
+def solve_for_advice(target: str, given: Collection[str]) -> str:
+    """How to mend a setting that is given and solved for as well."""
+    other = next((f', or solve_for = "{name}"' for name in ("wd", *SOLVABLE) if name not in given), "")
+    return f"leaving {target} out{other}"
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below else math.inf  # products of very small numbers can vanish
+
+
+def _momentum(factor: float, least: float) -> float:
+    """The momentum with this tuning factor, `least` being that of momentum 0."""
+    value = 1 - least / factor
+    expected = f"at least {least:.6g} (that of momentum 0)"
+    require(
+        value >= -1e-12, "tuning_factor", expected, factor, f"{2 * least:.6g} (momentum 0.5), or a smaller lr or wd"
+    )
+    require(
+        value < 1, "tuning_factor", "one that a momentum below 1 has", factor, f"{1000 * least:.6g} (momentum 0.999)"
+    )
+    return max(0.0, value)
+
+
+def _whole(target: str, value: float, factor: float) -> int:
+    """N or B as a whole number; where it is none, the two tuning factors beside it are named."""
+    below = math.floor(value) if value < math.inf else 1
+    # N grows with the tuning factor, B falls
+    factors = {
+        one: factor * one / value if target == "N" else factor * value / one for one in (below, below + 1) if one
+    }
+    advice = " or ".join(f"{at:.12g} ({target} = {one})" for one, at in factors.items())
+    whole = 0 < value < math.inf and abs(value - round(value)) <= 1e-9 * value
+    require(whole, "tuning_factor", f"values with a whole {target}", f"{factor} ({target} = {value:.6g})", advice)
+    return round(value)

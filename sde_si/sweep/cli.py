@@ -12,6 +12,8 @@ import tyro
 
 from sde_si.errors import DIVERGED, DONE, UNFINISHED, BadInput, require
 from sde_si.options import FLOAT, INT, QUIET, TEXT, TIMEOUT, flag, options_class, parse
+from sde_si.sweep.checks import nearest
+from sde_si.sweep.plan import counted, dry_run
 from sde_si.terminal import emit, guarded
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 # What a sweep's file may hold: the fields of `Sweep`, and these, which flags override.
 _TABLES = {"base": "base", "grid": "grid", "zip": "zipped", "runs": "runs", "seeds": "seeds",
            "kind": "kind", "function": "function", "command": "command", "solve_for": "solve_for"}  # fmt: skip
+_TEXTS = {"kind": "simulate", "function": "file.py:name", "command": "train --lr {lr}", "solve_for": "wd",
+          "out": "runs/study", "executor": "local:2"}  # fmt: skip
+_CONTENTS = {"base", "grid", "zip", "runs", "seeds", "function", "command"}
 _WHERE = flag(TEXT, None, "folder of the records, over the file's own `out` [default ./runs]")
 _JSON = flag(bool, False, "print one JSON object instead of text")
 _FILE = (tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="FILE.toml", help="what to run")]], "")
@@ -72,25 +77,35 @@ def read(file: str, out: str | None = None) -> tuple[Sweep, dict[str, Any]]:
     try:
         content = tomllib.loads(Path(file).read_text())
     except OSError as error:
-        raise BadInput("file", "a TOML file that can be read", f"{file} ({error.strerror})") from error
+        advice = "the name of a file, as study.toml"
+        raise BadInput("file", "a TOML file that can be read", f"{file} ({error.strerror})", advice) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput("file", "a TOML file", f"{file} ({error})") from error
+        raise BadInput("file", "a TOML file", f"{file} ({error})", "mending that line") from error
+    except ValueError as error:  # a NUL in the name
+        raise BadInput("file", "a TOML file", f"{file!r} ({error})", "study.toml") from error
     for key, value in content.items():
         known = [*_TABLES, "out", *_RUN]
-        require(key in known, key, f"keys among {', '.join(known)} in {file}", repr(key))
-        table = key in ("base", "grid", "zip")
-        require(isinstance(value, dict) == table, key, "a table" if table else "no table", repr(value), f"[{key}]")
+        advice = nearest(key, known, f"[base] before the settings of a run, as {key}")
+        require(key in known, key, f"keys among {', '.join(known)} in {file}", repr(key), advice)
+        if key in _TEXTS:
+            require(isinstance(value, str), key, "text", repr(value), f'{key} = "{_TEXTS[key]}"')
+    # An empty file would be one simulation with nothing but defaults, which nobody asks for in this way.
+    some = bool(content.keys() & _CONTENTS)
+    require(
+        some, "file", f"one of {', '.join(sorted(_CONTENTS))}", f"none in {file}", "[grid] with lr = [0.1, 0.2] in it"
+    )
     from sde_si.sweep.api import Sweep
 
     fields = {name: content[key] for key, name in _TABLES.items() if key in content}
-    return Sweep(**fields, out=out or content.get("out", "./runs")), {k: content.get(k) for k in _RUN}
+    where = content.get("out", "./runs") if out is None else out
+    return Sweep(**fields, out=where), {k: content.get(k) for k in _RUN}
 
 
 def _run(options: Any) -> int:
     sweep, configured = read(options.file, options.out)
     limits = {name: getattr(options, name) if getattr(options, name) is not None else configured[name] for name in _RUN}
     if options.dry_run:
-        return _dry_run(options, sweep, limits)
+        return dry_run(sweep, limits, as_json=options.json, quiet=options.quiet)
     summary = sweep.run(
         executor=limits["executor"] or "local",
         timeout=limits["timeout"],
@@ -129,45 +144,6 @@ def _print_summary(summary: Summary, sweep: Sweep) -> None:
         print(f"stopped: {summary.stopped}; the same command goes on")
 
 
-def _dry_run(options: Any, sweep: Sweep, limits: dict[str, Any]) -> int:
-    from sde_si.simulate.store import announce_compilation
-    from sde_si.sweep.api import check_limits
-    from sde_si.sweep.executors import starter, workers_of
-    from sde_si.sweep.folder import STATES, Folder
-
-    folder, executor = Folder(Path(sweep.out)), limits["executor"] or "local"
-    # what the sweep itself would refuse
-    check_limits(limits["timeout"], limits["max_minutes"], limits["retries"] or 0)
-    starter(executor, folder.path, limits["timeout"])
-    running, workers = folder.running_elsewhere(), workers_of(executor)
-    counts, seconds, known = dict.fromkeys(STATES, 0), 0.0, sweep.kind == "simulate"
-    if known:
-        announce_compilation(options.quiet)
-    rows = []
-    for job in sweep.jobs():
-        status = folder.state(job, running)
-        counts[status] += 1
-        cost = job.cost() if job.cost is not None else None
-        if status not in ("done", "failed"):
-            seconds += cost or 0.0
-        row = {"name": job.name, "status": status, "point": dict(job.point), "seconds": cost}
-        if options.json:
-            rows.append(row)
-        else:
-            place = " ".join(f"{k}={v}" for k, v in job.point.items())
-            print(f"{status:10} {job.name}  {place}" + (f"  about {cost:.2g} s" if cost is not None else ""))
-    estimate = seconds / workers if known else None
-    if options.json:
-        emit({"counts": counts, "seconds": estimate, "workers": workers, "runs": rows})
-        return DONE
-    print(_counted(counts) + (f"; about {estimate:.2g} s on {workers} workers" if estimate is not None else ""))
-    return DONE
-
-
-def _counted(counts: dict[str, int]) -> str:
-    return f"{sum(counts.values())} runs: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n)
-
-
 def _others(names: list[str]) -> str:
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return f"no run of this sweep, but in its folder: {len(names)} of *.nc ({shown})"
@@ -192,7 +168,7 @@ def _status(options: Any) -> int:
     if options.json:
         emit({"counts": counts, "reasons": reasons, "others": others})
         return DONE
-    print(_counted(counts))
+    print(counted(counts))
     for one in reasons:
         print(f"{one['name']}: {one['status']}: {one['reason'].splitlines()[0] if one['reason'] else ''}")
     if others:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError
 from dataclasses import dataclass
@@ -122,7 +123,10 @@ def _need(module: str, extra: str) -> None:
 
 
 def _dask(rest: str, folder: Path, timeout: float | None) -> Starter:
-    require(rest.startswith("//") and len(rest) > 2, "executor", "dask://HOST:PORT", f"dask:{rest}")
+    address = re.fullmatch(r"//([^/\s]+):(\d+)/?", rest)
+    good = address is not None and 0 < int(address[2]) < 65536
+    host = address[1] if address else rest.strip("/").partition(":")[0]
+    require(good, "executor", "dask://HOST:PORT", f"dask:{rest}", f"dask://{host or 'scheduler'}:8786")
     _need("distributed", "dask")
 
     def start() -> Backend:
@@ -131,7 +135,12 @@ def _dask(rest: str, folder: Path, timeout: float | None) -> Starter:
         try:
             client: Any = Client(f"tcp:{rest}", timeout="10s", set_as_default=False)
         except (OSError, TimeoutError) as error:
-            raise BadInput("executor", "a dask scheduler that answers", f"dask:{rest} ({error})") from error
+            raise BadInput(
+                "executor",
+                "a dask scheduler that answers",
+                f"dask:{rest} ({error})",
+                "dask scheduler on that host, and its port",
+            ) from error
         workers = max(1, sum(client.nthreads().values()))
 
         def submit(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -151,7 +160,9 @@ def _slurm(rest: str, folder: Path, timeout: float | None) -> Starter:
         options[name.strip()] = int(value) if value.isdigit() else value
     most, chunk, cluster = options.pop("max"), options.pop("chunk"), options.pop("cluster", "slurm")
     for name, value in (("max", most), ("chunk", chunk), ("minutes", options["minutes"])):
-        require(isinstance(value, int) and value > 0, "executor", f"{name}=a whole number", f"{name}={value}")
+        require(
+            isinstance(value, int) and value > 0, "executor", f"{name}=a whole number", f"{name}={value}", f"{name}=60"
+        )
 
     def start() -> Backend:
         import submitit
@@ -163,7 +174,9 @@ def _slurm(rest: str, folder: Path, timeout: float | None) -> Starter:
                     for k, v in options.items() if k != "minutes"}  # fmt: skip
             executor.update_parameters(**minutes, **more)
         except Exception as error:
-            raise BadInput("executor", "options that submitit takes", f"slurm:{rest} ({error})") from error
+            raise BadInput(
+                "executor", "options that submitit takes", f"slurm:{rest} ({error})", "slurm:minutes=60"
+            ) from error
         return Backend(executor.submit, lambda: None, most, chunk=chunk, remote=True, workers=most)
 
     return start

@@ -9,6 +9,7 @@ its runs in flight. The last is a hint that nobody waits for. What a worker has 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -78,29 +79,34 @@ class Folder:
         return self.path / "failed" / f"{Path(job.name).stem}.json"
 
     def done(self, job: Job) -> bool:
-        """Whether the run's record exists and is readable; a file that is none is named, and moved away."""
+        """Whether the run's record exists and is readable; a file or folder that is none is named, and moved away."""
         path = self.record(job)
-        if not path.exists():
+        if not os.path.lexists(path):
             return False
         why = readable(path, job.digest)
         if why and why != "missing":
-            aside = self.path / "failed" / f"{path.name}.unreadable"
+            aside = self._aside(path.name)
             say(f"{path}: {why}; moved to {aside}, the run is done again", self.quiet)
             with _disk(path):
                 aside.parent.mkdir(exist_ok=True)
                 path.replace(aside)
         return not why
 
+    def _aside(self, name: str) -> Path:
+        """A free name for what is moved away: a folder cannot take the place of another, and nothing is to be lost."""
+        free = (self.path / "failed" / f"{name}.unreadable{number or ''}" for number in itertools.count())
+        return next(path for path in free if not os.path.lexists(path))
+
     def finished(self, job: Job) -> str:
-        """As `readable`, and nothing is moved: empty if the run is done."""
-        return readable(self.record(job), job.digest)
+        """As `readable`, for a file that may not be read, too; nothing is moved. Empty if the run is done."""
+        try:
+            return readable(self.record(job), job.digest)
+        except DiskProblem as error:
+            return str(error)
 
     def state(self, job: Job, running: set[str]) -> str:
         """What the files say of one run, one of `STATES`; `running` as `running_elsewhere` gives it."""
-        try:
-            why = self.finished(job)
-        except DiskProblem:
-            return "unreadable"
+        why = self.finished(job)
         if not why:
             return "done"
         if job.name in running:

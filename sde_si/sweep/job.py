@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sde_si.errors import BadInput, DiskProblem
+from sde_si.record import DAMAGED, checksums
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,22 +60,28 @@ class Diverged(ArithmeticError):
 def readable(path: Path, digest: str) -> str:
     """Why the file is not the finished record of `digest`; empty if it is.
 
-    Reads the whole file: one that was cut off by another program is not taken for finished.
+    Reads the whole file: one that was cut off by another program, or of which the disk has changed a number, is not
+    taken for finished.
     """
     from scipy.io import netcdf_file
 
+    if path.exists() and not path.is_file():
+        return "no file, but a folder or something else"
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return "missing"
+        return "a link to nothing" if path.is_symlink() else "missing"
     except OSError as error:
         raise DiskProblem(f"cannot read {path}: {error.strerror or error}") from error
     try:
         with netcdf_file(io.BytesIO(content), "r", mmap=False) as file:
             found = file._attributes.get("digest", b"").decode()
+        stated, true = checksums(content)
     except Exception as error:
         # The parser of a foreign or half-written file raises whatever it stumbles over.
         return f"no record ({type(error).__name__}: {str(error)[:80]})"
+    if stated not in ("", true):
+        return DAMAGED
     return "" if found == digest else "the record of another run"
 
 

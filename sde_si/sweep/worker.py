@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+import io
 import os
 import pickle
 import signal
@@ -13,10 +15,12 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from sde_si.errors import DiskProblem
-from sde_si.record import save
+from sde_si.record import make, save
 from sde_si.sweep.folder import Folder
-from sde_si.sweep.job import Diverged, Job
+from sde_si.sweep.job import Diverged, Job, finished
 from sde_si.sweep.locks import claimed
 from sde_si.sweep.status import Ended, Status
 from sde_si.sweep.watch import WATCH
@@ -32,13 +36,24 @@ def perform(jobs: Sequence[Job], folder: str, timeout: float | None) -> list[End
     return [_perform(job, Folder(Path(folder), quiet=True), timeout) for job in jobs]
 
 
+def get_ready(job: Job) -> None:
+    """All that a run needs and that is not on its time."""
+    _warm()
+    _one_thread()
+    if job.ready is not None:
+        job.ready()
+
+
 @functools.cache
 def _warm() -> None:
-    """What the first run of a process would pay for all: an import of half a second, versions, the commit."""
-    from sde_si.provenance import provenance
+    """What the first run of a process would pay for all: imports of a second or two, versions, the commit.
 
-    importlib.import_module("xarray")
-    provenance()
+    Importing xarray is not enough: making, writing and reading a first Dataset imports hundreds of modules more, which
+    a run with a short limit would not survive. So one is made.
+    """
+    record = finished(make({"loss": np.zeros((1, 1))}, groups=1), "", {}, "")
+    content = bytes(record.to_netcdf(engine="scipy", format="NETCDF3_64BIT"))
+    importlib.import_module("xarray").open_dataset(io.BytesIO(content), engine="scipy").load()
 
 
 def _perform(job: Job, folder: Folder, timeout: float | None) -> Ended:
@@ -119,6 +134,9 @@ def main() -> None:
     os.environ[IN_WORKER] = "1"
     WATCH.follow_parent()
     connection = Connection(int(sys.argv[1]))
+    # Before there is a task, while the parent makes up the first ones; `perform` would say what is wrong here.
+    with contextlib.suppress(Exception):
+        _warm()
     while True:
         try:
             message = connection.recv_bytes()

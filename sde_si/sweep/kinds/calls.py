@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import BadInput, require
 from sde_si.run import sha256, source_digest
+from sde_si.sweep.checks import nearest
 from sde_si.sweep.job import FORMAT, Job, Settings, canonical, finished
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def locate(function: Any) -> tuple[str, Any]:
         return reference, find_function(reference)
     require(inspect.isfunction(function), "function", "a plain function", repr(function), "file.py:name")
     captured = function.__closure__ is None
-    require(captured, "function", "a function that captures no variables (no digest sees them)", function.__qualname__)
+    expected = "a function that captures no variables (no digest sees them)"
+    require(captured, "function", expected, function.__qualname__, "handing them over as settings in base")
     name, module = getattr(function, "__qualname__", ""), getattr(function, "__module__", "")
     if not name.isidentifier():
         return "", function
@@ -48,7 +50,8 @@ def find_function(reference: str) -> Callable[..., Any]:
         If there is none.
     """
     where, _, name = reference.rpartition(":")
-    require(bool(where and name), "function", "path/file.py:name or module:name", repr(reference))
+    require(bool(where and name), "function", "path/file.py:name or module:name", repr(reference), '"study.py:measure"')
+    module = None
     try:
         if where.endswith(".py"):
             spec = importlib.util.spec_from_file_location(Path(where).stem, where)
@@ -62,8 +65,11 @@ def find_function(reference: str) -> Callable[..., Any]:
         function = getattr(module, name)
     except Exception as error:
         got = f"{reference!r} ({type(error).__name__}: {error})"
-        raise BadInput("function", "a function that can be imported", got) from error
-    require(callable(function), "function", "something that can be called", f"{reference} = {function!r}")
+        defined = [key for key, value in vars(module).items() if inspect.isfunction(value)] if module else []
+        advice = f'"{where}:{nearest(name, defined, defined[0])}"' if defined else "a file that Python can import"
+        raise BadInput("function", "a function that can be imported", got, advice) from error
+    advice = "the name of a function of that file"
+    require(callable(function), "function", "something that can be called", f"{reference} = {function!r}", advice)
     return function
 
 
@@ -80,9 +86,11 @@ def call(function: Any, settings: Settings) -> Job:
     digest = sha256(canonical({"format": FORMAT, "call": called, "settings": settings, "source": source}))
     if reference:
         make: Callable[[], xr.Dataset] = functools.partial(make_call, reference, digest, settings)
+        ready: Callable[[], object] = functools.partial(find_function, reference)
     else:
-        make = functools.partial(make_by_value, _by_value(found), digest, settings)
-    ready = functools.partial(find_function, reference) if reference else None
+        content = _by_value(found)
+        make = functools.partial(make_by_value, content, digest, settings)
+        ready = functools.partial(_unpickled, content)
     return Job(f"call-{called}-{digest[:12]}.nc", digest, make, ready=ready)
 
 
@@ -103,6 +111,12 @@ def make_call(reference: str, digest: str, settings: Settings) -> xr.Dataset:
 
 def make_by_value(function: bytes, digest: str, settings: Settings) -> xr.Dataset:
     """Call a function that came by value (defined in a notebook or inside another function)."""
+    return finished(_unpickled(function)(**settings), digest, settings, "call")
+
+
+@functools.lru_cache(maxsize=32)
+def _unpickled(function: bytes) -> Callable[..., Any]:
+    """The function, with the modules that it needs, once in the worker's life."""
     import pickle
 
-    return finished(pickle.loads(function)(**settings), digest, settings, "call")  # noqa: S301 - our own parent's
+    return pickle.loads(function)  # noqa: S301 - our own parent's

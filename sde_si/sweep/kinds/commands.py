@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from sde_si.errors import BadInput, require
 from sde_si.run import file_digest, sha256
+from sde_si.sweep.checks import nearest
 from sde_si.sweep.job import FORMAT, Job, Settings, canonical, finished
 from sde_si.sweep.watch import CHILDREN
 
@@ -26,14 +27,21 @@ def command(template: str, settings: Settings) -> Job:
 
     Without ``{out}`` the last line on its stdout is one JSON object of numbers and lists.
     """
-    words = shlex.split(template)
+    try:
+        words = shlex.split(template)
+    except ValueError as error:
+        raise BadInput("command", "quotes in pairs", f"{template!r} ({error})", '"train --lr {lr}"') from None
     fields = dict(settings) | {"out": "{out}"}
     try:
         filled = [word.format(**fields) for word in words]
-    except (KeyError, IndexError, ValueError) as error:
-        known = ", ".join([*settings, "out"])
-        raise BadInput("command", f"names in braces among {known}", f"{template!r} ({error})") from None
-    require(bool(filled), "command", "a command", repr(template))
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
+        known = [*settings, "out"]
+        missing = error.args[0] if isinstance(error, KeyError) else ""
+        advice = f"{{{nearest(str(missing), known, known[0])}}}, and {{{{ }}}} for braces of the command's own"
+        raise BadInput(
+            "command", f"names in braces among {', '.join(known)}", f"{template!r} ({error})", advice
+        ) from None
+    require(bool(filled), "command", "a command", repr(template), '"train --lr {lr} --out {out}"')
     files = {word: file_digest(Path(word)) for word in words if word.endswith(".py") and Path(word).is_file()}
     digest = sha256(canonical({"format": FORMAT, "command": words, "settings": settings, "sources": files}))
     stem = "".join(c if c.isalnum() else "-" for c in Path(next(iter(files), words[0])).stem)

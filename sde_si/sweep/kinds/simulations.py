@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import require
 from sde_si.losses.base import simple_arrays
+from sde_si.sweep.checks import check_setting
 from sde_si.sweep.job import Diverged, Job, Settings, canonical
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def resolve_settings(settings: Settings) -> Run:
 
     allowed = (RUN_FLAGS.keys() | LOSS_FLAGS.keys()) - {"target_error", "check_step"}
     for name in settings:
-        require(name in allowed, name, f"settings of a simulation ({', '.join(sorted(allowed))})", repr(name))
+        check_setting(name, allowed, "settings of a simulation", "sde-si simulate --help")
     require(settings.get("epochs") != "auto", "epochs", "a number of epochs in a sweep", "auto", "40")
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
@@ -72,15 +73,23 @@ def simulation(settings: Settings) -> Job:
         digest,
         functools.partial(make_simulation, ready),
         prepare=functools.partial(_calibrate, kernel, run),
-        ready=_import_simulator,
+        ready=functools.partial(_get_ready, _compiled_key(run), ready),
         cost=functools.partial(_simulation_cost, kernel, run),
     )
 
 
-def _import_simulator() -> None:
-    """What takes a second in a new process."""
-    importlib.import_module("sde_si.simulate.session")
-    importlib.import_module("sde_si.simulate.report")
+_warmed: set[tuple[Any, ...]] = set()
+
+
+def _get_ready(compiled: tuple[Any, ...], settings: Settings) -> None:
+    """What takes a second in a new process, and far more where nothing is compiled yet: imports and a few steps."""
+    from sde_si.simulate.cost import estimate
+
+    if compiled not in _warmed:
+        importlib.import_module("sde_si.simulate.session")
+        importlib.import_module("sde_si.simulate.report")
+        estimate(resolve_settings(settings), 1)
+        _warmed.add(compiled)
 
 
 def make_simulation(settings: Settings) -> xr.Dataset:
@@ -102,6 +111,14 @@ def make_simulation(settings: Settings) -> xr.Dataset:
         first = min(dead, key=lambda one: one["step"])
         raise Diverged(f"all {len(dead)} paths diverged, the first at step {first['step']} ({first['quantity']})")
     return record
+
+
+def _compiled_key(run: Run) -> tuple[Any, ...]:
+    """What decides which functions are compiled: fewer things than decide what a step costs."""
+    from sde_si.streams import PART
+
+    loss, dim, method, momentum, noise, sampling, *_ = _kernel_key(run)
+    return (loss, dim > PART, method, momentum, noise, sampling)
 
 
 def _kernel_key(run: Run) -> tuple[Any, ...]:

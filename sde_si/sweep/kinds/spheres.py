@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import require
 from sde_si.hyperparameters import SMALLEST, check_number
+from sde_si.sweep.checks import check_setting
 from sde_si.sweep.job import Job, Settings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def resolve(settings: Settings) -> tuple[Setting, float]:
     from sde_si.sphere.cli import RUN_FLAGS, Options, setting_of
 
     for name in settings:
-        require(name in RUN_FLAGS, name, f"settings of sde-si sphere ({', '.join(sorted(RUN_FLAGS))})", repr(name))
+        check_setting(name, RUN_FLAGS, "settings of sde-si sphere", "sde-si sphere --help")
     rate = settings.get("effective_lr")
     number = isinstance(rate, int | float) and not isinstance(rate, bool)
     require(number, "effective_lr", "one number for each run", repr(rate), ADVICE)
@@ -54,7 +55,7 @@ def sphere(settings: Settings) -> Job:
         digest,
         functools.partial(make_sphere, ready),
         prepare=functools.partial(_compile, kernel, setting, rate),
-        ready=functools.partial(importlib.import_module, "sde_si.sphere.records"),
+        ready=functools.partial(_get_ready, kernel, ready),
     )
 
 
@@ -68,6 +69,13 @@ def _compile(kernel: tuple[Any, ...], setting: Setting, rate: float) -> None:
     if kernel not in _compiled:
         courses(dataclasses.replace(setting, starts=1, iterations=100), [rate])
         _compiled.add(kernel)
+
+
+def _get_ready(kernel: tuple[Any, ...], settings: Settings) -> None:
+    """Imports and a few steps in a new worker."""
+    if kernel not in _compiled:
+        importlib.import_module("sde_si.sphere.records")
+        _compile(kernel, *resolve(settings))
 
 
 def make_sphere(settings: Settings) -> xr.Dataset:

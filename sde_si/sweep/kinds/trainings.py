@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import BadInput, require
+from sde_si.hyperparameters import HyperParameters
 from sde_si.methods import METHODS
 from sde_si.options import written
 from sde_si.record import diverged, load
 from sde_si.run import file_digest, sha256
+from sde_si.sweep.checks import check_setting
 from sde_si.sweep.job import FORMAT, Diverged, Job, Settings, canonical
 from sde_si.sweep.kinds.commands import how_it_ended, run_program
 
@@ -28,6 +30,7 @@ PROGRAM, PACKAGE = "validation.train", "validation"
 OURS = ("out", "config", "fresh", "json", "quiet", "no_figure", "resume", "help")  # flags that are not the user's here
 NO_NUMBERS = ("data_dir", "device", "compile", "stack")  # settings that decide where and how fast, not what
 SOURCES = ("train", "networks", "data")
+_CHECKED = ("N", "B", "lr", "wd", "momentum", "epochs", "beta2", "eps")
 ALL_DIVERGED = 3  # exit code: some path did; the record is there
 
 
@@ -81,7 +84,12 @@ def train(settings: Settings) -> Job:
     """One training; settings are the flags of ``python -m validation.train``, data files count by their names."""
     known = flags()
     for name in settings:
-        require(name in known, name, f"settings of the trainer ({', '.join(sorted(known))})", repr(name))
+        check_setting(name, known, "settings of the trainer", f"python -m {PROGRAM} --help")
+    # As the trainer does; what only it knows it refuses itself, and the run is called failed.
+    size = settings.get("B")
+    given: dict[str, Any] = {"N": max(50_000, size) if isinstance(size, int) else 50_000}
+    given |= {name: settings[name] for name in _CHECKED if settings.get(name) is not None}
+    HyperParameters(**given)
     decides = {name: value for name, value in settings.items() if name not in NO_NUMBERS}
     digest = sha256(canonical({"format": FORMAT, "train": decides, "sources": _sources()}))
     ready = dict(settings)
