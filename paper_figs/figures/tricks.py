@@ -31,11 +31,19 @@ def draw(records: Records) -> Drawn:
         axis.axvline(1, color="0.4", ls="--", lw=1.0)
         axis.set(xlabel=f"{networks.SHOWN[name][0].split(' [')[0]}: measured / predicted")
         axis.locator_params(axis="x", nbins=5)
-        axis.legend(fontsize=7, loc="upper right")
-        said.append(f"{networks.SHOWN[name][0].split(' [')[0]}: {list(verdict).count('keeps')} of {names.size} keep the law, "
-                    f"broken by {', '.join(names[verdict == 'breaks']) or 'none'}")  # fmt: skip
+        axis.legend(fontsize=7, loc="lower right")
+        title = networks.SHOWN[name][0].split(" [")[0]
+        said.append(f"{title}: {list(verdict).count('keeps')} of {names.size} keep the law")
+        if name == "angle_step":
+            reasons = zip(names, record["why"].values.astype(str), verdict, strict=True)
+            told = [f"{trick} ({why or 'no reason known'})" for trick, why, word in reasons if word == "breaks"]
+            said[-1] += f"; it is broken by {'; '.join(told) or 'none'}"
+        else:
+            like = names[1:][np.abs(ratio[1:] / ratio[0] - 1) <= 0.05]
+            said[-1] += (f": plain training turns {ratio[0]:.2f} of it, because its gradients pull back, and within 5 % of "
+                         f"that so do {', '.join(like)}; the others {np.nanmin(ratio):.2f} to {np.nanmax(ratio):.2f}")  # fmt: skip
     axes[2].barh(y, record["invariant_share"].values, color="0.75", ec="0.3", lw=0.6)
     axes[2].set(xlabel="scale-invariant share of the weights", xlim=(0, 1.02))
     axes[0].set_yticks(y, names, fontsize=8)
-    axes[0].set(ylim=(names.size - 0.4, -1.6))
-    return Drawn(figure, f"{networks.caption(record)}. {'; '.join(said)}.")
+    axes[0].set(ylim=(names.size - 0.4, -0.6))
+    return Drawn(figure, f"{networks.caption(record)}. {'. '.join(said)}.")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 GHOST = {"tiny": 16, "cpu": 32, "gpu": 32, "full": 0}
+MOVES = 0.02  # relative change of the norm over the last third of the epochs above which it has not settled
 ERRORS, SHARE = 3.0, 0.05  # standard errors, and share of the prediction, within which a row keeps the law
 
 
@@ -76,14 +77,30 @@ def _share(settings: dict[str, Any]) -> float:
     return sum(sizes[name] for name in found) / sum(sizes.values())
 
 
+def _why(settings: dict[str, Any], share: float, drift: float) -> str:
+    """Which assumption of the one-step law the cell does not meet, from what was measured; empty if none is known."""
+    if share < 0.5:
+        return "its weights are not scale-invariant"
+    if abs(drift) > MOVES:
+        return f"its norm has not settled: {drift:+.0%} over the last third of the epochs"
+    if settings.get("optimizer") == "nesterov":
+        return "the law of Nesterov's step takes gradients for noise alone; that of SGDM's needs no assumption on them"
+    return ""
+
+
 def verdicts(summary: xr.Dataset) -> xr.Dataset:
-    """Add the scale-invariant share, and mean, error and verdict of the angles over the last third of the epochs."""
+    """Add share, change of the norm, and mean, error and verdict of the angles over the last third of the epochs."""
     made = cells(summary.attrs["scale"])
     summary["invariant_share"] = (
         "cell", [_share(dict(one.settings)) for one in made],
         {"units": "1", "long_name": "share of the trained weights that are scale-invariant"},
     )  # fmt: skip
     late = summary.isel(epoch=slice(-max(1, summary.sizes["epoch"] // 3), None))
+    norm = late["weight_norm"].mean("seed").values
+    summary["norm_drift"] = (
+        "cell", norm[:, -1] / norm[:, 0] - 1,
+        {"units": "1", "long_name": "relative change of the mean norm over the last third of the epochs"},
+    )  # fmt: skip
     for name in ("angle_step", "angle_epoch"):
         by_seed = late[name].mean("epoch").values
         mean, count = by_seed.mean(1), by_seed.shape[1]
@@ -98,6 +115,13 @@ def verdicts(summary: xr.Dataset) -> xr.Dataset:
             ("verdict", words, "", f"within {ERRORS:g} standard errors or {SHARE:.0%} of the prediction"),
         ):
             summary[f"{name}_{key}"] = ("cell", values, {"units": unit, "long_name": text})
+    broken = summary["angle_step_verdict"].values == "breaks"
+    shares, drifts = summary["invariant_share"].values, summary["norm_drift"].values
+    why = [
+        _why(dict(one.settings), share, drift) if wrong else ""
+        for one, share, drift, wrong in zip(made, shares, drifts, broken, strict=True)
+    ]
+    summary["why"] = ("cell", why, {"units": "", "long_name": "what of the one-step law's assumptions is not met"})
     return summary
 
 
