@@ -80,8 +80,9 @@ class Epoch:
     """Sums over the windows that began in one epoch."""
 
     steps: int = 0
-    lr: float = math.nan
+    lr: float = math.nan  # of the first group, as is the momentum
     momentum: float = math.nan
+    lrs: Array | None = None  # of each group and, last, of all together: nan where they differ
     whole: Array | None = None  # (group, column) of the window over the epoch
     count: int = 0
     squares: Array | None = None  # sum of squared one-step angles
@@ -165,6 +166,7 @@ class History:
         }
         return {
             "groups": [group.name for group in self.groups],
+            "param_groups": [group.param_group for group in self.groups],
             "rows": rows,
             "epochs": {number: dataclasses.asdict(epoch) for number, epoch in self.epochs.items()},
             "snapshots": [[dataclasses.astuple(rule) for rule in rules] for rules in self.snapshots],
@@ -172,14 +174,14 @@ class History:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Undo `state`."""
-        self.rows = {
+        """Undo `state`; what is no state leaves all as it was."""
+        rows = {
             lag: [
                 Row(int(i[0]), int(i[1]), int(i[2]), v, x if x.ndim == 2 else np.stack([x, x * math.nan], axis=1))
                 for i, v, x in zip(of["index"], of["values"], of["extra"], strict=True)
             ]
             for lag, of in state["rows"].items()
         }
-        self.epochs = {number: Epoch(**epoch) for number, epoch in state["epochs"].items()}
-        self.snapshots = [tuple(Rule(*rule) for rule in rules) for rules in state["snapshots"]]
-        self.initial = state["initial"]
+        epochs = {number: Epoch(**epoch) for number, epoch in state["epochs"].items()}
+        snapshots = [tuple(Rule(*rule) for rule in rules) for rules in state["snapshots"]]
+        self.rows, self.epochs, self.snapshots, self.initial = rows, epochs, snapshots, state["initial"]

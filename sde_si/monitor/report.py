@@ -163,11 +163,19 @@ def _short(value: float) -> str:
     return comparison.number(finite(float(f"{value:.4g}")) if math.isfinite(value) else None)
 
 
+def _sharing(history: History, lrs: np.ndarray) -> list[str]:
+    """Groups that had the first one's learning rate in all epochs: those of which the record's `lr` tells."""
+    return [
+        g.name for g, of in zip(history.groups, lrs.T, strict=False) if np.array_equal(of, lrs[:, 0], equal_nan=True)
+    ]
+
+
 def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
     """Closed epochs in the project's schema: one path, predictions under each epoch's hyperparameters.
 
     The schema's predictions carry no group: they are those of all weights together; ``predictions_by_group`` holds
-    every group's own.
+    every group's own. ``lr`` and ``momentum`` are those of the first group and of the others in ``lr_of``;
+    ``lr_by_group`` holds every group's own learning rate, and ``effective_lr`` is made of these.
     """
     from sde_si.provenance import provenance
     from sde_si.record import make
@@ -184,6 +192,7 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
     turned = np.stack([np.sqrt(e.squares / e.count) if e.squares is not None else nothing for e in epochs])
     norms, angles = end_norm(whole), angle(whole)
     lr = np.array([epoch.lr for epoch in epochs])
+    lrs = np.stack([epoch.lrs if epoch.lrs is not None else np.full(wide, epoch.lr) for epoch in epochs])
     lags = sorted({lag for epoch in epochs for lag in epoch.cosines})
     cosines = np.stack([
         np.stack([epoch.cosines[lag][1] / epoch.cosines[lag][0] if lag in epoch.cosines else nothing for lag in lags])
@@ -197,7 +206,7 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
                 values[i] = predicted_versines(history, inside[-1], lag or epoch.steps)[-1]
     variables = {
         "cos_epoch": np.cos(angles), "angle_epoch": angles, "angle_step": turned, "weight_norm": norms,
-        "effective_lr": lr[:, None] / norms**2,
+        "effective_lr": lrs / norms**2,
         "mean_squared_displacement": balance[:, 0], "mean_squared_norm": balance[:, 1],
     }  # fmt: skip
     data: dict[str, Any] = {name: values[None][..., keep] for name, values in variables.items()}
@@ -231,6 +240,10 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
         "expected_displacement_ratio": math.nan,  # readings judge equilibrium by their own windows
         "group_names": [group.name for group in history.groups],
         "group_levels": [group.level for group in history.groups],
+        "lr_of": _sharing(history, lrs),  # the schema has one lr and one momentum per epoch
+        "lr_by_group": {
+            g.name: [finite(v) for v in of] for g, of in zip(history.groups, lrs.T[:-1].tolist(), strict=True)
+        },
         "predictions": {row.quantity: predicted_of(row) for row in of[total.name]},
         "predictions_by_group": {
             name: {row.quantity: predicted_of(row) for row in rows_} for name, rows_ in of.items()

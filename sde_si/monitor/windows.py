@@ -207,10 +207,12 @@ class Windows:
 
     def _close_epoch(self, number: int, steps: int) -> None:
         epoch = self.history.epochs.setdefault(number, Epoch())
-        rule = self._rules[self.groups[0].param_group] if self._rules else None
         epoch.steps = steps
-        if rule is not None:
-            epoch.lr, epoch.momentum = rule.lr, rule.momentum
+        if self._rules:
+            rules = [self._rules[group.param_group] for group in self.groups]
+            epoch.lr, epoch.momentum = rules[0].lr, rules[0].momentum
+            lrs = [rule.lr for rule in rules]
+            epoch.lrs = np.array([*lrs, lrs[0] if len(set(lrs)) == 1 else math.nan])
 
     def added(self) -> int:
         """Parameters that the optimizer has been given since the start."""
