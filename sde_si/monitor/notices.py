@@ -11,7 +11,8 @@ import torch
 from torch.optim import Optimizer
 
 from sde_si.monitor.history import Group
-from sde_si.monitor.readings import ADAPTIVE, OFF, Reading
+from sde_si.monitor.readings import Reading
+from sde_si.monitor.verdicts import ADAPTIVE, OFF
 from sde_si.theory.optimizers import FORMS
 
 if TYPE_CHECKING:
