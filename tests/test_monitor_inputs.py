@@ -139,3 +139,30 @@ def test_the_record_has_every_groups_own_effective_learning_rate(rates):
     again = AngularMonitor(model, optimizer, 20, groups=BOTH, quiet=True)
     again.load_state_dict(monitor.state_dict())
     assert np.array_equal(again.record()["effective_lr"].values[0], found, equal_nan=True)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_summary_shows_time_left_and_tuning_factor(given):
+    """Both before the first epoch has closed, if its length is given; e-folding time and time left are told apart."""
+    model = Noise(50, 60)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5, weight_decay=1e-2)
+    with torch.no_grad():
+        model.weights[0].mul_(5.0)
+    monitor = AngularMonitor(model, optimizer, 500 if given else None, groups=BOTH, every=2, quiet=True)
+    train(model, optimizer, 200)
+    one, *_ = monitor.readings()
+    summary = monitor.summary()
+    assert one.tuning_factor == pytest.approx(500 * 1e-3 / 0.5) if given else np.isnan(one.tuning_factor)
+    assert abs(one.steps_left / one.relaxation_steps - 1) > 0.2  # two numbers
+    [line] = [cells for cells in summary._cells() if cells[0] == "weights.0"]
+    assert float(line[7]) == pytest.approx(one.relaxation_steps, rel=1e-3)
+    assert float(line[8]) == pytest.approx(one.steps_left, rel=1e-3)
+    assert line[9] == ("1" if given else "-")
+    rows = {row.quantity: row for row in summary.rows()["weights.0"]}
+    assert rows["steps_to_equilibrium"].predicted == one.steps_left
+    assert "falls by e in" in rows["steps_to_equilibrium"].note
+    assert rows["tuning_factor"].predicted == (pytest.approx(1.0) if given else None)
+    for text in (str(summary), summary._repr_html_()):
+        assert "tuning" in text
+        assert "left" in text
+    assert summary.to_json()["groups"]["weights.0"]["tuning_factor"] == (pytest.approx(1.0) if given else None)

@@ -162,7 +162,7 @@ class AngularMonitor:
         BadInput
             If no epoch has been closed.
         """
-        from sde_si.monitor.report import record
+        from sde_si.monitor.recording import record
 
         found = self.readings()
         require(

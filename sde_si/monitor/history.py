@@ -93,8 +93,9 @@ class Epoch:
 class History:
     """Rows per lag, epochs, and the hyperparameters that held at each row."""
 
-    def __init__(self, groups: list[Group]) -> None:
+    def __init__(self, groups: list[Group], steps_per_epoch: int | None = None) -> None:
         self.groups = groups
+        self.steps_per_epoch = steps_per_epoch  # as given; closed epochs know their own
         self._first = np.array([group.members[0] for group in groups])
         self.rows: dict[int, list[Row]] = {}
         self.epochs: dict[int, Epoch] = {}
@@ -115,7 +116,7 @@ class History:
 
     def only(self, which: tuple[int, ...]) -> History:
         """Rows of some groups and, last, of these together; epochs are those of all."""
-        out = History([self.groups[i] for i in which])
+        out = History([self.groups[i] for i in which], self.steps_per_epoch)
         out.rows = {lag: [row.only(which) for row in rows] for lag, rows in self.rows.items()}
         out.epochs, out.snapshots = self.epochs, self.snapshots
         return out

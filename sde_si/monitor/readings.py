@@ -168,7 +168,7 @@ def _step(history: History, recent: list[Row], g: int) -> dict[str, float]:
 
 def _steps_per_epoch(history: History) -> float:
     done = [epoch.steps for epoch in history.epochs.values() if epoch.steps]
-    return float(done[-1]) if done else math.nan
+    return float(done[-1] if done else history.steps_per_epoch or math.nan)
 
 
 def _lags(history: History, g: int, rows: list[Row], relaxation: float, scheduled: bool) -> dict[int, LagReading]:

@@ -72,7 +72,7 @@ class Windows:
         self.optimizer, self.form, self.groups = optimizer, form_of(optimizer), groups
         self.steps_per_epoch, self.every, self.flush_every = steps_per_epoch, every, flush_every
         self.lags = sorted({int(lag) for lag in lags} - {1})
-        self.history, self.probe = History(groups), Probe(tensors)
+        self.history, self.probe = History(groups, steps_per_epoch), Probe(tensors)
         self.clipping, self.on_full, self.quiet = clipping, on_full, quiet
         self.failures: list[str] = []
         self.step = 0
