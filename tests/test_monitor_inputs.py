@@ -144,6 +144,7 @@ def test_the_record_has_every_groups_own_effective_learning_rate(rates):
 @pytest.mark.parametrize("given", [True, False])
 def test_the_summary_shows_time_left_and_tuning_factor(given):
     """Both before the first epoch has closed, if its length is given; e-folding time and time left are told apart."""
+    torch.manual_seed(0)
     model = Noise(50, 60)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5, weight_decay=1e-2)
     with torch.no_grad():

@@ -59,10 +59,12 @@ class Clipping:
     def __init__(self) -> None:
         self.pending: list[torch.Tensor] = []
         self.norms: list[float] = []
+        self.looks = 0
 
     @torch.no_grad()
     def look(self, tensors: Sequence[torch.Tensor]) -> None:
         """Keep the total gradient norm, on its device."""
+        self.looks += 1
         grads = [p.grad for p in tensors if p.grad is not None and not p.grad.is_sparse]
         if not grads or len({g.device for g in grads}) > 1:
             return
