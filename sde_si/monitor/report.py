@@ -91,10 +91,13 @@ class Summary:
 
         out = Table(title=f"angles after {self.step} steps", box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
         out.add_column("group", overflow="fold")
-        for name in HEADER:
-            out.add_column(name.replace("[", r"\["), justify="right", overflow="fold")
+        lines = self._cells()
+        for i, name in enumerate(HEADER, 1):
+            # headers may fold, numbers may not
+            width = max((len(cells[i]) for cells in lines), default=1)
+            out.add_column(name.replace("[", r"\["), justify="right", overflow="fold", min_width=width)
         out.add_column("equilibrium", overflow="fold")
-        for cells in self._cells():
+        for cells in lines:
             out.add_row(*(escape(cell) for cell in cells))
         return out
 
