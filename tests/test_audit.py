@@ -36,8 +36,18 @@ def par(*shape):
     return nn.Parameter(torch.randn(*shape))
 
 
-def standardised(w):
-    return (w - w.mean((1, 2, 3), keepdim=True)) / w.std((1, 2, 3), keepdim=True)
+def standardised(w, eps=0.0):
+    return (w - w.mean((1, 2, 3), keepdim=True)) / (w.std((1, 2, 3), keepdim=True) + eps)
+
+
+def std_norm(x, eps=1e-6):
+    """Layer norm as it is often written by hand: eps beside the root."""
+    return (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + eps)
+
+
+def norm_and(other):
+    """A norm and, beside it, something that sees the scale of the same weights."""
+    return Build(lambda m, x: std_norm(m.a(x)) + other(m.a(x)), a=LIN())
 
 
 def tied():
@@ -174,6 +184,32 @@ ZOO = {
                       c2=nn.Conv2d(3, 4, 3, bias=False), n=nn.BatchNorm2d(4, affine=False)), IMAGE, {"c2.weight": "filter"},
     ),
     "norm written by hand": (lambda: Build(lambda m, x: torch.tanh(F.layer_norm(m.l(x), (6,), eps=1e-3)), l=LIN()), X, {"l.weight": "layer"}),
+    "layer norm by hand, eps beside the root": (lambda: Build(lambda m, x: std_norm(m.l(x)), l=LIN()), X, {"l.weight": "layer"}),
+    "the same after a bias": (lambda: Build(lambda m, x: m.k(std_norm(m.l(x))), l=LIN(True), k=LIN()), X, {"l.weight": "joint", "l.bias": "joint"}),
+    "joint, eps under the root": (
+        lambda: Build(lambda m, x: m.k(F.layer_norm(m.l(x), (6,), eps=1e-4)), l=LIN(True), k=LIN()), X, {"l.weight": "joint", "l.bias": "joint"},
+    ),
+    "weight standardisation, eps beside the root": (
+        lambda: Build(lambda m, x: torch.tanh(F.conv2d(x, standardised(m.w, 1e-5))), w=par(4, 2, 3, 3)), IMAGE, {"w": "filter"},
+    ),
+    "cosine norm, eps beside the root": (
+        lambda: Build(lambda m, x: m.l(x) / (m.l(x).norm(dim=-1, keepdim=True) + 1e-8), l=LIN()), X, {"l.weight": "layer"},
+    ),
+    "the same, a larger eps": (
+        lambda: Build(lambda m, x: m.l(x) / (m.l(x).norm(dim=-1, keepdim=True) + 1e-4), l=LIN()), X, {"l.weight": "layer"},
+    ),
+    # saturation that fades as 1/scale or as its square, and is no norm
+    "softsign": (lambda: Build(lambda m, x: F.softsign(m.l(x)), l=LIN()), X, {}),
+    "softsign of few outputs": (lambda: Build(lambda m, x: F.softsign(m.l(x) + 0).abs().sum(0), l=LIN()), (4, 6), {}),
+    "arc tangent of positive numbers": (lambda: Build(lambda m, x: torch.atan(m.l(x).square() + m.l(x).abs()), l=LIN()), X, {}),
+    "fading as the square": (lambda: Build(lambda m, x: torch.tanh(x) * m.g.square() / (1 + m.g.square()), g=par(6)), X, {}),
+    "fading by half": (lambda: Build(lambda m, x: torch.tanh(x) * m.g.abs() / (1 + m.g.abs()), g=par(6)), X, {}),
+    "norm and softsign": (lambda: norm_and(lambda h: h.abs() / (1 + h.abs())), X, {}),
+    "small bias of a large weight": (lambda: Build(lambda m, x: m.n(m.l(100 * x)), l=LIN(True), n=LN()), X, {"l.weight": "joint", "l.bias": "joint"}),
+    "two norms by hand": (
+        lambda: Build(lambda m, x: std_norm(m.b(torch.relu(std_norm(m.a(x), 1e-4))), 1e-5), a=LIN(), b=LIN()), X, {"a.weight": "layer", "b.weight": "layer"},
+    ),
+    "norm and its own length": (lambda: norm_and(lambda h: h.norm() / (1 + h.norm())), X, {}),
     "saturating sigmoid": (lambda: Build(lambda m, x: torch.sigmoid(8 * m.l(x)), l=LIN()), X, {}),
     "scale and its inverse": (lambda: Build(lambda m, x: m.b(torch.relu(m.a(x))), a=LIN(), b=LIN()), X, {}),
     "unused parameter": (lambda: Build(lambda m, x: m.a(x), a=LIN(), b=LIN()), X, {"b.weight": "no effect"}),

@@ -249,3 +249,23 @@ def test_notes_say_what_they_can():
     assert "1 parameters were added" in str(monitor.notices()[-1])
     train(model, optimizer, 30)
     assert not monitor._windows.failures
+
+
+@pytest.mark.parametrize("clipped", [True, False])
+@pytest.mark.parametrize("every", [1, 10])
+def test_clipping_is_noticed_within_a_hundred_steps(clipped, every):
+    """At the default interval, and no notice of gradients that nobody clips."""
+    torch.manual_seed(0)
+    model = Noise(50)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=1e-2)
+    monitor = AngularMonitor(model, optimizer, groups=["weights.0"], every=every, lags=(), quiet=True)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        optimizer.zero_grad()
+        model(generator).backward()
+        if clipped:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        optimizer.step()
+    assert kinds(monitor) == (["clipping"] if clipped else [])
+    looks = monitor._windows.clipping.looks
+    assert looks == 10 if every == 10 else looks == 10 + sum(k % 4 == 0 for k in range(10, 100))

@@ -12,11 +12,12 @@ torch = pytest.importorskip("torch")
 
 from noise_model import Noise, train  # noqa: E402
 
-from sde_si.monitor import AngularMonitor  # noqa: E402
+from sde_si.monitor import AngularMonitor, verdicts  # noqa: E402
 from sde_si.monitor import probe as probe_module  # noqa: E402
-from sde_si.monitor import readings as reading  # noqa: E402
+from sde_si.monitor.history import Group, History, Row  # noqa: E402
 from sde_si.monitor.probe import Probe  # noqa: E402
-from sde_si.theory.optimizers import Rule, adam_balance  # noqa: E402
+from sde_si.monitor.readings import readings  # noqa: E402
+from sde_si.theory.optimizers import Rule, adam_balance, equilibrium_norm, equilibrium_versine, relaxation  # noqa: E402
 
 
 class Half(Noise):
@@ -66,7 +67,7 @@ def test_balance_of_steady_gradients_is_the_table():
     assert adam_balance(rule, count, norm_squared, step / 4, s * step / 4) == pytest.approx((0.25, 0.25))
 
 
-LIMIT = reading.SETTLED
+LIMIT = verdicts.SETTLED
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_verdict_near_its_limit_stays(drift, before, verdict):
     found = {"angle_step": 0.1, "ratio": 1.0, "low": 0.9, "high": 1.1}
     rule = Rule("sgd", 0.1, 1e-2, 0.0)
     nothing = (math.nan, math.nan, math.nan)
-    said, why = reading._settled(rule, rows, 100.0, drift, found, rows, nothing, before)
+    said, why = verdicts.settled(rule, rows, 100.0, drift, found, rows, nothing, before)
     assert said is verdict
     if verdict is not None and abs(drift[0]) < LIMIT + drift[1]:
         assert why == "the norm is stationary"
@@ -157,3 +158,65 @@ def test_windows_that_wait_take_no_more_memory_than_is_said(monkeypatch):
     assert sum(bool(values) for values in filled) >= 14
     probe.packed = False
     assert probe.waiting_bytes(50) == 0
+
+
+def course(rule, times, length, spread=0.01):
+    """Reading of a group whose length over theory is a function of relaxation times; its angle is the law's."""
+    rng = np.random.default_rng(0)
+    count = 400
+    star, angle = equilibrium_norm(rule, count), math.sqrt(2 * equilibrium_versine(rule))
+    history = History([Group("w", (0,), "layer", count, 0)])
+    history.snapshot((rule,))
+    steps = np.arange(1, int(times * relaxation(rule)[0]), 20)
+    for k in steps:
+        xx = (star * length(k / relaxation(rule)[0])) ** 2 * (1 + 1e-4 * rng.standard_normal())
+        one = np.array([xx, 0.0, angle**2 * xx * (1 + spread * rng.standard_normal()), math.nan, math.nan, math.nan])
+        history.add([1], [Row(int(k), 1, 0, np.stack([one, one]), np.full((2, 2), math.nan))])
+    return readings(history)[0]
+
+
+DRIVEN = [Rule("adamw", 5e-3, 0.2, 0.9, 0.999), Rule("lion", 1e-3, 1.0, 0.9, 0.99)]
+
+
+@pytest.mark.parametrize("rule", DRIVEN, ids=lambda rule: rule.form)
+@pytest.mark.parametrize(
+    ("times", "length", "verdict", "why"),
+    [
+        (1.3, lambda t: 1.0 + 0 * t, True, "the norm is stationary"),
+        (1.3, lambda t: 0.95 + 0 * t, True, "the norm is stationary"),
+        # a turning point: flat for a relaxation time, a third below theory
+        (1.3, lambda t: 0.7 + 0.02 * (t - 0.8) ** 2, None, "30% below.*1.3 relaxation times, 4 are needed"),
+        (1.3, lambda t: 1.3 + 0 * t, None, "30% above"),
+        (6.0, lambda t: 0.7 + 0 * t, True, "stationary, 30% below.*squared steps are 0.49"),
+        (6.0, lambda t: 1.2 + 0 * t, True, "stationary, 20% above.*1.4 of theirs"),
+        # the same turning point late, and a length that creeps away from theory
+        (6.0, lambda t: 0.7 + 0.02 * (t - 5.5) ** 2, False, "the norm drifts.*below"),
+        (6.0, lambda t: 0.7 * math.exp(-0.03 * t), False, "the norm drifts"),
+        (6.0, lambda t: 0.7 * math.exp(-0.005 * t), True, "stationary"),
+    ],
+)
+def test_a_norm_that_stands_still_far_from_theory(rule, times, length, verdict, why):
+    found = course(rule, times, length)
+    assert found.ratio == pytest.approx(1, abs=0.01)
+    assert found.equilibrated is verdict, found.why
+    assert re.search(why, found.why), found.why
+    square = (found.weight_norm / found.norm_predicted) ** 2
+    if verdict:
+        assert found.steps_left == 0
+    else:  # not there yet: the time in which the square comes to within 4 % of theory's
+        assert found.steps_left == pytest.approx(found.relaxation_steps * math.log(abs(square - 1) / 0.04), rel=1e-3)
+
+
+def test_adamw_with_dead_weights_settles_at_its_own_length():
+    """The table counts all weights; half of them without gradients give half of the squared length, and it stays."""
+    torch.manual_seed(0)
+    network = Half(200)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-2, betas=(0.8, 0.95), weight_decay=0.2)
+    with AngularMonitor(network, optimizer, groups=["weights.0"], every=4, lags=(), quiet=True) as monitor:
+        train(network, optimizer, 500)
+        assert monitor.readings()[0].equilibrated is not True
+        train(network, optimizer, 3000, seed=1)
+    [found] = monitor.readings()
+    assert found.weight_norm / found.norm_predicted == pytest.approx(math.sqrt(0.5), rel=0.1)
+    assert found.equilibrated is True, found.why
+    assert "below" in found.why

@@ -180,7 +180,11 @@ def audit(model: torch.nn.Module, batch: Any, loss: Callable[..., torch.Tensor] 
                     found.append(((name,), level))
             alone = {name for members, _ in found for name in members}
             rest = [name for name in names if name not in alone and levels[name] == NONE]
-            found += [(tuple(members), "joint") for members in search.joint(rest)]
+            together = search.regrouped([name for name in names if name in alone], rest)
+            moved = {name for members in together for name in members}
+            found = [(members, level) for members, level in found if not moved & set(members)]
+            together += search.joint([name for name in rest if name not in moved])
+            found += [(tuple(members), "joint") for members in together]
             # where the candidates are long, an eps in the network's own code is too faint to raise doubts
             far = {name: search.point[name] * FAR[-1] for members, _ in found for name in members}
             witness = _shares(search, search.point | far, [members for members, _ in found])

@@ -13,7 +13,15 @@ from sde_si.audit.forward import Runner
 Array = np.ndarray
 NULL = 1e-6  # singular values below this share of the largest are zero
 WHOLE = 1e-3  # how near to 0 or 1 the exponents of a joint rescaling must be
-EPS_LAW = (0.2, 0.3)  # an eps inside the network's own code fades as 1/scale^2: a quarter at twice the scale
+LOOSE = (1e-4, 1e-3)  # as NULL, where an eps in the network's own code leaves a little; rescaling has the last word
+BLUR = 30  # exponents are as much less certain than the singular values
+# How an eps inside the network's own code fades at twice the scale, and what a small step along the rescaling may still
+# do at the model's own scale, over what a random step as long does. Under the root, as sqrt(var + eps), it fades to a
+# quarter; beside it, as std + eps, to a half. So do many things that are no norm, such as softsign, or an input that is
+# added before a norm; but an eps is there against division by zero, and far below the length it is added to.
+EPS_LAWS = ((0.2, 0.3, np.inf), (0.4, 0.6, 0.01))
+STEP = 0.01  # length of these steps, relative
+BETTER = 0.1  # of what a parameter leaves alone: then what it leaves together with others says that it belongs to them
 FAR = (16.0, 32.0, 64.0)
 SPREAD = 0.3  # of the random shift to a generic point, of each tensor's own root mean square
 NUDGE = 0.05  # relative change of a parameter that is tried for any effect
@@ -34,6 +42,7 @@ class Search:
         self.point = self.generic()
         self.base = self._out(self.point)
         self.size = float(self.base.norm()) or 1.0
+        self.left: dict[str, float] = {}  # `along` of what is invariant alone
 
     def _normal(self, like: torch.Tensor) -> torch.Tensor:
         return torch.randn(like.shape, generator=self.generator, dtype=torch.float64).to(like)
@@ -67,8 +76,8 @@ class Search:
     def invariant(self, scales: dict[str, torch.Tensor | float]) -> bool:
         """Whether outputs stay when these parameters are multiplied by these powers of two.
 
-        An eps written into the network's own code is recognised by its law: its effect falls as the square of the
-        weights.
+        An eps written into the network's own code is recognised by its law: its effect falls as the weights or as their
+        square, and is small at the model's own scale.
         """
         scaled = {name: self.point[name] * c for name, c in scales.items()}
         if self._change(self._out(self.point | scaled), self.base) <= self.run.rounding:
@@ -81,13 +90,26 @@ class Search:
         if max(changes) <= self.run.rounding * 1e-3:
             return False  # flat far away, not here: saturation
         ratios = [after / before if before else 1.0 for before, after in pairwise(changes)]
-        return all(EPS_LAW[0] < ratio < EPS_LAW[1] for ratio in ratios)
+        laws = [most for low, high, most in EPS_LAWS if all(low < ratio < high for ratio in ratios)]
+        return bool(laws) and self.along(scales) < laws[0]
+
+    def along(self, scales: dict[str, torch.Tensor | float]) -> float:
+        """Effect of a small step along such a rescaling over that of a random step as long."""
+        along, aside = {}, {}
+        for name, c in scales.items():
+            w = self.point[name]
+            step = STEP * torch.log2(torch.as_tensor(c, dtype=w.dtype, device=w.device)) * w
+            noise = self._normal(w)
+            along[name], aside[name] = w + step, w + noise * (step.norm() / noise.norm())
+        effect = self._change(self._out(self.point | aside), self.base)
+        return self._change(self._out(self.point | along), self.base) / effect if effect > 0 else np.inf
 
     def level(self, name: str) -> str | None:
         """``filter``, ``layer`` or None for one parameter."""
         p = self.point[name]
         if not (self.invariant({name: 2.0}) and self.invariant({name: 0.25})):
             return None
+        self.left[name] = self.along({name: 2.0})
         for dim in range(min(p.ndim, 2)):
             if p.ndim >= 2 and p.shape[dim] > 1 and p.numel() > p.shape[dim]:
                 powers = torch.randint(-2, 3, (p.shape[dim],), generator=self.generator)
@@ -113,6 +135,24 @@ class Search:
         along, weight, gradient = np.array(rows).T if rows else np.zeros((3, 0))
         return along, weight, gradient
 
+    def regrouped(self, alone: Sequence[str], others: Sequence[str]) -> list[list[str]]:
+        """Joint sets of what seems invariant alone, but for an eps, and is so much better together with others.
+
+        A gain before a bias that is small beside it looks like a norm with an eps: the bias plays the eps. Rescaled
+        with its bias it leaves nothing.
+        """
+        doubtful = {name for name in alone if self.left[name] > self.run.rounding / STEP}
+        if not doubtful or not others:
+            return []
+        found = [set(members) for members in self.joint([*alone, *others])]
+        better = [
+            members
+            for members in found
+            if members & doubtful
+            and self.along(dict.fromkeys(members, 2.0)) < BETTER * min(self.left[n] for n in members & doubtful)
+        ]
+        return [[name for name in self.point if name in members] for members in better]
+
     def joint(self, names: Sequence[str]) -> list[list[str]]:
         """Sets of parameters that can be rescaled together.
 
@@ -133,14 +173,17 @@ class Search:
         kept = [name for name, flag in zip(names, used, strict=True) if flag]
         rows = np.linalg.norm(matrix, axis=1, keepdims=True)
         _, singular, vectors = np.linalg.svd(matrix / np.where(rows > 0, rows, 1))
-        tolerance = max(NULL, self.run.rounding)
-        null = vectors[np.sum(singular > tolerance * singular[0]) :] / unit
         found: list[list[str]] = []
-        for member in _zero_one(null):
-            group = [kept[i] for i in member]
-            taken = any(set(group) & set(other) for other in found)
-            if not taken and self.invariant(dict.fromkeys(group, 2.0)) and self.invariant(dict.fromkeys(group, 0.25)):
-                found.append(group)
+        tried: set[tuple[int, ...]] = set()
+        for tolerance in sorted({max(share, self.run.rounding) for share in (NULL, *LOOSE)}):
+            null = vectors[np.sum(singular > tolerance * singular[0]) :] / unit
+            for member in _zero_one(null, max(WHOLE, BLUR * tolerance)):
+                group = [kept[i] for i in member]
+                if tuple(member) in tried or any(set(group) & set(other) for other in found):
+                    continue
+                tried.add(tuple(member))
+                if self.invariant(dict.fromkeys(group, 2.0)) and self.invariant(dict.fromkeys(group, 0.25)):
+                    found.append(group)
         return found
 
 
@@ -162,8 +205,8 @@ def _reduced(null: Array, order: Array) -> Array:
     return rows[:done]
 
 
-def _zero_one(null: Array) -> list[list[int]]:
-    """Vectors of a space whose entries are all 0 or 1, the largest first, by several bases and pairs of their rows."""
+def _zero_one(null: Array, whole: float) -> list[list[int]]:
+    """Vectors of a space whose entries are within `whole` of 0 or 1, by several bases and pairs of their rows."""
     if len(null) == 0:
         return []
     columns = np.arange(null.shape[1])
@@ -172,7 +215,7 @@ def _zero_one(null: Array) -> list[list[int]]:
         rows = _reduced(null.copy(), order)
         pairs = [rows[i] + rows[j] for i in range(len(rows)) for j in range(i)] if len(rows) <= 64 else []
         for row in [*rows, *pairs, rows.sum(axis=0)]:
-            near = np.minimum(np.abs(row), np.abs(row - 1)) < WHOLE
+            near = np.minimum(np.abs(row), np.abs(row - 1)) < whole
             if near.all() and np.sum(row > 0.5) >= 2:
                 found.add(tuple(np.flatnonzero(row > 0.5)))
     # first the smallest sets: a union of two groups is no group

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch.optim import Optimizer
 
-from sde_si.errors import require
-from sde_si.hyperparameters import check_count
+from sde_si.errors import BadInput, require
 from sde_si.monitor import notices
 from sde_si.monitor.checkpoint import to_arrays, to_tensors
+from sde_si.monitor.checks import STATE, check_counts, check_lists, check_state
 from sde_si.monitor.groups import choose
 from sde_si.monitor.notices import Clipping
 from sde_si.monitor.optimizers import names, unwrapped
@@ -106,13 +106,8 @@ class AngularMonitor:
         watch_clipping: bool = True,
         quiet: bool = False,
     ) -> None:
-        for name, value in {"every": every, "flush_every": flush_every}.items():
-            check_count(name, value, advice="10")
-        for name, value in {"steps_per_epoch": steps_per_epoch, "total_steps": total_steps}.items():
-            if value is not None:
-                check_count(name, value, advice="391")
-        for lag in lags:
-            check_count("lags", lag, advice="(10, 100)")
+        check_counts(every, flush_every, steps_per_epoch, total_steps)
+        check_lists(lags, sinks)
         require(isinstance(model, torch.nn.Module), "model", "a torch.nn.Module", type(model).__name__, ORDER)
         optimizer = unwrapped(optimizer)
         require(isinstance(optimizer, Optimizer), "optimizer", "a torch optimizer", type(optimizer).__name__, ORDER)
@@ -167,7 +162,7 @@ class AngularMonitor:
         BadInput
             If no epoch has been closed.
         """
-        from sde_si.monitor.report import record
+        from sde_si.monitor.recording import record
 
         found = self.readings()
         require(
@@ -232,11 +227,12 @@ class AngularMonitor:
         Raises
         ------
         BadInput
-            If the state is of other groups or no state of a monitor.
+            If the state is of other groups, of an optimizer with these in other parameter groups, or no state of a
+            monitor; the monitor is then as before.
         """
         state = to_arrays(state)
-        lacks = [key for key in ("step", "epoch", "history") if key not in state]
-        require(not lacks, "state", "what state_dict gave", f"one without {', '.join(lacks)}", "monitor.state_dict()")
-        here = [group.name for group in self.groups]
-        require(state["history"]["groups"] == here, "state", f"groups {here}", state["history"]["groups"])
-        self._windows.restore(state)
+        check_state(state, [group.name for group in self.groups], [group.param_group for group in self.groups])
+        try:
+            self._windows.restore(state)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise BadInput("state", "what state_dict gave", f"{type(error).__name__}: {error}", STATE) from error

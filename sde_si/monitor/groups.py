@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sde_si.errors import require
+from sde_si.monitor.checks import check_groups
 from sde_si.monitor.history import Group
 from sde_si.monitor.optimizers import clean
 
@@ -41,18 +42,7 @@ def choose(
     """
     audit, wanted = None, {}
     if groups is not None:
-        named = groups if isinstance(groups, Mapping) else {name: [name] for name in groups}
-        require(bool(named), "groups", "at least one group", "none", "leave it out, or give batch=")
-        wanted = {name: ([clean(n) for n in members], "given") for name, members in named.items()}
-        for members, _ in wanted.values():
-            for name in members:
-                require(
-                    name in found,
-                    "groups",
-                    "names of parameters that the optimizer steps",
-                    repr(name),
-                    ", ".join(list(found)[:4]),
-                )
+        wanted = {name: (members, "given") for name, members in check_groups(groups, found).items()}
     elif batch is not None:
         from sde_si.audit import audit as run
 

@@ -80,8 +80,9 @@ class Epoch:
     """Sums over the windows that began in one epoch."""
 
     steps: int = 0
-    lr: float = math.nan
+    lr: float = math.nan  # of the first group, as is the momentum
     momentum: float = math.nan
+    lrs: Array | None = None  # of each group and, last, of all together: nan where they differ
     whole: Array | None = None  # (group, column) of the window over the epoch
     count: int = 0
     squares: Array | None = None  # sum of squared one-step angles
@@ -92,8 +93,9 @@ class Epoch:
 class History:
     """Rows per lag, epochs, and the hyperparameters that held at each row."""
 
-    def __init__(self, groups: list[Group]) -> None:
+    def __init__(self, groups: list[Group], steps_per_epoch: int | None = None) -> None:
         self.groups = groups
+        self.steps_per_epoch = steps_per_epoch  # as given; closed epochs know their own
         self._first = np.array([group.members[0] for group in groups])
         self.rows: dict[int, list[Row]] = {}
         self.epochs: dict[int, Epoch] = {}
@@ -114,7 +116,7 @@ class History:
 
     def only(self, which: tuple[int, ...]) -> History:
         """Rows of some groups and, last, of these together; epochs are those of all."""
-        out = History([self.groups[i] for i in which])
+        out = History([self.groups[i] for i in which], self.steps_per_epoch)
         out.rows = {lag: [row.only(which) for row in rows] for lag, rows in self.rows.items()}
         out.epochs, out.snapshots = self.epochs, self.snapshots
         return out
@@ -165,6 +167,7 @@ class History:
         }
         return {
             "groups": [group.name for group in self.groups],
+            "param_groups": [group.param_group for group in self.groups],
             "rows": rows,
             "epochs": {number: dataclasses.asdict(epoch) for number, epoch in self.epochs.items()},
             "snapshots": [[dataclasses.astuple(rule) for rule in rules] for rules in self.snapshots],
@@ -172,14 +175,14 @@ class History:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Undo `state`."""
-        self.rows = {
+        """Undo `state`; what is no state leaves all as it was."""
+        rows = {
             lag: [
                 Row(int(i[0]), int(i[1]), int(i[2]), v, x if x.ndim == 2 else np.stack([x, x * math.nan], axis=1))
                 for i, v, x in zip(of["index"], of["values"], of["extra"], strict=True)
             ]
             for lag, of in state["rows"].items()
         }
-        self.epochs = {number: Epoch(**epoch) for number, epoch in state["epochs"].items()}
-        self.snapshots = [tuple(Rule(*rule) for rule in rules) for rules in state["snapshots"]]
-        self.initial = state["initial"]
+        epochs = {number: Epoch(**epoch) for number, epoch in state["epochs"].items()}
+        snapshots = [tuple(Rule(*rule) for rule in rules) for rules in state["snapshots"]]
+        self.rows, self.epochs, self.snapshots, self.initial = rows, epochs, snapshots, state["initial"]

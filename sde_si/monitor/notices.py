@@ -11,7 +11,8 @@ import torch
 from torch.optim import Optimizer
 
 from sde_si.monitor.history import Group
-from sde_si.monitor.readings import ADAPTIVE, OFF, Reading
+from sde_si.monitor.readings import Reading
+from sde_si.monitor.verdicts import ADAPTIVE, OFF
 from sde_si.theory.optimizers import FORMS
 
 if TYPE_CHECKING:
@@ -58,10 +59,12 @@ class Clipping:
     def __init__(self) -> None:
         self.pending: list[torch.Tensor] = []
         self.norms: list[float] = []
+        self.looks = 0
 
     @torch.no_grad()
     def look(self, tensors: Sequence[torch.Tensor]) -> None:
         """Keep the total gradient norm, on its device."""
+        self.looks += 1
         grads = [p.grad for p in tensors if p.grad is not None and not p.grad.is_sparse]
         if not grads or len({g.device for g in grads}) > 1:
             return

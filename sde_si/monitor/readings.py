@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sde_si.monitor import statistics as stats
+from sde_si.monitor import verdicts
 from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm
 from sde_si.monitor.statistics import LagReading
 from sde_si.theory import optimizers as laws
@@ -16,13 +17,6 @@ from sde_si.theory.optimizers import Rule
 
 Array = np.ndarray
 SCHEDULE = "schedule of the learning rate: predictions are quasi-static"
-SETTLED = 0.02  # change of ln |x|^2 per relaxation time at equilibrium (theory.md 17)
-LEAVE = 2 * SETTLED  # what was settled drifts if it changes by more: the length of few weights wanders by that
-BALANCE = 0.05  # of the squared one-step angle (theory.md 4.7, 17)
-WITHIN = 0.04  # of the squared angle: what `steps_left` leads to
-ADAPTIVE = ("adam", "adamw", "lion")  # a stationary norm fixes their angle only if the noise has mean zero
-OFF = 0.2  # distance of the squared angle from the law of these that is called off it
-NORM_POWER = {"sgd": 4, "nesterov": 4, "sgdw": 4}  # squared angle ~ |w|^-power; 2 for the rest
 # 97.5 % points of Student's law with 7 to 15 degrees of freedom
 STUDENT = (2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
 
@@ -43,7 +37,8 @@ class Reading:
     relaxation_steps : float
         Steps in which a small deviation of the norm falls by e.
     steps_left : float
-        Until the one-step angle is within 2 % of its equilibrium, if the gradients keep their size.
+        Until the one-step angle is within 2 % of its equilibrium, if the gradients keep their size; of AdamW and Lion,
+        until the norm is equilibrated, also until its square is within 4 % of theory's.
     equilibrated : bool or None
         None: too little seen to tell; `why` says what.
     norm_predicted : float
@@ -104,24 +99,27 @@ def _reading(history: History, g: int) -> Reading:
     recent = stats.recent(rows, relaxation, scheduled=scheduled)
     found = _step(history, recent, g)
     norm = float(end_norm(row.values[g]))
-    drift, error = norm_drift(rows, g, relaxation)
+    drift, error = verdicts.norm_drift(rows, g, relaxation)
     frozen = stats.still(rows, g)
     adam = stats.adam_state(history, recent, g)
     before = history.verdicts.get(g)
     known = before[1] if before is not None and before[0] == rows[0].step else None
-    settled, why = _settled(rule, rows, relaxation, (drift, error), found, recent, adam, known)
+    settled, why = verdicts.settled(rule, rows, relaxation, (drift, error), found, recent, adam, known)
+    target = laws.equilibrium_norm(rule, group.count, adam_norm=adam_norm)
+    if rule.form in verdicts.NORM_POWER:
+        target = norm * math.sqrt(found["ratio"])
+    elif settled:
+        settled, why = verdicts.lasting(rule, rows, g, relaxation, target, before=known) or (settled, why)
     history.verdicts[g] = (rows[0].step, settled)
+    square = norm**2 / target**2 if rule.form in laws.DRIVEN and target > 0 and not settled else math.nan
     if scheduled and rule.usable and not frozen:
         settled, why = None, SCHEDULE
-    target = laws.equilibrium_norm(rule, group.count, adam_norm=adam_norm)
-    if rule.form in NORM_POWER:
-        target = norm * math.sqrt(found["ratio"])
     n_e = _steps_per_epoch(history)
     factor = n_e * pull if rule.form == "adam" else rule.tuning_factor(n_e) if rule.usable else math.nan
     return Reading(
         name=group.name, level=group.level, count=group.count, rule=rule, step=row.step,
         weight_norm=norm, effective_lr=rule.lr / norm**2 if norm else math.nan, **found,
-        relaxation_steps=relaxation, steps_left=_steps_left(rule, found["ratio"], relaxation, power),
+        relaxation_steps=relaxation, steps_left=verdicts.steps_left(rule, found["ratio"], relaxation, power, square),
         equilibrated=settled, why=why, frozen=frozen, tuning_factor=factor,
         norm_predicted=target, norm_drift=drift,
         signal=stats.signal_share(rule, np.stack([r.values[g] for r in recent])), step_size=adam[1],
@@ -138,6 +136,7 @@ def _total(history: History, each: list[Reading]) -> Reading:
     recent = stats.recent(rows, relaxation, scheduled=scheduled)
     found = _step(history, recent, g)
     norm = float(end_norm(row.values[g]))
+    drift, _ = verdicts.norm_drift(rows, g, relaxation)
     states = [r.equilibrated for r in each]
     settled = None if None in states and False not in states else all(states)
     count = sum(state is True for state in states)
@@ -147,7 +146,7 @@ def _total(history: History, each: list[Reading]) -> Reading:
         relaxation_steps=relaxation, steps_left=max(r.steps_left for r in each),
         frozen=all(r.frozen for r in each), equilibrated=settled, why=f"{count} of {len(each)} groups are equilibrated",
         tuning_factor=each[0].tuning_factor if one_rule else math.nan,
-        norm_predicted=math.sqrt(sum(r.norm_predicted**2 for r in each)), norm_drift=norm_drift(rows, g, relaxation)[0],
+        norm_predicted=math.sqrt(sum(r.norm_predicted**2 for r in each)), norm_drift=drift,
         signal=stats.signal_share(rule, np.stack([r.values[g] for r in recent])) if one_rule else math.nan,
         lags=_lags(history, g, rows, relaxation, scheduled),
     )  # fmt: skip
@@ -167,95 +166,9 @@ def _step(history: History, recent: list[Row], g: int) -> dict[str, float]:
     }  # fmt: skip
 
 
-def norm_drift(rows: list[Row], g: int, relaxation: float) -> tuple[float, float]:
-    """Change of ln |x|^2 per relaxation time, by a straight line through batch means, and its standard error."""
-    if not math.isfinite(relaxation):  # no decay: per phase
-        relaxation = max(rows[-1].step - rows[0].step, 1)
-    recent = stats.since(rows, relaxation, relaxation)
-    batches = min(stats.BATCHES, len(recent))
-    if batches < stats.FEWEST:
-        return math.nan, math.nan
-    parts = np.array_split(np.arange(len(recent)), batches)
-    squares = np.array([row.values[g, 0] for row in recent])
-    if not squares.all():
-        return math.nan, math.nan
-    logs = np.log(squares)
-    y = np.array([logs[part].mean() for part in parts])
-    x = np.array([np.mean([recent[i].step for i in part]) for part in parts]) / relaxation
-    x = x - x.mean()
-    slope = float(x @ y / (x @ x))
-    left = y - y.mean() - slope * x
-    return slope, math.sqrt(float(left @ left) / (batches - 2) / float(x @ x))
-
-
-def _settled(
-    rule: Rule,
-    rows: list[Row],
-    relaxation: float,
-    drift: tuple[float, float],
-    found: dict[str, float],
-    recent: list[Row],
-    adam: tuple[float, float, float],
-    before: bool | None,
-) -> tuple[bool | None, str]:
-    """The verdict and its reason; `before` is the last one of the same phase, which stands near the limits."""
-    if found["angle_step"] == 0:
-        return None, f"frozen: it has not moved in the last {len(rows)} records"
-    if rule.form not in laws.FORMS:
-        return None, f"no law is known for {rule.form}"
-    if rule.wd == 0:
-        return False, "no weight decay, no equilibrium"
-    if not math.isfinite(relaxation):
-        return None, "no equilibrium under these hyperparameters"
-    seen = rows[-1].step - rows[0].step
-    change, error = drift
-    if not math.isfinite(change) or not math.isfinite(found["ratio"]):
-        return None, f"{len(recent)} records after the start of the phase, {stats.FEWEST} are needed"
-    shown = f"ln |w|^2 by {change:+.2g} ± {error:.1g} per relaxation time"
-    if abs(change) > (LEAVE if before else SETTLED) + 3 * error:
-        return False, f"the norm drifts: {shown}"
-    if seen < relaxation:
-        return None, f"seen {seen} steps of the {relaxation:.3g} in which the norm relaxes"
-    square, spread = found["ratio"] ** 2, (found["high"] - found["ratio"]) * found["ratio"]
-    # What was settled stays so until it is clearly not: a drift near its limit would turn the verdict at every look.
-    if before is not True and (abs(change) > SETTLED + error or error > SETTLED):
-        if error > SETTLED:
-            return None, f"the norm's drift is not known well enough: {shown}"
-        return None, f"between settled and drifting: {shown}, {SETTLED} is allowed"
-    if rule.form in ("sgd", "nesterov") and abs(square - 1) > max(BALANCE, 5 * spread):
-        return False, f"squared angle and norm are out of balance: {square:.3g} of the stationary ratio"
-    if rule.form == "adam" and math.isfinite(adam[0]):
-        return _adam_settled(square, spread, *adam)
-    if rule.form in ADAPTIVE and abs(square - 1) > max(OFF, 5 * spread):
-        return None, f"the norm is stationary, but the squared angle is {square:.2g} of the law's"
-    near = f"; near the limit: {shown}" if abs(change) > SETTLED + error else ""
-    return True, f"the norm is stationary{near}"
-
-
-def _adam_settled(square: float, spread: float, balance: float, size: float, error: float) -> tuple[bool | None, str]:
-    """Of a stationary norm under Adam's coupled decay: its balance holds for any gradients, the table's for some."""
-    off = abs(square - 1) > max(OFF, 5 * spread)
-    if math.isfinite(error) and abs(balance - 1) > max(OFF, 5 * error):
-        return None, f"the norm is stationary, but steps and decay balance to {balance:.2g} only"
-    if off:
-        return True, (
-            f"the norm is stationary; squared angle {square:.2g} of the table's, whose gradients are steady: "
-            f"steps are {size:.2g} of theirs"
-        )
-    return True, "the norm is stationary"
-
-
-def _steps_left(rule: Rule, ratio: float, relaxation: float, power: float) -> float:
-    """Steps until the one-step angle is within 2 % of equilibrium (theory.md 6.5, solved for the time)."""
-    if not math.isfinite(relaxation) or not ratio > 0:
-        return math.inf if rule.wd == 0 else math.nan
-    share = power / NORM_POWER.get(rule.form, 2)
-    return max(0.0, relaxation * math.log(max(abs(ratio ** (-2 * share) - 1), 1e-300) / (WITHIN * share)))
-
-
 def _steps_per_epoch(history: History) -> float:
     done = [epoch.steps for epoch in history.epochs.values() if epoch.steps]
-    return float(done[-1]) if done else math.nan
+    return float(done[-1] if done else history.steps_per_epoch or math.nan)
 
 
 def _lags(history: History, g: int, rows: list[Row], relaxation: float, scheduled: bool) -> dict[int, LagReading]:

@@ -1,27 +1,22 @@
-"""What a monitor shows: comparison rows, a table, HTML, JSON, and the record of the project's schema."""
+"""What a monitor shows: comparison rows, a table, HTML and JSON."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from sde_si import comparison
 from sde_si.comparison import Row, finite
 from sde_si.monitor import lag_table
-from sde_si.monitor.history import EPOCH, History, angle, end_norm
+from sde_si.monitor.history import EPOCH
 from sde_si.monitor.notices import Notice
 from sde_si.monitor.readings import Reading
 from sde_si.monitor.sinks import plain
-from sde_si.monitor.statistics import angle_from, predicted_versines
 from sde_si.theory.optimizers import FORMS
 
 if TYPE_CHECKING:
-    import xarray as xr
     from rich.table import Table
 
 DEGREES = 180 / math.pi
@@ -60,8 +55,11 @@ def rows(reading: Reading) -> list[Row]:
         out.append(Row(name, finite(found.angle), finite(found.stderr), finite(found.predicted), source=source,
                        assumes="noise with replacement, no confinement",
                        note=f"{found.windows} windows{more}"))  # fmt: skip
-    out.append(Row("steps_to_equilibrium", None, None, finite(reading.relaxation_steps), source=source, assumes=noise,
-                   note="steps in which a small deviation of the norm falls by e"))  # fmt: skip
+    efold = f"a small deviation of the norm falls by e in {_short(reading.relaxation_steps)} steps"
+    out.append(Row("steps_to_equilibrium", None, None, finite(reading.steps_left), source=source, assumes=size,
+                   note=f"from the present norm, until the angle is within 2 %; {efold}"))  # fmt: skip
+    decoupled = "timescale of decoupled decay: without 1/(1-mu) (theory.md 9.5)" if reading.rule.decoupled else ""
+    out.append(Row("tuning_factor", None, None, finite(reading.tuning_factor), source=source, note=decoupled))
     return out
 
 
@@ -93,10 +91,13 @@ class Summary:
 
         out = Table(title=f"angles after {self.step} steps", box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
         out.add_column("group", overflow="fold")
-        for name in HEADER:
-            out.add_column(name.replace("[", r"\["), justify="right", overflow="fold")
+        lines = self._cells()
+        for i, name in enumerate(HEADER, 1):
+            # headers may fold, numbers may not
+            width = max((len(cells[i]) for cells in lines), default=1)
+            out.add_column(name.replace("[", r"\["), justify="right", overflow="fold", min_width=width)
         out.add_column("equilibrium", overflow="fold")
-        for cells in self._cells():
+        for cells in lines:
             out.add_row(*(escape(cell) for cell in cells))
         return out
 
@@ -109,7 +110,8 @@ class Summary:
             out.append([
                 r.name, _short(r.weight_norm), _short(r.effective_lr),
                 number(finite(r.angle_step), DEGREES, finite(r.stderr)), _short(r.predicted * DEGREES),
-                _short(r.ratio), interval, _short(r.relaxation_steps), f"{state}: {r.why}",
+                _short(r.ratio), interval, _short(r.relaxation_steps), _short(r.steps_left), _short(r.tuning_factor),
+                f"{state}: {r.why}",
             ])  # fmt: skip
         return out
 
@@ -156,86 +158,11 @@ class Summary:
         }
 
 
-HEADER = ("norm", "effective LR", "angle/step [deg]", "predicted", "ratio", "95 %", "relaxation [steps]")
+HEADER = (
+    "norm", "effective LR", "angle/step [deg]", "predicted", "ratio", "95 %", "relaxation [steps]", "left [steps]",
+    "tuning factor [/epoch]",
+)  # fmt: skip
 
 
 def _short(value: float) -> str:
     return comparison.number(finite(float(f"{value:.4g}")) if math.isfinite(value) else None)
-
-
-def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
-    """Closed epochs in the project's schema: one path, predictions under each epoch's hyperparameters.
-
-    The schema's predictions carry no group: they are those of all weights together; ``predictions_by_group`` holds
-    every group's own.
-    """
-    from sde_si.provenance import provenance
-    from sde_si.record import make
-    from sde_si.theory.optimizers import Rule
-
-    numbers = sorted(number for number, epoch in history.epochs.items() if epoch.whole is not None)
-    epochs = [history.epochs[number] for number in numbers]
-    groups = len(history.groups)
-    keep = slice(groups, None) if groups == 1 else slice(None)
-    wide = groups + 1
-    whole = np.stack([epoch.whole for epoch in epochs if epoch.whole is not None])
-    nothing = np.full(wide, math.nan)
-    balance = np.stack([e.balance / e.count if e.balance is not None else np.stack([nothing] * 2) for e in epochs])
-    turned = np.stack([np.sqrt(e.squares / e.count) if e.squares is not None else nothing for e in epochs])
-    norms, angles = end_norm(whole), angle(whole)
-    lr = np.array([epoch.lr for epoch in epochs])
-    lags = sorted({lag for epoch in epochs for lag in epoch.cosines})
-    cosines = np.stack([
-        np.stack([epoch.cosines[lag][1] / epoch.cosines[lag][0] if lag in epoch.cosines else nothing for lag in lags])
-        for epoch in epochs
-    ])  # fmt: skip
-    expected = {lag: np.full(len(epochs), math.nan) for lag in [*lags, EPOCH]}
-    for i, (number, epoch) in enumerate(zip(numbers, epochs, strict=True)):
-        inside = [row for row in history.rows.get(1, []) if row.epoch == number]
-        for lag, values in expected.items():
-            if inside:
-                values[i] = predicted_versines(history, inside[-1], lag or epoch.steps)[-1]
-    variables = {
-        "cos_epoch": np.cos(angles), "angle_epoch": angles, "angle_step": turned, "weight_norm": norms,
-        "effective_lr": lr[:, None] / norms**2,
-        "mean_squared_displacement": balance[:, 0], "mean_squared_norm": balance[:, 1],
-    }  # fmt: skip
-    data: dict[str, Any] = {name: values[None][..., keep] for name, values in variables.items()}
-    data["cos_lag"] = cosines[None][..., keep]
-    data["weight_norm_initial"] = np.sqrt(history.initial if history.initial is not None else nothing)[None][..., keep]
-    data |= {
-        "lr": lr,
-        "momentum": np.array([epoch.momentum for epoch in epochs]),
-        "steps_per_epoch": np.array([epoch.steps for epoch in epochs], dtype=np.int32),
-        "angle_step_predicted": np.array([angle_from(v) for v in expected[1]]) if 1 in expected else lr * math.nan,
-        "angle_epoch_predicted": np.array([angle_from(v) for v in expected[EPOCH]]),
-        "cos_epoch_predicted": 1 - expected[EPOCH],
-        "cos_lag_predicted": np.stack([1 - expected[lag] for lag in lags], axis=1),
-        "weight_norm_predicted": lr * math.nan,
-        "effective_lr_predicted": lr * math.nan,
-        "angle_epoch_paper": lr * math.nan,
-    }
-    total = found[-1]
-    of = {reading.name: rows(reading) for reading in found}
-    if total.count < sum(group.count for group in history.groups):  # the record's "all" is of all, these are not
-        of[total.name] = [replace(row, predicted=None) for row in of[total.name]]
-
-    rule: Rule = total.rule
-    attributes = {
-        "source": "monitor",
-        "configuration": {"method": form, "loss": "network", "N": None, "B": None, **asdict(rule)},
-        "method": form,
-        "digest": hashlib.sha256(b"".join(np.ascontiguousarray(v).tobytes() for v in data.values())).hexdigest(),
-        "tuning_factor": total.tuning_factor,
-        "last_change": int(np.max(np.flatnonzero(np.diff(lr)), initial=-1)) + 1,
-        "expected_displacement_ratio": math.nan,  # readings judge equilibrium by their own windows
-        "group_names": [group.name for group in history.groups],
-        "group_levels": [group.level for group in history.groups],
-        "predictions": {row.quantity: predicted_of(row) for row in of[total.name]},
-        "predictions_by_group": {
-            name: {row.quantity: predicted_of(row) for row in rows_} for name, rows_ in of.items()
-        },
-        "provenance": provenance(),
-    }
-    out = make(data, groups=groups, lags=lags, attributes=attributes)
-    return out.assign_coords(epoch=("epoch", np.array(numbers, dtype=np.int32), out["epoch"].attrs))

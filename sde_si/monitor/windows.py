@@ -14,23 +14,27 @@ import torch
 from torch.optim import Optimizer
 
 from sde_si.monitor.history import EPOCH, Epoch, Group, History, Row
-from sde_si.monitor.notices import Clipping
+from sde_si.monitor.notices import FEWEST, Clipping
 from sde_si.monitor.optimizers import RuleReader, form_of, root_second_moment
 from sde_si.monitor.probe import Pending, Probe
 from sde_si.terminal import say
 from sde_si.theory.optimizers import Rule
 
 MOST_FAILURES = 5
-LOOK = 4  # every so many recorded steps the gradients' total norm is looked at
+LOOK = 4  # every so many recorded steps the gradients' total norm is looked at, once there are enough to judge
 
 
 def _untraced(hook: Callable[..., None]) -> Callable[..., None]:
     """Keep torch.compile out of a hook where somebody compiles the optimizer's step.
 
-    The mark that torch.compiler.disable sets, without its wrapper's time on every step.
+    The mark that torch.compiler.disable sets, without its wrapper's time on every step. It holds for the hook itself
+    and not for what the hook calls: that is `_eager`.
     """
     hook._torchdynamo_disable = True  # pyright: ignore[reportFunctionMemberAccess]
     return hook
+
+
+_eager: Callable[..., Any] = torch.compiler.disable  # with all that is called; some microseconds, so not on most steps
 
 
 class Windows:
@@ -72,7 +76,7 @@ class Windows:
         self.optimizer, self.form, self.groups = optimizer, form_of(optimizer), groups
         self.steps_per_epoch, self.every, self.flush_every = steps_per_epoch, every, flush_every
         self.lags = sorted({int(lag) for lag in lags} - {1})
-        self.history, self.probe = History(groups), Probe(tensors)
+        self.history, self.probe = History(groups, steps_per_epoch), Probe(tensors)
         self.clipping, self.on_full, self.quiet = clipping, on_full, quiet
         self.failures: list[str] = []
         self.step = 0
@@ -109,6 +113,7 @@ class Windows:
         except Exception as error:
             self._fail(error)
 
+    @_eager
     def _fail(self, error: Exception) -> None:
         """Take note of an error within a step, once; the step goes on."""
         text = f"within a step: {type(error).__name__}: {error}"
@@ -116,6 +121,7 @@ class Windows:
             self.failures.append(text)
             say(f"AngularMonitor, {text}; the training goes on", self.quiet)
 
+    @_eager
     @torch.no_grad()
     def _open_windows(self) -> None:
         k, probe = self.step, self.probe
@@ -144,7 +150,7 @@ class Windows:
                 probe.copy_again(lag, "now")
                 self._starts[lag] = (k, self.epoch_number, self._rules, self._lrs)
                 self._first_end = min(self._first_end, k + lag)
-        if self.clipping is not None and record % LOOK == 0:
+        if self.clipping is not None and (record % LOOK == 0 or self.clipping.looks < FEWEST):
             self.clipping.look(self._stepped)
 
     @_untraced
@@ -163,6 +169,7 @@ class Windows:
         except Exception as error:
             self._fail(error)
 
+    @_eager
     @torch.no_grad()
     def _close_windows(self, k: int) -> None:
         probe = self.probe
@@ -207,10 +214,12 @@ class Windows:
 
     def _close_epoch(self, number: int, steps: int) -> None:
         epoch = self.history.epochs.setdefault(number, Epoch())
-        rule = self._rules[self.groups[0].param_group] if self._rules else None
         epoch.steps = steps
-        if rule is not None:
-            epoch.lr, epoch.momentum = rule.lr, rule.momentum
+        if self._rules:
+            rules = [self._rules[group.param_group] for group in self.groups]
+            epoch.lr, epoch.momentum = rules[0].lr, rules[0].momentum
+            lrs = [rule.lr for rule in rules]
+            epoch.lrs = np.array([*lrs, lrs[0] if len(set(lrs)) == 1 else math.nan])
 
     def added(self) -> int:
         """Parameters that the optimizer has been given since the start."""
@@ -263,6 +272,7 @@ class Windows:
         self.probe.forget()
 
 
+@_eager
 def _within(outer: FrameType, frame: FrameType | None) -> bool:
     """Whether a frame was called from within another."""
     while frame is not None and frame is not outer:
