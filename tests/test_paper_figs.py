@@ -83,6 +83,7 @@ def made(name: str, scale: str = "cpu", *, seeds: int = SEEDS, epochs: int | Non
                 record[f"{key}_{part}"] = ("cell", np.full(len(cells), value))
             record[f"{key}_verdict"] = ("cell", np.array(["keeps", *["breaks"] * (len(cells) - 1)]))
         record["invariant_share"] = ("cell", np.linspace(1, 0, len(cells)))
+        record["why"] = ("cell", np.where(np.arange(len(cells)) % 2, "its norm has not settled", ""))
         return record
     return experiment.derive(record) if experiment.derive else record
 

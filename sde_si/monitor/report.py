@@ -96,10 +96,17 @@ class Summary:
             # headers may fold, numbers may not
             width = max((len(cells[i]) for cells in lines), default=1)
             out.add_column(name.replace("[", r"\["), justify="right", overflow="fold", min_width=width)
-        out.add_column("equilibrium", overflow="fold")
+        out.add_column("equilibrium", min_width=len("equilibrium"))
         for cells in lines:
-            out.add_row(*(escape(cell) for cell in cells))
+            out.add_row(*(escape(cell) for cell in (*cells[:-1], cells[-1].partition(":")[0])))
         return out
+
+    def reasons(self) -> list[str]:
+        """A line each: the groups with one verdict on their equilibrium for one reason, and that reason."""
+        of: dict[str, list[str]] = {}
+        for cells in self._cells():
+            of.setdefault(cells[-1], []).append(cells[0])
+        return [f"{', '.join(names)}: {verdict}" for verdict, names in of.items()]
 
     def _cells(self) -> list[list[str]]:
         number = comparison.number
@@ -123,6 +130,7 @@ class Summary:
             yield "AngularMonitor: nothing recorded yet"
             return
         yield self.table()
+        yield from map(escape, self.reasons())
         last = self.readings[-1]
         if len(self.readings) > 1 and any(reading.lags for reading in self.readings):
             yield lag_table.table(self.readings)
