@@ -144,7 +144,7 @@ class Summary:
         from rich.console import Console
 
         text = io.StringIO()
-        Console(file=text, width=150).print(self)
+        Console(file=text, width=160).print(self)
         return text.getvalue()
 
     def _repr_html_(self) -> str:
