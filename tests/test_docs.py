@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import os
 import re
 import shlex
@@ -171,3 +172,18 @@ def test_a_checked_claim_is_shown_and_a_wrong_verdict_is_an_error(tmp_path):
 
 def _with_truth(rng):
     return [dataclasses.replace(one, truth=2 * one.predicted) for one in CLAIMS["telescoping"].check(rng)]
+
+
+def test_the_reference_names_what_there_is():
+    """Every object of docs/api.md can be imported (without building the pages)."""
+    text = (Path(__file__).parent.parent / "docs" / "api.md").read_text()
+    for name in re.findall(r"^\.\. auto(?:class|function|module|data):: (\S+)", text, re.MULTILINE):
+        parts = name.split(".")
+        for cut in range(len(parts), 0, -1):
+            try:
+                found = importlib.import_module(".".join(parts[:cut]))
+                break
+            except ImportError:
+                continue
+        for part in parts[cut:]:
+            found = getattr(found, part)
