@@ -163,7 +163,7 @@ class Work:
         filled = engine.fill is not None and engine.kind == loop.INCREMENTS
         self.xi = np.empty((1 + (engine.fine > 1), block.size if filled else 0, arrays.noise_dim if filled else 0))
         self.order = np.empty((block.size, 0), dtype=np.int64)
-        self.scratch = np.empty((2 + (engine.run.scheme.where is not None), paths, dim))
+        self.rooms = np.empty((3 + (engine.run.scheme.where is not None), paths, dim))
         self.g = np.empty((self.draws.size + (engine.kind == loop.DIFFERENCE), paths, dim))
         self.sums = np.zeros((3, paths, engine.columns))
         self.plan = engine.plan()
@@ -185,7 +185,7 @@ class Work:
             block.memory,
             self.xi,
             self.order,
-            self.scratch,
+            self.rooms,
             self.g,
             self.sums,
             block.fault,

@@ -77,7 +77,7 @@ class Engine:
         """The kernel's integers."""
         run, ordered = self.run, self.run.reshuffled and self.kind == loop.MINIBATCH
         integers = [run.substeps, self.kind, self.fine, self.arrays.N, ordered, self.watched, self.constraint]
-        return np.array(integers, dtype=np.int64)
+        return np.array([*integers, run.scheme.elementwise], dtype=np.int64)
 
     def _rows(self, epoch: int) -> Array:
         """The kernel's records of one epoch (from 0)."""

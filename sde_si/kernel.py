@@ -14,12 +14,12 @@ import numpy as np
 from numba import types
 
 from sde_si.jit import OPTIONS
-from sde_si.pointers import HYPER_TYPE, MATRIX, PARAMS_TYPE, SIGNATURES, STACK, as_generator, from_address, i8
+from sde_si.pointers import HYPER_TYPE, MATRIX, PARAMS_TYPE, SIGNATURES, STACK, as_generator, from_address, i8, view
 
 INCREMENTS, MINIBATCH, DIFFERENCE = 0, 1, 2
 FREE, TOTAL, GROUPS = 0, 1, 2
 _SERIES_LIMIT = 2.5e-3
-_as_generator = as_generator
+_as_generator, _view = as_generator, view
 _as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(
     from_address, SIGNATURES.values()
 )
@@ -68,9 +68,9 @@ def _for_width(width):
 
     @numba.njit(**options)
     def tangential(x, xi, norm, scale, offsets):
-        stride = np.uint64(width or x.shape[1])
-        x, xi = x.reshape(x.size), xi.reshape(xi.size)
-        for p in range(np.uint64(norm.shape[0])):
+        paths = np.uint64(norm.shape[0])
+        stride = np.uint64(width or x.size // paths)
+        for p in range(paths):
             for g in range(1 if width else offsets.size - 1):
                 low = p * stride + np.uint64(0 if width else offsets[g])
                 high = p * stride + np.uint64(width or offsets[g + 1])
@@ -84,9 +84,8 @@ def _for_width(width):
 
     @numba.njit(**options)
     def moments(a, b, offsets, out):
-        stride = np.uint64(width or a.shape[1])
-        paths = np.uint64(a.shape[0])
-        a, b = a.reshape(a.size), b.reshape(b.size)
+        paths = np.uint64(out.shape[1])
+        stride = np.uint64(width or a.size // paths)
         for p in range(paths):
             for g in range(1 if width else offsets.size - 1):
                 low = p * stride + np.uint64(0 if width else offsets[g])
@@ -110,8 +109,8 @@ _tangential4, _moments4 = _for_width(4)
 
 @numba.njit(**OPTIONS)
 def _make_tangential(x, xi, norm, scale, offsets):
-    """Turn xi into scale P(y) xi/|x|, group by group."""
-    width = x.shape[1] if offsets.size == 2 else 0
+    """Turn xi into scale P(y) xi/|x|, group by group; all paths in one row."""
+    width = offsets[1] if offsets.size == 2 else 0
     if width == 2:
         _tangential2(x, xi, norm, scale, offsets)
     elif width == 3:
@@ -124,8 +123,8 @@ def _make_tangential(x, xi, norm, scale, offsets):
 
 @numba.njit(**OPTIONS)
 def moments_of(a, b, offsets, out):
-    """<a, b - a>, |b - a|^2 and |b|^2 of each path and group; the difference keeps small angles exact."""
-    width = a.shape[1] if offsets.size == 2 else 0
+    """<a, b - a>, |b - a|^2 and |b|^2 of each path and group; the difference keeps small angles exact. One row."""
+    width = offsets[1] if offsets.size == 2 else 0
     if width == 2:
         _moments2(a, b, offsets, out)
     elif width == 3:
@@ -151,9 +150,11 @@ def with_total(moments):
 
 @numba.njit(**OPTIONS)
 def add_squared_angles(norm, moments, out):
-    """Add the squared angle of a step to `out`: series of atan(t)^2 to rounding for small t, else atan2."""
+    """Add the squared angle of a step to `out`: series of atan(t)^2 to rounding for small t, else atan2.
+
+    Paths and groups in one row: norm, out (n,), moments (3, n).
+    """
     n = norm.size
-    norm, out, moments = norm.reshape(n), out.reshape(n), moments.reshape((3, n))
     along, square = moments[0], moments[1]
     wide = 0
     for i in range(n):
@@ -187,9 +188,8 @@ def _sum_increments(fill, rng, xi, more, fine):
     for i in range(1, fine + 1):
         if i < fine:
             fill(rng, more)
-        for p in range(xi.shape[0]):
-            for j in range(xi.shape[1]):
-                xi[p, j] = xi[p, j] + more[p, j] if i < fine else xi[p, j] * scale
+        for j in range(xi.shape[1]):
+            xi[0, j] = xi[0, j] + more[0, j] if i < fine else xi[0, j] * scale
 
 
 @numba.njit(
@@ -201,21 +201,20 @@ def _sum_increments(fill, rng, xi, more, fine):
 )  # fmt: skip
 def kernel(
     x, state, table, plan, gradients, functions, generators, params, offsets, memory, xi,
-    order, scratch, g, sums, fault,
+    order, rooms, g, sums, fault,
 ):  # fmt: skip
     """Advance one block of paths by the steps of `table`.
 
     Parameters
     ----------
-    x : (path, d)
-        Weights, advanced in place.
-    state : (slot, path, d)
-        The method's memory, advanced in place.
+    x, state : (path, d), (slot, path, d)
+        Weights and the method's memory, advanced in place.
     table : (step,) records of `HYPER`
         One row an optimizer step.
-    plan : (7,)
+    plan : (8,)
         Substeps; kind of draw; increments summed into one; samples N; whether `order` holds the epoch's order;
-        whether every step is watched, or only the norm, every 64 steps; the constraint after each substep.
+        whether every step is watched, or only the norm, every 64 steps; the constraint after each substep;
+        whether the step takes every weight by itself, and so all paths as one long row.
     gradients : (draw,)
         Whether each draw contains the mean gradient.
     functions : (7,)
@@ -225,27 +224,27 @@ def kernel(
         Addresses of the generators for increments and for minibatches (`sde_si.pointers.generator_addresses`).
     params, offsets
         The loss's arrays, and where its scale-invariant groups begin and end.
-    memory : (path, k)
-        What the noise keeps from step to step.
-    xi : (2, block, k)
-        Room for standard increments; the second is needed only if several are summed into one.
+    memory, xi : (path, k), (2, block, k)
+        What the noise keeps from step to step; room for standard increments, the second if several are summed into one.
     order : (block, n)
         The epoch's order of the samples, or anything with one row a path.
-    scratch, g : (2 or 3, path, d), (draws or draws + 1, path, d)
-        Work space; the third is for the point where draws are taken, if that is not x.
+    rooms, g : (3 or 4, path, d), (draws or draws + 1, path, d)
+        Work space; the fourth is for the point where draws are taken, if that is not x.
     sums : (3, path, group)
         Added to: squared angle per step, squared displacement per substep, squared norm before each substep.
     fault : (2, path)
         Step at which a path ceased to be finite (-1: never), and why (1 overflow, 2 NaN, 3 zero norm).
     """
     substeps, kind, fine, samples, ordered, watched = plan[0], plan[1], plan[2], plan[3], plan[4], plan[5]
-    constraint = plan[6]
+    constraint, elementwise = plan[6], plan[7]
     step, gradient, noise = _as_step(functions[0]), _as_gradient(functions[1]), _as_noise(functions[2])
     minibatch, fill, shape = _as_minibatch(functions[3]), _as_fill(functions[4]), _as_shape(functions[5])
     rng, sampler = _as_generator(generators[0]), _as_generator(generators[1])
     where, elsewhere = _as_where(functions[6]), functions[6] != 0
-    has_gradient, has_noise, has_shape = functions[1] != 0, functions[2] != 0, functions[5] != 0
-    has_fill = functions[4] != 0
+    has_gradient, has_noise = functions[1] != 0, functions[2] != 0
+    has_fill, has_shape = functions[4] != 0, functions[5] != 0
+    x, state, xi = _view(x, 0, x.shape), _view(state, 0, state.shape), _view(xi, 0, xi.shape)
+    rooms, g, sums = _view(rooms, 0, rooms.shape), _view(g, 0, g.shape), _view(sums, 0, sums.shape)
     paths, d = x.shape
     draws, columns = gradients.size, sums.shape[2]
     value, norm = np.empty(paths), np.empty((paths, columns))
@@ -255,10 +254,16 @@ def kernel(
     squared_norms(x, offsets, norm)
     norm3 = norm.reshape((1, paths, columns))
     with_total(norm3)
-    flat_norm, flat_sums = norm.reshape(norm.size), sums.reshape((3, norm.size))
-    flat_moments = moments.reshape((3, norm.size))
     before = norm.copy()
-    current, spare, other = x, scratch[0], scratch[1]
+    row = paths * d  # all paths of a block in one
+    flat_norm, flat_before = norm.reshape(norm.size), before.reshape(norm.size)
+    flat_sums, flat_moments = _view(sums, 0, (3, norm.size)), moments.reshape((3, norm.size))
+    flat_rooms, flat_g = _view(rooms, 0, (rooms.shape[0], 1, row)), _view(g, 0, (g.shape[0], 1, row))
+    flat_xi = _view(xi, 0, (xi.shape[0], 1, xi.shape[1] * xi.shape[2]))
+    step_rooms, step_g = (flat_rooms, flat_g) if elementwise else (rooms, g)
+    step_state = _view(state, 0, (state.shape[0], 1, row)) if elementwise else state
+    current, spare, other = 0, 1, 2
+    rooms[0] = x
     for k in range(table.size):
         hyper = table[k]
         begin = current
@@ -266,10 +271,11 @@ def kernel(
         if kind != INCREMENTS and batch.shape[1] != size:
             batch = np.empty((order.shape[0], size), np.int64)
         for s in range(substeps):
-            point = current
+            at = current
             if elsewhere:
-                point = scratch[2]
-                where(current, state, hyper, point)
+                at = 3
+                where(step_rooms[current], step_state, hyper, step_rooms[at])
+            point = rooms[at]
             if elsewhere or not watched:
                 squared_norms(point, offsets, point_norm)
             for i in range(draws):
@@ -298,10 +304,10 @@ def kernel(
                     continue
                 # Isotropic noise without a drift is drawn where the step reads it: one pass over memory less.
                 direct = not has_noise and not drift and xi.shape[1] == paths
-                room = target if direct else xi[0]
-                fill(rng, room)
+                room, flat_room = (target, flat_g[i]) if direct else (xi[0], flat_xi[0])
+                fill(rng, flat_room)
                 if fine > 1:
-                    _sum_increments(fill, rng, room, xi[1], fine)
+                    _sum_increments(fill, rng, flat_room, flat_xi[1], fine)
                 if has_shape:
                     shape(point, room, memory, hyper, offsets)
                 amplitude = (hyper.noise1 if i == 0 else hyper.noise2) / np.sqrt(hyper.batch)
@@ -309,16 +315,15 @@ def kernel(
                     noise(point, room, amplitude, params, offsets, target)
                 else:
                     scale = amplitude * np.sqrt(hyper.noise_variance)
-                    _make_tangential(point, room, point_norm, scale, offsets)
-                    for p in range(0 if direct else paths):
-                        for j in range(d):
-                            target[p, j] = room[p, j] + (target[p, j] if drift else 0.0)
-            step(current, state, hyper, offsets, g, spare)
+                    _make_tangential(flat_rooms[at, 0], flat_room[0], point_norm, scale, offsets)
+                    for j in range(0 if direct else row):
+                        flat_g[i, 0, j] = flat_room[0, j] + (flat_g[i, 0, j] if drift else 0.0)
+            step(step_rooms[current], step_state, hyper, offsets, step_g, step_rooms[spare])
             if constraint != FREE:
-                constrain(spare, constraint, hyper.radius, offsets)
+                constrain(rooms[spare], constraint, hyper.radius, offsets)
             if watched:
                 # Summed per substep: the displacement's balance with the norm tells equilibrium.
-                moments_of(current, spare, offsets, moments)
+                moments_of(flat_rooms[current, 0], flat_rooms[spare, 0], offsets, moments)
                 with_total(moments)
                 for i in range(flat_norm.size):
                     flat_sums[1, i] += flat_moments[1, i]
@@ -332,13 +337,13 @@ def kernel(
             other = begin
         if watched:
             if substeps > 1:
-                moments_of(begin, current, offsets, moments)
+                moments_of(flat_rooms[begin, 0], flat_rooms[current, 0], offsets, moments)
                 with_total(moments)
-            add_squared_angles(before, moments, sums[0])
+            add_squared_angles(flat_before, flat_moments, flat_sums[0])
         elif (k + 1) % 64 and k + 1 < table.size:
             continue
         else:
-            squared_norms(current, offsets, norm)
+            squared_norms(rooms[current], offsets, norm)
             with_total(norm3)
         for p in range(paths):
             for c in range(columns):
@@ -347,8 +352,5 @@ def kernel(
                     fault[0, p] = np.int64(hyper.step)
                     fault[1, p] = 1 if norm[p, c] == np.inf else (3 if norm[p, c] == 0.0 else 2)
             if fault[0, p] >= 0:
-                for j in range(d):
-                    current[p, j] = np.nan
-    for p in range(paths):
-        for j in range(d):
-            x[p, j] = current[p, j]
+                rooms[current, p] = np.nan
+    x[:] = rooms[current]

@@ -15,25 +15,23 @@ from sde_si.jit import Jitted, jitted
 @jitted
 def fill_gaussian(rng, xi):
     """Standard normals, the same stream as NumPy's own."""
-    flat = xi.reshape(xi.size)
-    for i in range(flat.size):
-        flat[i] = rng.standard_normal()
+    for p in range(xi.shape[0]):
+        for j in range(xi.shape[1]):
+            xi[p, j] = rng.standard_normal()
 
 
 @jitted
 def fill_rademacher(rng, xi):
-    """Signs, 52 to a random number (simplified weak Euler)."""
-    flat = xi.reshape(xi.size)
-    whole = flat.size // 52
-    words = np.empty(whole + 1, np.int64)
-    for w in range(words.size):
-        words[w] = np.int64(rng.random() * 4503599627370496.0)
-    for w in range(whole):
-        bits, start = words[w], w * 52
-        for q in range(52):
-            flat[start + q] = 1.0 - 2.0 * ((bits >> q) & 1)
-    for q in range(flat.size - whole * 52):
-        flat[whole * 52 + q] = 1.0 - 2.0 * ((words[whole] >> q) & 1)
+    """Signs, 52 to a random number (simplified weak Euler); every row begins with a new one."""
+    for p in range(xi.shape[0]):
+        whole = xi.shape[1] // 52
+        for w in range(whole):
+            bits, start = np.int64(rng.random() * 4503599627370496.0), np.uint64(w * 52)
+            for q in range(np.uint64(52)):
+                xi[p, start + q] = 1.0 - 2.0 * ((bits >> q) & 1)
+        bits = np.int64(rng.random() * 4503599627370496.0)
+        for q in range(np.uint64(xi.shape[1] - whole * 52)):
+            xi[p, whole * 52 + q] = 1.0 - 2.0 * ((bits >> q) & 1)
 
 
 @jitted
@@ -82,7 +80,8 @@ class Noise:
     name, summary : str
         As on the command line; one line for people.
     fill : Jitted or None
-        ``fill(rng, xi)`` writes independent numbers of mean 0 and variance 1; None if the loss draws minibatches.
+        ``fill(rng, xi)`` writes independent numbers of mean 0 and variance 1 into a matrix (all paths of a block make
+        one row); None if the loss draws minibatches.
     shape : Jitted or None
         ``shape(x, xi, memory, hyper, offsets)`` changes them in the light of the weights.
     kurtosis : float

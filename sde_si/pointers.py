@@ -15,6 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.core.types import NumPyRandomBitGeneratorType
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from sde_si.jit import dispatcher
 from sde_si.methods.base import HYPER
@@ -80,6 +81,33 @@ def _as_generator(_context: Any, addresses: Any) -> Any:
 
 as_generator: Any = intrinsic(_as_generator)
 _GENERATOR_FIELDS = ("state_address", "state", "fnptr_next_uint64", "fnptr_next_uint32", "fnptr_next_double")
+
+
+def _view(_context: Any, array: Any, _start: Any, shape: Any) -> Any:
+    """``view(array, start, shape)``: the contiguous memory of `array` from element `start` on, in another shape.
+
+    Numba's own reshape takes as long as advancing 400 weights, and its slices count references, which is atomic and as
+    dear. This one has no share in the memory and checks nothing: only for an argument of a compiled function, whose
+    caller keeps the memory alive.
+    """
+    result = types.Array(array.dtype, shape.count, "C")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source = context.make_array(signature.args[0])(context, builder, args[0])
+        out = context.make_array(result)(context, builder)
+        lengths = cgutils.unpack_tuple(builder, args[2], shape.count)
+        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(array.dtype)))
+        strides = [size]
+        for length in reversed(lengths[1:]):
+            strides.insert(0, builder.mul(strides[0], length))
+        data = builder.gep(source.data, [args[1]])
+        populate_array(out, data, shape=lengths, strides=strides, itemsize=size, meminfo=None)
+        return out._getvalue()
+
+    return result(array, types.int64, shape), codegen
+
+
+view: Any = intrinsic(_view)
 
 
 def generator_addresses(rng: np.random.Generator) -> np.ndarray:

@@ -27,6 +27,7 @@ LAYERS = [
     {"resolve"},
     {"pointers", "angles", "kernel", "record"},
     {"theory"},
+    {"segments"},
     {"wide"},
     {"block"},
     {"engine"},

@@ -18,13 +18,13 @@ def adam_step(x, state, hyper, offsets, g, out):
     b1, b2, wd, eps = hyper.momentum, hyper.beta2, hyper.wd, hyper.eps
     rate = hyper.lr / (1.0 - b1 ** (hyper.step + 1.0))
     root = np.sqrt(1.0 - b2 ** (hyper.step + 1.0))
-    n = x.size
-    x, m, v, g, out = x.reshape(n), state[0].reshape(n), state[1].reshape(n), g[0].reshape(n), out.reshape(n)
-    for i in range(n):
-        d = g[i] + wd * x[i]
-        m[i] = b1 * m[i] + (1.0 - b1) * d
-        v[i] = b2 * v[i] + (1.0 - b2) * (d * d)
-        out[i] = x[i] - rate * m[i] / (np.sqrt(v[i]) / root + eps)
+    m, v, g = state[0], state[1], g[0]
+    for p in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            d = g[p, i] + wd * x[p, i]
+            m[p, i] = b1 * m[p, i] + (1.0 - b1) * d
+            v[p, i] = b2 * v[p, i] + (1.0 - b2) * (d * d)
+            out[p, i] = x[p, i] - rate * m[p, i] / (np.sqrt(v[p, i]) / root + eps)
 
 
 @jitted
@@ -33,23 +33,23 @@ def adamw_step(x, state, hyper, offsets, g, out):
     b1, b2, eps, shrink = hyper.momentum, hyper.beta2, hyper.eps, 1.0 - hyper.lr * hyper.wd
     rate = hyper.lr / (1.0 - b1 ** (hyper.step + 1.0))
     root = np.sqrt(1.0 - b2 ** (hyper.step + 1.0))
-    n = x.size
-    x, m, v, g, out = x.reshape(n), state[0].reshape(n), state[1].reshape(n), g[0].reshape(n), out.reshape(n)
-    for i in range(n):
-        m[i] = b1 * m[i] + (1.0 - b1) * g[i]
-        v[i] = b2 * v[i] + (1.0 - b2) * (g[i] * g[i])
-        out[i] = shrink * x[i] - rate * m[i] / (np.sqrt(v[i]) / root + eps)
+    m, v, g = state[0], state[1], g[0]
+    for p in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            m[p, i] = b1 * m[p, i] + (1.0 - b1) * g[p, i]
+            v[p, i] = b2 * v[p, i] + (1.0 - b2) * (g[p, i] * g[p, i])
+            out[p, i] = shrink * x[p, i] - rate * m[p, i] / (np.sqrt(v[p, i]) / root + eps)
 
 
 @jitted
 def lion_step(x, state, hyper, offsets, g, out):
     """X' = (1 - lr wd) x - lr sign(b1 m + (1-b1) g), then m' = b2 m + (1-b2) g."""
     lr, b1, b2, shrink = hyper.lr, hyper.momentum, hyper.beta2, 1.0 - hyper.lr * hyper.wd
-    n = x.size
-    x, m, g, out = x.reshape(n), state[0].reshape(n), g[0].reshape(n), out.reshape(n)
-    for i in range(n):
-        out[i] = shrink * x[i] - lr * np.sign(b1 * m[i] + (1.0 - b1) * g[i])
-        m[i] = b2 * m[i] + (1.0 - b2) * g[i]
+    m, g = state[0], g[0]
+    for p in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            out[p, i] = shrink * x[p, i] - lr * np.sign(b1 * m[p, i] + (1.0 - b1) * g[p, i])
+            m[p, i] = b2 * m[p, i] + (1.0 - b2) * g[p, i]
 
 
 _ADAM = Scheme(step=adam_step, slots=2, coefficients=unit_noise, linear=None)

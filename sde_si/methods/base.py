@@ -46,7 +46,8 @@ class Scheme:
     draws : tuple of bool
         One entry for each stochastic gradient that the step needs: does it contain the mean gradient?
     elementwise : bool
-        Whether the step treats every weight by itself, so that long paths can be cut into parts.
+        Whether the step (and `where`) treats every weight by itself. Then it is called with all paths of a block as
+        one row, or with a part of a long path: ``x[1, n]``, ``state[slot, 1, n]``, ``g[draw, 1, n]``.
     """
 
     step: Jitted

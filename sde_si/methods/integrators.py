@@ -58,10 +58,10 @@ def sphere_step(x, state, hyper, offsets, g, out):
 def midpoint(x, state, hyper, out):
     """X + (h/2) v: gradient and noise in the middle of the substep make the scheme second order."""
     half = 0.5 * hyper.h
-    n = x.size
-    x, v, out = x.reshape(n), state[0].reshape(n), out.reshape(n)
-    for i in range(n):
-        out[i] = x[i] + half * v[i]
+    v = state[0]
+    for p in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            out[p, i] = x[p, i] + half * v[p, i]
 
 
 @jitted
@@ -71,13 +71,12 @@ def exponential_step(x, state, hyper, offsets, g, out):
     x' = c0 x + c1 v - noise, v' = c2 x + c3 v - c5 g0 with the correlated noise of x in c4 g0 and ``noise2`` g1.
     """
     c0, c1, c2, c3, c4, c5 = hyper.c0, hyper.c1, hyper.c2, hyper.c3, hyper.c4, hyper.c5
-    n = x.size
-    x, v, out = x.reshape(n), state[0].reshape(n), out.reshape(n)
-    first, second = g[0].reshape(n), g[1].reshape(n)
-    for i in range(n):
-        old = v[i]
-        v[i] = c2 * x[i] + c3 * old - c5 * first[i]
-        out[i] = c0 * x[i] + c1 * old - c4 * first[i] - second[i]
+    v, first, second = state[0], g[0], g[1]
+    for p in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            old = v[p, i]
+            v[p, i] = c2 * x[p, i] + c3 * old - c5 * first[p, i]
+            out[p, i] = c0 * x[p, i] + c1 * old - c4 * first[p, i] - second[p, i]
 
 
 def flow(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array, Array]:

@@ -14,53 +14,53 @@ from sde_si.methods.base import Array, Method, Scheme, outer, unit_noise
 def euler_step(x, state, hyper, offsets, g, out):
     """X' = x - lr h (g + wd x): SGD at h = 1, Euler-Maruyama below (theory.md 3.6)."""
     rate, wd = hyper.lr * hyper.h, hyper.wd
-    n = x.size
-    x, g, out = x.reshape(n), g[0].reshape(n), out.reshape(n)
-    for i in range(n):
-        out[i] = x[i] - rate * (g[i] + wd * x[i])
+    g = g[0]
+    for p in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            out[p, i] = x[p, i] - rate * (g[p, i] + wd * x[p, i])
 
 
 @jitted
 def velocity_step(x, state, hyper, offsets, g, out):
     """V' = c0 v - lr h (g + wd x), x' = x + h v' (Yun et al. eq. 3 at h = 1, eqs. 19-20 below)."""
     rate, wd, h, damping = hyper.lr * hyper.h, hyper.wd, hyper.h, hyper.c0
-    n = x.size
-    x, v, g, out = x.reshape(n), state[0].reshape(n), g[0].reshape(n), out.reshape(n)
-    for i in range(n):
-        v[i] = damping * v[i] - rate * (g[i] + wd * x[i])
-        out[i] = x[i] + h * v[i]
+    v, g = state[0], g[0]
+    for p in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            v[p, i] = damping * v[p, i] - rate * (g[p, i] + wd * x[p, i])
+            out[p, i] = x[p, i] + h * v[p, i]
 
 
 @jitted
 def buffer_step(x, state, hyper, offsets, g, out):
     """B' = momentum b + g + wd x, x' = x - lr b' (torch)."""
     lr, wd, momentum = hyper.lr, hyper.wd, hyper.momentum
-    n = x.size
-    x, b, g, out = x.reshape(n), state[0].reshape(n), g[0].reshape(n), out.reshape(n)
-    for i in range(n):
-        b[i] = momentum * b[i] + (g[i] + wd * x[i])
-        out[i] = x[i] - lr * b[i]
+    b, g = state[0], g[0]
+    for p in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            b[p, i] = momentum * b[p, i] + (g[p, i] + wd * x[p, i])
+            out[p, i] = x[p, i] - lr * b[p, i]
 
 
 @jitted
 def decoupled_step(x, state, hyper, offsets, g, out):
     """V' = momentum v - lr g, x' = (1 - lr wd) x + v'."""
     lr, momentum, shrink = hyper.lr, hyper.momentum, 1.0 - hyper.lr * hyper.wd
-    n = x.size
-    x, v, g, out = x.reshape(n), state[0].reshape(n), g[0].reshape(n), out.reshape(n)
-    for i in range(n):
-        v[i] = momentum * v[i] - lr * g[i]
-        out[i] = shrink * x[i] + v[i]
+    v, g = state[0], g[0]
+    for p in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            v[p, i] = momentum * v[p, i] - lr * g[p, i]
+            out[p, i] = shrink * x[p, i] + v[p, i]
 
 
 @jitted
 def svag_step(x, state, hyper, offsets, g, out):
     """X' = x - lr h (c0 g0 + c1 g1 + wd x): two batches, their difference amplified (theory.md 4.1)."""
     rate, wd, c0, c1 = hyper.lr * hyper.h, hyper.wd, hyper.c0, hyper.c1
-    n = x.size
-    x, first, second, out = x.reshape(n), g[0].reshape(n), g[1].reshape(n), out.reshape(n)
-    for i in range(n):
-        out[i] = x[i] - rate * (c0 * first[i] + c1 * second[i] + wd * x[i])
+    first, second = g[0], g[1]
+    for p in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            out[p, i] = x[p, i] - rate * (c0 * first[p, i] + c1 * second[p, i] + wd * x[p, i])
 
 
 def euler_linear(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array]:

@@ -70,7 +70,7 @@ def bare_numbers(paths: int, dim: int, noise: str) -> tuple[Callable[[], Any], i
     blocks, rounds = engine.blocks(), max(1, 100_000_000 // (paths * dim))
     fill = engine.functions[list(SIGNATURES).index("fill")]
     lengths = [len(range(dim)[part]) for part in engine.parts]
-    parts = [(rng, (block.size, n)) for block in blocks for rng, n in zip(block.rngs, lengths, strict=True)]
+    parts = [(rng, (1, block.size * n)) for block in blocks for rng, n in zip(block.rngs, lengths, strict=True)]
 
     def share(numbers: Any) -> None:
         for i in numbers:
