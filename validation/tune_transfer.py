@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from sde_si import HyperParameters
+from sde_si.machine import usable_cores
+from sde_si.provenance import provenance
 from sde_si.sweep import Sweep
 from sde_si.tune import search, trial
 from sde_si.tune.settings import five
@@ -89,12 +91,13 @@ def main() -> None:
         "settings": {**vars(options), "factors": factors}, "search": small.to_json(), "grid": full.to_json(),
         "a": a | {"wd": chosen.wd}, "b": b | {"wd": full.best.hyperparameters.wd}, "c": c | {"wd": whole.wd},
         "cost": {name: value * options.epochs for name, value in cost.items()},
+        "provenance": provenance(cores=usable_cores(), command="python -m validation.tune_transfer"),
     }  # fmt: skip
     del result["settings"]["executor"], result["settings"]["out"]
     for name, text in {"a": "transferred", "b": "full grid, best", "c": "defaults"}.items():
         row = result[name]
         error = "" if row["stderr"] is None else f" ± {row['stderr']:.4f}"
-        share = cost[name] / cost["b"]
+        share = cost[name] / cost["b"]  # in images seen
         print(f"({name}) {text:16} wd {row['wd']:.3g}: accuracy {row['accuracy']:.4f}{error}, cost {share:.3f} of (b)")
     if not options.tiny:
         RECORD.write_text(json.dumps(result, indent=1) + "\n")
