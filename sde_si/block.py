@@ -9,8 +9,7 @@ import numpy as np
 
 from sde_si import kernel as loop
 from sde_si.angles import angles
-from sde_si.pointers import generator_addresses
-from sde_si.streams import NOISE, ORDER, SAMPLING, START, block_size, generator
+from sde_si.streams import NOISE, ORDER, SAMPLING, START, block_size, generator, words
 from sde_si.wide import WideWork
 
 if TYPE_CHECKING:
@@ -42,8 +41,8 @@ class Block:
         self.initial_norm = np.sqrt(self._norms())
         self.state = np.zeros((run.scheme.slots, *self.x.shape))
         keys = [(self.index, i) for i in range(len(engine.parts))] if engine.wide else [(self.index,)]
-        self.rngs = [generator(run.seed, NOISE, *key) for key in keys]
-        self.sampler = generator(run.seed, SAMPLING, self.index)
+        sources = [generator(run.seed, NOISE, *key) for key in keys]
+        self.words = np.stack([words(rng) for rng in (*sources, generator(run.seed, SAMPLING, self.index))])
         self.memory = np.zeros((high - low, arrays.noise_dim if engine.shape else 0))
         self.fault = np.full((2, high - low), -1, dtype=np.int64)
         self.references: dict[int, Array] = {}
@@ -167,7 +166,6 @@ class Work:
         self.g = np.empty((self.draws.size + (engine.kind == loop.DIFFERENCE), paths, dim))
         self.sums = np.zeros((3, paths, engine.columns))
         self.plan = engine.plan()
-        self.generators = np.stack([generator_addresses(rng) for rng in (block.rngs[0], block.sampler)])
 
     def run(self, table: Array) -> None:
         """Advance the block by the steps of `table`."""
@@ -179,7 +177,7 @@ class Work:
             self.plan,
             self.draws,
             block.engine.functions,
-            self.generators,
+            block.words,
             arrays.params,
             arrays.offsets,
             block.memory,

@@ -8,6 +8,7 @@ file lazily, with one set of options and a disk cache that survives the process.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +18,22 @@ FASTMATH = frozenset({"reassoc", "contract", "arcp", "nsz"})
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": set(FASTMATH), "error_model": "numpy"}
 
 
+class Late:
+    """A name for compiled code that lives in a module which imports numba: looked up at the first compilation."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+    def load(self) -> Any:
+        """What the name stands for."""
+        return getattr(importlib.import_module(self.module), self.name)
+
+
 class Jitted:
     """A Python function that numba compiles when it is first needed.
 
     Numba stamps a cached function with its own file only: a marked function may use by name other functions
-    and constants of that one file, and must get everything else as an argument.
+    and constants of that one file (`Late` ones, too), and must get everything else as an argument.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -42,6 +54,8 @@ class Jitted:
         for name, value in list(namespace.items()):
             if isinstance(value, Jitted) and value.py_func.__globals__ is namespace:
                 namespace[name] = value._lazy_dispatcher
+            elif isinstance(value, Late):
+                namespace[name] = value.load()
         return self._lazy_dispatcher
 
     def __call__(self, *args: Any) -> Any:

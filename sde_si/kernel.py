@@ -1,8 +1,7 @@
 """The time loop; `sde_si.wide` is its counterpart for paths too long for one thread.
 
-Losses, noises and methods reach it as addresses of compiled functions (`sde_si.pointers`), so that it is compiled
-once in its life, whatever the loss. Every function gets a block of paths ``x[path, d]``, never one path.
-Importing this module imports numba.
+Losses, noises and methods reach it as addresses of compiled functions (`sde_si.pointers`): it is compiled once in its
+life. Every function gets a block of paths ``x[path, d]``, never one path. Importing this module imports numba.
 """
 
 from __future__ import annotations
@@ -14,12 +13,13 @@ import numpy as np
 from numba import types
 
 from sde_si.jit import OPTIONS
-from sde_si.pointers import HYPER_TYPE, MATRIX, PARAMS_TYPE, SIGNATURES, STACK, as_generator, from_address, i8, view
+from sde_si.pcg64 import next_word
+from sde_si.pointers import HYPER_TYPE, MATRIX, PARAMS_TYPE, SIGNATURES, STACK, from_address, i8, view
 
 INCREMENTS, MINIBATCH, DIFFERENCE = 0, 1, 2
 FREE, TOTAL, GROUPS = 0, 1, 2
 _SERIES_LIMIT = 2.5e-3
-_as_generator, _view = as_generator, view
+_view, _next_word = view, next_word
 _as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(
     from_address, SIGNATURES.values()
 )
@@ -174,33 +174,39 @@ def add_squared_angles(norm, moments, out):
 
 
 @numba.njit(**OPTIONS)
-def _next_batch(sampler, order, position, samples, batch):
+def _next_batch(words, order, position, samples, batch):
     """The batch at `position` of the epoch's order; at a negative one, a fresh draw with replacement."""
+    high, low, plus_high, plus_low = words[0], words[1], words[2], words[3]
     for p in range(batch.shape[0]):
         for i in range(batch.shape[1]):
-            batch[p, i] = order[p, position + i] if position >= 0 else np.int64(sampler.random() * samples)
+            if position >= 0:
+                batch[p, i] = order[p, position + i]
+                continue
+            high, low, word = _next_word(high, low, plus_high, plus_low)
+            batch[p, i] = np.int64(np.int64(word >> np.uint64(11)) * 2.0**-53 * samples)
+    words[0], words[1] = high, low
 
 
 @numba.njit(**OPTIONS)
-def _sum_increments(fill, rng, xi, more, fine):
+def _sum_increments(fill, words, xi, more, fine):
     """Turn xi into the sum of `fine` draws, scaled to variance 1: the increment of a `fine` times finer run."""
     scale = 1 / np.sqrt(fine)
     for i in range(1, fine + 1):
         if i < fine:
-            fill(rng, more)
+            fill(words, more)
         for j in range(xi.shape[1]):
             xi[0, j] = xi[0, j] + more[0, j] if i < fine else xi[0, j] * scale
 
 
 @numba.njit(
     types.void(
-        MATRIX, STACK, HYPER_TYPE[::1], i8[::1], i8[::1], i8[::1], i8[:, ::1], PARAMS_TYPE, i8[::1], MATRIX,
+        MATRIX, STACK, HYPER_TYPE[::1], i8[::1], i8[::1], i8[::1], types.uint64[:, ::1], PARAMS_TYPE, i8[::1], MATRIX,
         STACK, i8[:, ::1], STACK, STACK, STACK, i8[:, ::1],
     ),
     **OPTIONS,
 )  # fmt: skip
 def kernel(
-    x, state, table, plan, gradients, functions, generators, params, offsets, memory, xi,
+    x, state, table, plan, gradients, functions, words, params, offsets, memory, xi,
     order, rooms, g, sums, fault,
 ):  # fmt: skip
     """Advance one block of paths by the steps of `table`.
@@ -215,13 +221,11 @@ def kernel(
         Substeps; kind of draw; increments summed into one; samples N; whether `order` holds the epoch's order;
         whether every step is watched, or only the norm, every 64 steps; the constraint after each substep;
         whether the step takes every weight by itself, and so all paths as one long row.
-    gradients : (draw,)
-        Whether each draw contains the mean gradient.
-    functions : (7,)
-        Addresses in the order of `SIGNATURES`; 0 where there is none. Without a noise of the loss's own it is
-        isotropic in the tangent space of each group; without a filler there is none.
-    generators : (2, 5)
-        Addresses of the generators for increments and for minibatches (`sde_si.pointers.generator_addresses`).
+    gradients, functions : (draw,), (7,)
+        Whether each draw contains the mean gradient; addresses in the order of `SIGNATURES`, 0 for none. Without a
+        noise of the loss's own it is isotropic in the tangent space of each group; without a filler there is none.
+    words : (2, 4)
+        Generators for increments and for minibatches (`sde_si.streams.words`), advanced in place.
     params, offsets
         The loss's arrays, and where its scale-invariant groups begin and end.
     memory, xi : (path, k), (2, block, k)
@@ -239,7 +243,7 @@ def kernel(
     constraint, elementwise = plan[6], plan[7]
     step, gradient, noise = _as_step(functions[0]), _as_gradient(functions[1]), _as_noise(functions[2])
     minibatch, fill, shape = _as_minibatch(functions[3]), _as_fill(functions[4]), _as_shape(functions[5])
-    rng, sampler = _as_generator(generators[0]), _as_generator(generators[1])
+    stream, sampler = _view(words, 0, (4,)), _view(words, 4, (4,))
     where, elsewhere = _as_where(functions[6]), functions[6] != 0
     has_gradient, has_noise = functions[1] != 0, functions[2] != 0
     has_fill, has_shape = functions[4] != 0, functions[5] != 0
@@ -305,9 +309,9 @@ def kernel(
                 # Isotropic noise without a drift is drawn where the step reads it: one pass over memory less.
                 direct = not has_noise and not drift and xi.shape[1] == paths
                 room, flat_room = (target, flat_g[i]) if direct else (xi[0], flat_xi[0])
-                fill(rng, flat_room)
+                fill(stream, flat_room)
                 if fine > 1:
-                    _sum_increments(fill, rng, flat_room, flat_xi[1], fine)
+                    _sum_increments(fill, stream, flat_room, flat_xi[1], fine)
                 if has_shape:
                     shape(point, room, memory, hyper, offsets)
                 amplitude = (hyper.noise1 if i == 0 else hyper.noise2) / np.sqrt(hyper.batch)

@@ -6,32 +6,71 @@ To add a noise, write its filler and name it in `NOISES`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from sde_si.jit import Jitted, jitted
+from sde_si.jit import Jitted, Late, jitted
+
+_next_word: Any = Late("sde_si.pcg64", "next_word")
+_ratios: Any = Late("sde_si.pcg64", "RATIOS")
+_limits: Any = Late("sde_si.pcg64", "LIMITS")
+_heights: Any = Late("sde_si.pcg64", "HEIGHTS")
+_tail: Any = Late("sde_si.pcg64", "TAIL")
+_inverse_tail: Any = Late("sde_si.pcg64", "INVERSE_TAIL")
+_STEP = 2.0**-53  # of a uniform number
 
 
 @jitted
-def fill_gaussian(rng, xi):
-    """Standard normals, the same stream as NumPy's own."""
+def fill_gaussian(words, xi):
+    """Standard normals by the ziggurat, the same numbers as NumPy's own."""
+    high, low, plus_high, plus_low = words[0], words[1], words[2], words[3]
     for p in range(xi.shape[0]):
-        for j in range(xi.shape[1]):
-            xi[p, j] = rng.standard_normal()
+        j = 0
+        while j < xi.shape[1]:
+            high, low, word = _next_word(high, low, plus_high, plus_low)
+            layer, word = word & np.uint64(255), word >> np.uint64(8)
+            whole = (word >> np.uint64(1)) & np.uint64(0xFFFFFFFFFFFFF)
+            z = np.int64(whole) * _ratios[layer]
+            z = -z if word & np.uint64(1) else z
+            if whole < _limits[layer]:
+                xi[p, j] = z
+                j += 1
+            elif layer:
+                high, low, word = _next_word(high, low, plus_high, plus_low)
+                height = np.int64(word >> np.uint64(11)) * _STEP
+                above, below = _heights[layer - np.uint64(1)], _heights[layer]
+                if (above - below) * height + below < np.exp(-0.5 * z * z):
+                    xi[p, j] = z
+                    j += 1
+            else:
+                excess = room = 0.0
+                while room + room <= excess * excess:
+                    high, low, word = _next_word(high, low, plus_high, plus_low)
+                    excess = -_inverse_tail * np.log1p(-np.int64(word >> np.uint64(11)) * _STEP)
+                    high, low, word = _next_word(high, low, plus_high, plus_low)
+                    room = -np.log1p(-np.int64(word >> np.uint64(11)) * _STEP)
+                xi[p, j] = -(_tail + excess) if (whole >> np.uint64(8)) & np.uint64(1) else _tail + excess
+                j += 1
+    words[0], words[1] = high, low
 
 
 @jitted
-def fill_rademacher(rng, xi):
-    """Signs, 52 to a random number (simplified weak Euler); every row begins with a new one."""
+def fill_rademacher(words, xi):
+    """Signs, 52 to a random word (simplified weak Euler); every row begins with a new one."""
+    high, low, plus_high, plus_low = words[0], words[1], words[2], words[3]
     for p in range(xi.shape[0]):
         whole = xi.shape[1] // 52
         for w in range(whole):
-            bits, start = np.int64(rng.random() * 4503599627370496.0), np.uint64(w * 52)
+            high, low, word = _next_word(high, low, plus_high, plus_low)
+            bits, start = np.int64(word >> np.uint64(12)), np.uint64(w * 52)
             for q in range(np.uint64(52)):
                 xi[p, start + q] = 1.0 - 2.0 * ((bits >> q) & 1)
-        bits = np.int64(rng.random() * 4503599627370496.0)
+        high, low, word = _next_word(high, low, plus_high, plus_low)
+        bits = np.int64(word >> np.uint64(12))
         for q in range(np.uint64(xi.shape[1] - whole * 52)):
             xi[p, whole * 52 + q] = 1.0 - 2.0 * ((bits >> q) & 1)
+    words[0], words[1] = high, low
 
 
 @jitted
@@ -80,8 +119,8 @@ class Noise:
     name, summary : str
         As on the command line; one line for people.
     fill : Jitted or None
-        ``fill(rng, xi)`` writes independent numbers of mean 0 and variance 1 into a matrix (all paths of a block make
-        one row); None if the loss draws minibatches.
+        ``fill(words, xi)`` writes independent numbers of mean 0 and variance 1 into a matrix (all paths of a block make
+        one row) and advances the generator of `sde_si.streams.words`; None if the loss draws minibatches.
     shape : Jitted or None
         ``shape(x, xi, memory, hyper, offsets)`` changes them in the light of the weights.
     kurtosis : float

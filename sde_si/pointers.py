@@ -1,19 +1,16 @@
-"""First-class functions and random generators as plain addresses.
+"""First-class functions as plain addresses, and arrays as plain views.
 
-Numba takes either as an argument, too, but unpacking one costs 20-40 us at every call and holds the interpreter's
+Numba takes a function as an argument, too, but unpacking one costs 20-40 us at every call and holds the interpreter's
 lock, a hundred times the cost of an address. Importing this module imports numba.
 """
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import numba
-import numpy as np
 from numba import types
 from numba.core import cgutils
-from numba.core.types import NumPyRandomBitGeneratorType
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
@@ -23,7 +20,7 @@ from sde_si.methods.base import HYPER
 f8, i8 = types.float64, types.int64
 ROW, MATRIX, STACK = f8[::1], f8[:, ::1], f8[:, :, ::1]
 HYPER_TYPE = numba.from_dtype(HYPER)
-RNG_TYPE = numba.typeof(np.random.default_rng(0))
+WORDS_TYPE = types.uint64[::1]
 PARAMS_TYPE = types.UniTuple(MATRIX, 3)
 
 # name -> signature of the first-class function; the order is that of the table of addresses.
@@ -32,7 +29,7 @@ SIGNATURES = {
     "gradient": types.void(MATRIX, PARAMS_TYPE, MATRIX, ROW),
     "noise": types.void(MATRIX, MATRIX, f8, PARAMS_TYPE, i8[::1], MATRIX),
     "minibatch": types.void(MATRIX, i8[:, ::1], PARAMS_TYPE, MATRIX),
-    "fill": types.void(RNG_TYPE, MATRIX),
+    "fill": types.void(WORDS_TYPE, MATRIX),
     "shape": types.void(MATRIX, MATRIX, MATRIX, HYPER_TYPE, i8[::1]),
     "where": types.void(MATRIX, STACK, HYPER_TYPE, MATRIX),
 }
@@ -56,31 +53,6 @@ def from_address(signature: Any) -> Any:
         return function_type(types.int64), codegen
 
     return as_function
-
-
-def _as_generator(_context: Any, addresses: Any) -> Any:
-    """The generator whose `generator_addresses` these are; the caller keeps the Python object alive."""
-    size = len(_GENERATOR_FIELDS)
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = context.make_array(signature.args[0])(context, builder, args[0]).data
-        bits = cgutils.create_struct_proxy(NumPyRandomBitGeneratorType("bit_generator"))(context, builder)
-        bits.parent = context.get_constant_null(types.pyobject)
-        bits.bit_generator = context.get_constant(types.uintp, 0)
-        for i in range(size):
-            word = builder.load(cgutils.gep_inbounds(builder, pointer, i))
-            setattr(bits, _GENERATOR_FIELDS[i], word)
-        rng = cgutils.create_struct_proxy(RNG_TYPE)(context, builder)
-        rng.bit_generator = bits._getvalue()
-        rng.meminfo = context.get_constant_null(types.MemInfoPointer(types.voidptr))
-        rng.parent = context.get_constant_null(types.pyobject)
-        return rng._getvalue()
-
-    return RNG_TYPE(addresses), codegen
-
-
-as_generator: Any = intrinsic(_as_generator)
-_GENERATOR_FIELDS = ("state_address", "state", "fnptr_next_uint64", "fnptr_next_uint32", "fnptr_next_double")
 
 
 def _view(_context: Any, array: Any, _start: Any, shape: Any) -> Any:
@@ -108,14 +80,6 @@ def _view(_context: Any, array: Any, _start: Any, shape: Any) -> Any:
 
 
 view: Any = intrinsic(_view)
-
-
-def generator_addresses(rng: np.random.Generator) -> np.ndarray:
-    """State and functions of a generator, int64 of shape (5,), for `as_generator`."""
-    interface = rng.bit_generator.ctypes
-    functions = (interface.next_uint64, interface.next_uint32, interface.next_double)
-    pointers = [ctypes.cast(function, ctypes.c_void_p).value for function in functions]
-    return np.array([interface.state_address, interface.state.value, *pointers], dtype=np.int64)
 
 
 def address(name: str, function: Any) -> int:

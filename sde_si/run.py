@@ -156,7 +156,17 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-_LOOP = ("block", "engine", "kernel", "schedules/functions", "schedules/timetable", "streams", "wide")
+_LOOP = (
+    "block",
+    "engine",
+    "kernel",
+    "pcg64",
+    "schedules/functions",
+    "schedules/timetable",
+    "segments",
+    "streams",
+    "wide",
+)
 
 
 @functools.lru_cache(maxsize=256)

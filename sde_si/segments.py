@@ -13,18 +13,18 @@ import numpy as np
 from numba import types
 
 from sde_si.jit import OPTIONS
-from sde_si.pointers import HYPER_TYPE, RNG_TYPE, SIGNATURES, as_generator, from_address, view
+from sde_si.pointers import HYPER_TYPE, SIGNATURES, WORDS_TYPE, from_address, view
 from sde_si.streams import parts
 
 Array = np.ndarray
 SEGMENT = 1024
 _f8, _i8 = types.float64, types.int64
-_MATRIX, _STACK = _f8[:, ::1], _f8[:, :, ::1]
+_MATRIX, _STACK, _WORDS = _f8[:, ::1], _f8[:, :, ::1], types.uint64[:, ::1]
 # Spelt out here, because numba stamps a cached function with its own file only.
 _STEP = types.void(_MATRIX, _STACK, HYPER_TYPE, _i8[::1], _STACK, _MATRIX)
-_FILL = types.void(RNG_TYPE, _MATRIX)
+_FILL = types.void(WORDS_TYPE, _MATRIX)
 assert (SIGNATURES["step"], SIGNATURES["fill"]) == (_STEP, _FILL)
-_as_generator, _view = as_generator, view
+_view = view
 _as_step, _as_fill = from_address(_STEP), from_address(_FILL)
 
 
@@ -58,10 +58,10 @@ def _product(x, y):
 
 
 @numba.njit(
-    types.void(_MATRIX, _STACK, _i8[::1], _i8, _i8[:, ::1], _i8[:, ::1], _i8[:, ::1], _f8[::1], _MATRIX),
+    types.void(_MATRIX, _STACK, _i8[::1], _i8, _WORDS, _i8[:, ::1], _i8[:, ::1], _f8[::1], _MATRIX),
     **OPTIONS,
 )
-def draw(x, xi, functions, fine, generators, bounds, table, room, out):
+def draw(x, xi, functions, fine, words, bounds, table, room, out):
     """Fill parts of the increments xi (draw, 1, d) and take their products with x, segment by segment, into out.
 
     `bounds` (part, 2): first and last segment of each part, counted from the first of `table`.
@@ -72,7 +72,7 @@ def draw(x, xi, functions, fine, generators, bounds, table, room, out):
         out[:] = 0.0
         return
     for q in range(bounds.shape[0]):
-        rng = _as_generator(generators[q])
+        stream = _view(words, 4 * q, (4,))
         # A finer run draws the whole part again and again: a coarse one that sums its increments must, too.
         for i in range(draws):
             for r in range(fine):
@@ -80,10 +80,10 @@ def draw(x, xi, functions, fine, generators, bounds, table, room, out):
                     low, n = table[s, 0], table[s, 1] - table[s, 0]
                     target = _view(xi, i * dim + low, (1, n))
                     if r == 0:
-                        fill(rng, target)
+                        fill(stream, target)
                     else:
                         more = _view(room, 0, (1, n))
-                        fill(rng, more)
+                        fill(stream, more)
                         for j in range(np.uint64(n)):
                             target[0, j] += more[0, j]
                     if r == fine - 1:
@@ -95,12 +95,12 @@ def draw(x, xi, functions, fine, generators, bounds, table, room, out):
 @numba.njit(
     types.void(
         _MATRIX, _MATRIX, _STACK, _STACK, _STACK, HYPER_TYPE, _f8[:, :, ::1], _i8[::1], types.boolean, types.boolean,
-        _i8[:, ::1], _i8[:, ::1], _i8[:, ::1], _f8[::1], _MATRIX,
+        _WORDS, _i8[:, ::1], _i8[:, ::1], _f8[::1], _MATRIX,
     ),
     **OPTIONS,
 )  # fmt: skip
 def advance(
-    x, point, state, xi, g, hyper, scales, functions, drift, ahead, generators, bounds, table, room, out
+    x, point, state, xi, g, hyper, scales, functions, drift, ahead, words, bounds, table, room, out
 ):  # fmt: skip
     """Advance segments in place: noise, gradient (from `g`), step; moments of each segment into out[:3].
 
@@ -111,7 +111,7 @@ def advance(
     draws, slots, dim = xi.shape[0], state.shape[0], x.shape[1]
     offsets = np.zeros(2, np.int64)
     for q in range(bounds.shape[0]):
-        rng = _as_generator(generators[q])
+        stream = _view(words, 4 * q, (4,))
         for s in range(bounds[q, 0], bounds[q, 1]):
             low, group = table[s, 0], table[s, 2]
             n = table[s, 1] - low
@@ -149,7 +149,7 @@ def advance(
             out[2, s] = norm
             if ahead:
                 increments = _view(xi, low, (1, n))
-                fill(rng, increments)
+                fill(stream, increments)
                 out[3, s] = _product(old, increments)
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sde_si import kernel as loop
-from sde_si.pointers import generator_addresses
 from sde_si.segments import SEGMENT, advance, compare, draw, products, segments
 
 if TYPE_CHECKING:
@@ -25,10 +24,10 @@ Array = np.ndarray
 class _Share:
     """Neighbouring parts that one thread takes at a time, and its room for them."""
 
-    def __init__(self, parts: Array, table: Array, bounds: Array, generators: Array, streams: int) -> None:
+    def __init__(self, parts: Array, table: Array, bounds: Array, words: Array, streams: int) -> None:
         self.rows = table[bounds[parts[0], 0] : bounds[parts[-1], 1]]
         self.bounds = bounds[parts] - bounds[parts[0], 0]
-        self.generators = generators[parts]
+        self.words = words[parts[0] : parts[-1] + 1]  # a view: the block's own generators advance
         self.room = np.empty(streams * SEGMENT)
         self.outputs: dict[int, Array] = {}
 
@@ -67,9 +66,8 @@ class WideWork:
         lows = [part.start for part in engine.parts]
         starts = np.searchsorted(self.table[:, 0], [*lows, arrays.dim])
         bounds = np.stack([starts[:-1], starts[1:]], axis=1).astype(np.int64)
-        generators = np.stack([generator_addresses(rng) for rng in block.rngs])
         streams = 1 + draws + scheme.slots
-        self.shares = [_Share(p, self.table, bounds, generators, streams) for p in _guided(len(lows), engine.threads)]
+        self.shares = [_Share(p, self.table, bounds, block.words, streams) for p in _guided(len(lows), engine.threads)]
         self.helpers = min(engine.threads, len(self.shares)) - 1
         self.fused = loss.noise is None and scheme.elementwise
         # The next increments can be drawn as soon as a segment of the path stands, while it is in the cache.
@@ -171,7 +169,7 @@ class WideWork:
         def job(share: _Share, out: Array) -> None:
             advance(
                 block.x, point, block.state, self.xi, self.g, hyper, scales, engine.functions, drift, ahead,
-                share.generators, share.bounds, share.rows, share.room, out,
+                share.words, share.bounds, share.rows, share.room, out,
             )  # fmt: skip
 
         values = self._parallel(job, 3 + ahead)
@@ -182,7 +180,7 @@ class WideWork:
     def _draw(self, share: _Share, out: Array) -> None:
         engine = self.block.engine
         draw(
-            self.point, self.xi, engine.functions, engine.fine, share.generators, share.bounds, share.rows, share.room,
+            self.point, self.xi, engine.functions, engine.fine, share.words, share.bounds, share.rows, share.room,
             out,
         )  # fmt: skip
 

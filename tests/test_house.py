@@ -25,7 +25,7 @@ LAYERS = [
     {"problem"},
     {"run"},
     {"resolve"},
-    {"pointers", "angles", "kernel", "record"},
+    {"pcg64", "pointers", "angles", "kernel", "record"},
     {"theory"},
     {"segments"},
     {"wide"},
@@ -122,6 +122,7 @@ def test_a_cached_jitted_function_uses_only_names_of_its_own_file(path, node):
     own = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
     own |= {t.id for n in tree.body if isinstance(n, ast.Assign) for target in n.targets for t in ast.walk(target)
             if isinstance(t, ast.Name)}  # fmt: skip
+    own |= {n.target.id for n in tree.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
     local = {a.arg for a in node.args.args} | {
         n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     }

@@ -13,7 +13,7 @@ from sde_si import LOSSES, METHODS, NOISES, BadInput, HyperParameters, Problem, 
 from sde_si.engine import Engine
 from sde_si.resolve import resolve
 from sde_si.simulate import simulate
-from sde_si.streams import NOISE, PART, block_size, generator
+from sde_si.streams import NOISE, PART, block_size, generator, words
 from sde_si.testing import oracle
 
 
@@ -252,3 +252,20 @@ def test_a_long_path_has_the_drift_of_a_short_one(name, momentum, monkeypatch):
     long = simulate(problem, hp, method=name, paths=1, init_norm=1.0)
     for variable in ("angle_epoch", "weight_norm", "angle_step"):
         np.testing.assert_allclose(long[variable].values, short[variable].values, rtol=1e-9)
+
+
+def test_increments_are_numpys_own_numbers_to_the_bit():
+    """A million normals, the tails beyond 3.65 among them, and the state after them; signs are the bits of words."""
+    rng = generator(7, NOISE, 3)
+    state, xi = words(rng), np.empty((1, 1_000_000))
+    NOISES["gaussian"].fill(state, xi)
+    expected = rng.standard_normal(xi.size)
+    assert np.abs(expected).max() > 4
+    assert np.array_equal(xi[0], expected)
+    assert np.array_equal(state, words(rng))
+    signs = np.empty((2, 60))
+    NOISES["rademacher"].fill(state, signs)
+    drawn = rng.bit_generator.random_raw(4).astype(np.int64) >> 12
+    bits = (drawn.reshape(2, 2, 1) >> np.arange(52)) & 1
+    assert np.array_equal(signs, 1.0 - 2.0 * bits.reshape(2, 104)[:, :60])
+    assert np.array_equal(state, words(rng))

@@ -58,7 +58,8 @@ MUTANTS = (
            "out[i] = x[i] - rate * (g[i] + wd * x[i])", "out[i] = x[i] - rate * (g[i] - wd * x[i])",
            ("transient",)),
     Mutant("sign of wd, with momentum", "methods/optimizers.py",
-           "v[i] = damping * v[i] - rate * (g[i] + wd * x[i])", "v[i] = damping * v[i] - rate * (g[i] - wd * x[i])",
+           "v[p, i] = damping * v[p, i] - rate * (g[p, i] + wd * x[p, i])",
+           "v[p, i] = damping * v[p, i] - rate * (g[p, i] - wd * x[p, i])",
            ("transient",)),
     Mutant("1 - mu for 1 + mu in the theory", "theory/discrete.py",
            "return angle_of(u / (1 + momentum))", "return angle_of(u / (1 - momentum))",
@@ -79,13 +80,15 @@ MUTANTS = (
            'np.sort(milestones), clock.epoch, side="right"', 'np.sort(milestones), clock.epoch, side="left"',
            ("drop-on-time",)),
     Mutant("float32 accumulator", "methods/optimizers.py",
-           "out[i] = x[i] - rate * (g[i] + wd * x[i])", "out[i] = np.float32(x[i] - rate * (g[i] + wd * x[i]))",
+           "out[p, i] = x[p, i] - rate * (g[p, i] + wd * x[p, i])",
+           "out[p, i] = np.float32(x[p, i] - rate * (g[p, i] + wd * x[p, i]))",
            ("telescoping-simulated",)),
     Mutant("float32 norm", "kernel.py",
            "norm += b[j] * b[j]", "norm = np.float32(norm + b[j] * b[j])",
            ("balance-simulated",)),
     Mutant("noise reused across components", "noises.py",
-           "flat[i] = rng.standard_normal()", "flat[i] = rng.standard_normal() if i % 2 == 0 else flat[i - 1]",
+           "                xi[p, j] = z\n                j += 1\n            elif",
+           "                xi[p, j] = z if j % 2 == 0 else xi[p, j - 1]\n                j += 1\n            elif",
            ("brownian-direction",)),
     Mutant("wrong B scaling", "kernel.py",
            "(hyper.noise1 if i == 0 else hyper.noise2) / np.sqrt(hyper.batch)",
@@ -95,10 +98,10 @@ MUTANTS = (
            "flat_norm[i] = flat_moments[2, i]", "flat_norm[i] += 0.0 * flat_moments[2, i]",
            ("transient",)),
     Mutant("momentum order swapped", "methods/optimizers.py",
-           """        v[i] = damping * v[i] - rate * (g[i] + wd * x[i])
-        out[i] = x[i] + h * v[i]""",
-           """        out[i] = x[i] + h * v[i]
-        v[i] = damping * v[i] - rate * (g[i] + wd * x[i])""",
+           """            v[p, i] = damping * v[p, i] - rate * (g[p, i] + wd * x[p, i])
+            out[p, i] = x[p, i] + h * v[p, i]""",
+           """            out[p, i] = x[p, i] + h * v[p, i]
+            v[p, i] = damping * v[p, i] - rate * (g[p, i] + wd * x[p, i])""",
            ("finite-d",)),
 )  # fmt: skip
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 _PER_PATH = ("fault", "initial_norm")
+_STATE = ("x", "state", "memory", "words", *_PER_PATH)
 
 
 class Session:
@@ -142,14 +143,9 @@ class Session:
         """Write everything that a longer run needs to go on bit-identically."""
         path = folder / _states_name(self.run, self.epoch)
         content: dict[str, Any] = {f"results.{name}": value for name, value in self.results.items()}
-        generators = []
         for i, block in enumerate(self.blocks):
-            content |= {
-                f"{i}.{name}": getattr(block, name) for name in ("x", "state", "memory", "fault", "initial_norm")
-            }
+            content |= {f"{i}.{name}": getattr(block, name) for name in _STATE}
             content |= {f"{i}.reference.{e}": value for e, value in block.references.items()}
-            generators.append([rng.bit_generator.state for rng in (*block.rngs, block.sampler)])
-        content["generators"] = np.array(json.dumps(generators))
         buffer = io.BytesIO()
         np.savez(buffer, **content)
         write_bytes(buffer.getvalue(), path)
@@ -181,15 +177,12 @@ class Session:
         return best
 
     def _put(self, content: Mapping[str, Array], epoch: int) -> None:
-        generators = json.loads(str(content["generators"]))
         for i, block in enumerate(self.blocks):
             block.epoch = epoch
-            for name in ("x", "state", "memory", "fault", "initial_norm"):
+            for name in _STATE:
                 setattr(block, name, np.ascontiguousarray(content[f"{i}.{name}"]))
             prefix = f"{i}.reference."
             block.references = {int(k[len(prefix) :]): v for k, v in content.items() if k.startswith(prefix)}
-            for rng, state in zip((*block.rngs, block.sampler), generators[i], strict=True):
-                rng.bit_generator.state = state
         self.results = {k.partition(".")[2]: v for k, v in content.items() if k.startswith("results.")}
 
 

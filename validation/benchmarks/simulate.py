@@ -22,7 +22,7 @@ from numba import types
 from sde_si import HyperParameters, Problem
 from sde_si.engine import Engine
 from sde_si.machine import usable_cores
-from sde_si.pointers import MATRIX, SIGNATURES, as_generator, from_address, generator_addresses
+from sde_si.pointers import MATRIX, SIGNATURES, WORDS_TYPE, from_address
 from sde_si.provenance import provenance
 from sde_si.resolve import resolve
 from validation.benchmarks.peers import LR, PEERS, WD
@@ -55,12 +55,12 @@ def ours(
     return go, epochs * steps * run.substeps
 
 
-@numba.njit(types.void(types.int64, types.int64[::1], MATRIX, types.int64), nogil=True)
-def _refill(fill: Any, addresses: Any, room: Any, rounds: Any) -> None:
+@numba.njit(types.void(types.int64, WORDS_TYPE, MATRIX, types.int64), nogil=True)
+def _refill(fill: Any, words: Any, room: Any, rounds: Any) -> None:
     """Fill `room` so many times by the function at the address `fill`, as the kernel calls it."""
-    function, rng = _as_fill(fill), as_generator(addresses)
+    function = _as_fill(fill)
     for _ in range(rounds):
-        function(rng, room)
+        function(words, room)
 
 
 def bare_numbers(paths: int, dim: int, noise: str) -> tuple[Callable[[], Any], int]:
@@ -70,12 +70,12 @@ def bare_numbers(paths: int, dim: int, noise: str) -> tuple[Callable[[], Any], i
     blocks, rounds = engine.blocks(), max(1, 100_000_000 // (paths * dim))
     fill = engine.functions[list(SIGNATURES).index("fill")]
     lengths = [len(range(dim)[part]) for part in engine.parts]
-    parts = [(rng, (1, block.size * n)) for block in blocks for rng, n in zip(block.rngs, lengths, strict=True)]
+    parts = [(words, (1, block.size * n)) for block in blocks for words, n in zip(block.words, lengths, strict=False)]
 
     def share(numbers: Any) -> None:
         for i in numbers:
-            rng, shape = parts[i]
-            _refill(fill, generator_addresses(rng), np.empty(shape), rounds)
+            words, shape = parts[i]
+            _refill(fill, words, np.empty(shape), rounds)
 
     def go() -> None:
         with ThreadPoolExecutor(engine.threads) as pool:
