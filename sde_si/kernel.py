@@ -6,171 +6,28 @@ life. Every function gets a block of paths ``x[path, d]``, never one path. Impor
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 from numba import types
 
 from sde_si.jit import OPTIONS
-from sde_si.pcg64 import next_word
+from sde_si.pcg64 import next_word, uniform
 from sde_si.pointers import HYPER_TYPE, MATRIX, PARAMS_TYPE, SIGNATURES, STACK, from_address, i8, view
+from sde_si.rows import (
+    FREE,
+    add_squared_angles,
+    constrain,
+    make_tangential,
+    moments_of,
+    squared_norms,
+    with_total,
+)
 
 INCREMENTS, MINIBATCH, DIFFERENCE = 0, 1, 2
-FREE, TOTAL, GROUPS = 0, 1, 2
-_SERIES_LIMIT = 2.5e-3
-_view, _next_word = view, next_word
+_CODEGEN = "9ca3d45fadf2bf1f"  # of the other files whose code is compiled into this one (tests/test_house.py)
 _as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(
     from_address, SIGNATURES.values()
 )
-
-
-# Ranges over unsigned integers: numba's wrap-around of negative indices would keep LLVM from vectorising.
-@numba.njit(**OPTIONS)
-def squared_norms(x, offsets, out):
-    """Squared length of each path and group."""
-    for p in range(x.shape[0]):
-        for g in range(offsets.size - 1):
-            total = 0.0
-            for j in range(np.uint64(offsets[g]), np.uint64(offsets[g + 1])):
-                total += x[p, j] * x[p, j]
-            out[p, g] = total
-
-
-@numba.njit(**OPTIONS)
-def constrain(x, kind, radius, offsets):
-    """Rescale each path to length `radius`: all groups by one factor, or each to an equal share of the square.
-
-    The projection of projected gradient descent (Kodryan et al.; theory.md 3.3, 5.1).
-    """
-    groups = offsets.size - 1
-    parts = groups if kind == GROUPS else 1  # one total to be rescaled, or one for each group
-    length = radius * radius / parts
-    for p in range(x.shape[0]):
-        for c in range(parts):
-            low = np.uint64(offsets[c])
-            high = np.uint64(offsets[c + 1] if parts > 1 else offsets[groups])
-            total = 0.0
-            for j in range(low, high):
-                total += x[p, j] * x[p, j]
-            scale = np.sqrt(length / total)
-            for j in range(low, high):
-                x[p, j] *= scale
-
-
-def _for_width(width):
-    """The functions `tangential` and `moments` for groups of any length (0), or for a single one of `width` weights.
-
-    A loop of known length is unrolled and the loop over the paths vectorised: twice as fast from 2 to 4 weights. No
-    operation may be reordered there: the last paths, which fill no vector, must come out as they would inside one.
-    """
-    options: dict[str, Any] = OPTIONS | {"fastmath": False} if width else OPTIONS
-
-    @numba.njit(**options)
-    def tangential(x, xi, norm, scale, offsets):
-        paths = np.uint64(norm.shape[0])
-        stride = np.uint64(width or x.size // paths)
-        for p in range(paths):
-            for g in range(1 if width else offsets.size - 1):
-                low = p * stride + np.uint64(0 if width else offsets[g])
-                high = p * stride + np.uint64(width or offsets[g + 1])
-                along = 0.0
-                for j in range(low, high):
-                    along += x[j] * xi[j]
-                a = scale / np.sqrt(norm[p, g])
-                b = along * a / norm[p, g]
-                for j in range(low, high):
-                    xi[j] = a * xi[j] - b * x[j]
-
-    @numba.njit(**options)
-    def moments(a, b, offsets, out):
-        paths = np.uint64(out.shape[1])
-        stride = np.uint64(width or a.size // paths)
-        for p in range(paths):
-            for g in range(1 if width else offsets.size - 1):
-                low = p * stride + np.uint64(0 if width else offsets[g])
-                high = p * stride + np.uint64(width or offsets[g + 1])
-                along = square = norm = 0.0
-                for j in range(low, high):
-                    delta = b[j] - a[j]
-                    along += a[j] * delta
-                    square += delta * delta
-                    norm += b[j] * b[j]
-                out[0, p, g], out[1, p, g], out[2, p, g] = along, square, norm
-
-    return tangential, moments
-
-
-_tangential0, _moments0 = _for_width(0)
-_tangential2, _moments2 = _for_width(2)
-_tangential3, _moments3 = _for_width(3)
-_tangential4, _moments4 = _for_width(4)
-
-
-@numba.njit(**OPTIONS)
-def _make_tangential(x, xi, norm, scale, offsets):
-    """Turn xi into scale P(y) xi/|x|, group by group; all paths in one row."""
-    width = offsets[1] if offsets.size == 2 else 0
-    if width == 2:
-        _tangential2(x, xi, norm, scale, offsets)
-    elif width == 3:
-        _tangential3(x, xi, norm, scale, offsets)
-    elif width == 4:
-        _tangential4(x, xi, norm, scale, offsets)
-    else:
-        _tangential0(x, xi, norm, scale, offsets)
-
-
-@numba.njit(**OPTIONS)
-def moments_of(a, b, offsets, out):
-    """<a, b - a>, |b - a|^2 and |b|^2 of each path and group; the difference keeps small angles exact. One row."""
-    width = offsets[1] if offsets.size == 2 else 0
-    if width == 2:
-        _moments2(a, b, offsets, out)
-    elif width == 3:
-        _moments3(a, b, offsets, out)
-    elif width == 4:
-        _moments4(a, b, offsets, out)
-    else:
-        _moments0(a, b, offsets, out)
-
-
-@numba.njit(**OPTIONS)
-def with_total(moments):
-    """Sum over the groups into the last column, when there is one for all groups together."""
-    groups = moments.shape[2] - 1
-    if groups:
-        for q in range(moments.shape[0]):
-            for p in range(moments.shape[1]):
-                total = 0.0
-                for g in range(groups):
-                    total += moments[q, p, g]
-                moments[q, p, groups] = total
-
-
-@numba.njit(**OPTIONS)
-def add_squared_angles(norm, moments, out):
-    """Add the squared angle of a step to `out`: series of atan(t)^2 to rounding for small t, else atan2.
-
-    Paths and groups in one row: norm, out (n,), moments (3, n).
-    """
-    n = norm.size
-    along, square = moments[0], moments[1]
-    wide = 0
-    for i in range(n):
-        dot = norm[i] + along[i]
-        t = (norm[i] * square[i] - along[i] * along[i]) / (dot * dot)
-        small = t <= _SERIES_LIMIT and dot > 0
-        wide += not small
-        t = t if small else 0.0  # the series of a large t would drown the sum
-        series = 44 / 105 - t * (563 / 1575 - t * (3254 / 10395))
-        out[i] += t * (1 - t * (2 / 3 - t * (23 / 45 - t * series)))
-    if wide:
-        for i in range(n):
-            dot = norm[i] + along[i]
-            across = norm[i] * square[i] - along[i] * along[i]
-            if not (across / (dot * dot) <= _SERIES_LIMIT and dot > 0):
-                out[i] += np.arctan2(np.sqrt(max(across, 0.0)), dot) ** 2
 
 
 @numba.njit(**OPTIONS)
@@ -182,8 +39,8 @@ def _next_batch(words, order, position, samples, batch):
             if position >= 0:
                 batch[p, i] = order[p, position + i]
                 continue
-            high, low, word = _next_word(high, low, plus_high, plus_low)
-            batch[p, i] = np.int64(np.int64(word >> np.uint64(11)) * 2.0**-53 * samples)
+            high, low, word = next_word(high, low, plus_high, plus_low)
+            batch[p, i] = np.int64(uniform(word) * samples)
     words[0], words[1] = high, low
 
 
@@ -243,12 +100,12 @@ def kernel(
     constraint, elementwise = plan[6], plan[7]
     step, gradient, noise = _as_step(functions[0]), _as_gradient(functions[1]), _as_noise(functions[2])
     minibatch, fill, shape = _as_minibatch(functions[3]), _as_fill(functions[4]), _as_shape(functions[5])
-    stream, sampler = _view(words, 0, (4,)), _view(words, 4, (4,))
+    stream, sampler = view(words, 0, (4,)), view(words, 4, (4,))
     where, elsewhere = _as_where(functions[6]), functions[6] != 0
     has_gradient, has_noise = functions[1] != 0, functions[2] != 0
     has_fill, has_shape = functions[4] != 0, functions[5] != 0
-    x, state, xi = _view(x, 0, x.shape), _view(state, 0, state.shape), _view(xi, 0, xi.shape)
-    rooms, g, sums = _view(rooms, 0, rooms.shape), _view(g, 0, g.shape), _view(sums, 0, sums.shape)
+    x, state, xi = view(x, 0, x.shape), view(state, 0, state.shape), view(xi, 0, xi.shape)
+    rooms, g, sums = view(rooms, 0, rooms.shape), view(g, 0, g.shape), view(sums, 0, sums.shape)
     paths, d = x.shape
     draws, columns = gradients.size, sums.shape[2]
     value, norm = np.empty(paths), np.empty((paths, columns))
@@ -261,11 +118,12 @@ def kernel(
     before = norm.copy()
     row = paths * d  # all paths of a block in one
     flat_norm, flat_before = norm.reshape(norm.size), before.reshape(norm.size)
-    flat_sums, flat_moments = _view(sums, 0, (3, norm.size)), moments.reshape((3, norm.size))
-    flat_rooms, flat_g = _view(rooms, 0, (rooms.shape[0], 1, row)), _view(g, 0, (g.shape[0], 1, row))
-    flat_xi = _view(xi, 0, (xi.shape[0], 1, xi.shape[1] * xi.shape[2]))
+    flat_sums, flat_moments = view(sums, 0, (3, norm.size)), moments.reshape((3, norm.size))
+    flat_rooms, flat_g = view(rooms, 0, (rooms.shape[0], 1, row)), view(g, 0, (g.shape[0], 1, row))
+    flat_xi = view(xi, 0, (xi.shape[0], 1, xi.shape[1] * xi.shape[2]))
     step_rooms, step_g = (flat_rooms, flat_g) if elementwise else (rooms, g)
-    step_state = _view(state, 0, (state.shape[0], 1, row)) if elementwise else state
+    step_state = view(state, 0, (state.shape[0], 1, row)) if elementwise else state
+    step_offsets = np.array([0, row]) if elementwise else offsets
     current, spare, other = 0, 1, 2
     rooms[0] = x
     for k in range(table.size):
@@ -319,10 +177,10 @@ def kernel(
                     noise(point, room, amplitude, params, offsets, target)
                 else:
                     scale = amplitude * np.sqrt(hyper.noise_variance)
-                    _make_tangential(flat_rooms[at, 0], flat_room[0], point_norm, scale, offsets)
+                    make_tangential(flat_rooms[at, 0], flat_room[0], point_norm, scale, offsets)
                     for j in range(0 if direct else row):
                         flat_g[i, 0, j] = flat_room[0, j] + (flat_g[i, 0, j] if drift else 0.0)
-            step(step_rooms[current], step_state, hyper, offsets, step_g, step_rooms[spare])
+            step(step_rooms[current], step_state, hyper, step_offsets, step_g, step_rooms[spare])
             if constraint != FREE:
                 constrain(rooms[spare], constraint, hyper.radius, offsets)
             if watched:

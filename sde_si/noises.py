@@ -18,7 +18,8 @@ _limits: Any = Late("sde_si.pcg64", "LIMITS")
 _heights: Any = Late("sde_si.pcg64", "HEIGHTS")
 _tail: Any = Late("sde_si.pcg64", "TAIL")
 _inverse_tail: Any = Late("sde_si.pcg64", "INVERSE_TAIL")
-_STEP = 2.0**-53  # of a uniform number
+_uniform: Any = Late("sde_si.pcg64", "uniform")
+_CODEGEN = "9ca3d45fadf2bf1f"  # of the other files whose code is compiled into this one (tests/test_house.py)
 
 
 @jitted
@@ -38,18 +39,17 @@ def fill_gaussian(words, xi):
                 j += 1
             elif layer:
                 high, low, word = _next_word(high, low, plus_high, plus_low)
-                height = np.int64(word >> np.uint64(11)) * _STEP
                 above, below = _heights[layer - np.uint64(1)], _heights[layer]
-                if (above - below) * height + below < np.exp(-0.5 * z * z):
+                if (above - below) * _uniform(word) + below < np.exp(-0.5 * z * z):
                     xi[p, j] = z
                     j += 1
             else:
                 excess = room = 0.0
                 while room + room <= excess * excess:
                     high, low, word = _next_word(high, low, plus_high, plus_low)
-                    excess = -_inverse_tail * np.log1p(-np.int64(word >> np.uint64(11)) * _STEP)
+                    excess = -_inverse_tail * np.log1p(-_uniform(word))
                     high, low, word = _next_word(high, low, plus_high, plus_low)
-                    room = -np.log1p(-np.int64(word >> np.uint64(11)) * _STEP)
+                    room = -np.log1p(-_uniform(word))
                 xi[p, j] = -(_tail + excess) if (whole >> np.uint64(8)) & np.uint64(1) else _tail + excess
                 j += 1
     words[0], words[1] = high, low

@@ -6,20 +6,22 @@ normal. State and increment are four unsigned words, `sde_si.streams.words`. Imp
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numba.np.random import _constants
 
 _MULTIPLIER = 47026247687942121848144207491837523525  # O'Neill 2014, as in numpy/random/src/pcg64
 _WORD, _STATE = ir.IntType(64), ir.IntType(128)
 
-# NumPy's ziggurat (Marsaglia & Tsang 2000, Doornik 2005).
-RATIOS, LIMITS, HEIGHTS = (np.array(getattr(_constants, name)) for name in ("wi_double", "ki_double", "fi_double"))
-TAIL, INVERSE_TAIL = float(_constants.ziggurat_nor_r), float(_constants.ziggurat_nor_inv_r)
+# The layers of NumPy's ziggurat (Marsaglia & Tsang 2000, Doornik 2005; numpy/random/src/distributions): ratio of a
+# number to its 52 bits, limit of the bits inside, height of the density. All are exact in float64.
+_TABLES = np.load(Path(__file__).with_name("ziggurat.npy"))
+RATIOS, LIMITS, HEIGHTS = _TABLES[0], _TABLES[1].astype(np.uint64), _TABLES[2]
+TAIL, INVERSE_TAIL = 3.6541528853610087963519472518, 0.27366123732975827203338247596
 
 
 def _next_word(_context: Any, _high: Any, _low: Any, _plus_high: Any, _plus_low: Any) -> Any:
@@ -42,3 +44,16 @@ def _next_word(_context: Any, _high: Any, _low: Any, _plus_high: Any, _plus_low:
 
 
 next_word: Any = intrinsic(_next_word)
+
+
+def _uniform(_context: Any, _word: Any) -> Any:
+    """``uniform(word)`` -> number in [0, 1) from the upper 53 bits."""
+
+    def codegen(_inner: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        bits = builder.lshr(args[0], _WORD(11))
+        return builder.fmul(builder.sitofp(bits, ir.DoubleType()), ir.DoubleType()(2.0**-53))
+
+    return types.float64(types.uint64), codegen
+
+
+uniform: Any = intrinsic(_uniform)

@@ -11,6 +11,7 @@ from typing import Any
 import numba
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
@@ -62,6 +63,9 @@ def _view(_context: Any, array: Any, _start: Any, shape: Any) -> Any:
     dear. This one has no share in the memory and checks nothing: only for an argument of a compiled function, whose
     caller keeps the memory alive.
     """
+    if array.layout != "C":
+        msg = f"view: expected an array of contiguous rows, got {array}"
+        raise TypingError(msg)
     result = types.Array(array.dtype, shape.count, "C")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:

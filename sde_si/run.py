@@ -157,16 +157,9 @@ def sha256(content: bytes) -> str:
 
 
 _LOOP = (
-    "block",
-    "engine",
-    "kernel",
-    "pcg64",
-    "schedules/functions",
-    "schedules/timetable",
-    "segments",
-    "streams",
-    "wide",
-)
+    "angles", "block", "engine", "jit", "kernel", "losses/base", "methods/base", "pcg64", "pointers", "problem", "rows",
+    "schedules/functions", "schedules/timetable", "segments", "streams", "wide",
+)  # fmt: skip
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sde_si import kernel as loop
+from sde_si.rows import GROUPS, add_squared_angles
 from sde_si.segments import SEGMENT, advance, compare, draw, products, segments
 
 if TYPE_CHECKING:
@@ -121,14 +121,14 @@ class WideWork:
                 moments = self._by_group(
                     self._parallel(lambda share, out: compare(self.begin, block.x, share.rows, out), 3)
                 )
-            loop.add_squared_angles(before.ravel(), moments.reshape(3, -1), self.sums[0].ravel())
+            add_squared_angles(before.ravel(), moments.reshape(3, -1), self.sums[0].ravel())
             self._check(int(hyper["step"]))
 
     def _project(self, norm: Array, radius: float) -> Array:
-        """Hold the length (see `kernel.constrain`); `norm` (group,) are squared lengths. Moments against `held`."""
+        """Hold the length (see `rows.constrain`); `norm` (group,) are squared lengths. Moments against `held`."""
         block, arrays = self.block, self.block.engine.arrays
         groups = arrays.groups
-        each = block.engine.constraint == loop.GROUPS
+        each = block.engine.constraint == GROUPS
         scale = np.sqrt(radius**2 / groups / norm[:groups]) if each else np.full(groups, radius / np.sqrt(norm[-1]))
         for g in range(groups):
             block.x[:, arrays.offsets[g] : arrays.offsets[g + 1]] *= scale[g]

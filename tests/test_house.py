@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import hashlib
 import inspect
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import sde_si
 from sde_si import LOSSES, METHODS, NOISES
 from sde_si.jit import Jitted, python_function
+from sde_si.run import _LOOP
 
 ROOT = Path(sde_si.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -25,7 +27,7 @@ LAYERS = [
     {"problem"},
     {"run"},
     {"resolve"},
-    {"pcg64", "pointers", "angles", "kernel", "record"},
+    {"pcg64", "pointers", "rows", "angles", "kernel", "record"},
     {"theory"},
     {"segments"},
     {"wide"},
@@ -122,7 +124,10 @@ def test_a_cached_jitted_function_uses_only_names_of_its_own_file(path, node):
     own = {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
     own |= {t.id for n in tree.body if isinstance(n, ast.Assign) for target in n.targets for t in ast.walk(target)
             if isinstance(t, ast.Name)}  # fmt: skip
-    own |= {n.target.id for n in tree.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
+    if "_CODEGEN" in own:  # the stamp that every edit of the others changes: the next test holds it
+        own |= {n.target.id for n in tree.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
+        own |= {name.asname or name.name for n in tree.body if isinstance(n, ast.ImportFrom) for name in n.names
+                if n.module in CODEGEN}  # fmt: skip
     local = {a.arg for a in node.args.args} | {
         n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
     }
@@ -130,6 +135,50 @@ def test_a_cached_jitted_function_uses_only_names_of_its_own_file(path, node):
         n.id for body in node.body for n in ast.walk(body) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
     }
     assert used <= own | local | set(dir(builtins)) | {"np"}
+
+
+CODEGEN = {"sde_si.jit", "sde_si.methods.base", "sde_si.pcg64", "sde_si.pointers", "sde_si.rows"}
+
+
+@pytest.mark.parametrize("name", ["kernel", "noises", "segments"])
+def test_what_is_compiled_into_other_files_stamps_them(name):
+    """Whoever edits one of `CODEGEN` or the tables must edit these too: only then does numba compile them again."""
+    files = [ROOT / f"{module.removeprefix('sde_si.').replace('.', '/')}.py" for module in sorted(CODEGEN)]
+    stamp = hashlib.sha256(b"".join(file.read_bytes() for file in [*files, ROOT / "ziggurat.npy"])).hexdigest()[:16]
+    assert f'_CODEGEN = "{stamp}"' in (ROOT / f"{name}.py").read_text()
+
+
+def test_views_are_of_arguments():
+    """A view has no share in its memory: the caller of a compiled function must hold it."""
+    for name in ("kernel", "segments"):
+        for function in (
+            n for n in ast.parse((ROOT / f"{name}.py").read_text()).body if isinstance(n, ast.FunctionDef)
+        ):
+            arguments = {a.arg for a in function.args.args}
+            for call in (n for n in ast.walk(function) if isinstance(n, ast.Call) and ast.unparse(n.func) == "view"):
+                assert ast.unparse(call.args[0]) in arguments
+            views = [n for n in ast.walk(function) if isinstance(n, ast.Assign) and "view(" in ast.unparse(n.value)]
+            rebound = {t.id for n in ast.walk(function) if isinstance(n, ast.Assign) and n not in views
+                       for target in n.targets for t in ast.walk(target)
+                       if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store)}  # fmt: skip
+            assert not rebound & arguments
+
+
+def test_the_digest_covers_what_decides_numbers():
+    """Every file that the engine imports is hashed into a run's digest, or decides no number."""
+    nothing = {"errors", "machine", "record", "quantities", "series", "provenance", "estimators", "regimes"}
+    apart = {"hyperparameters", "run", "problem"}  # in the configuration, value by value
+    seen, todo = set(), ["engine"]
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        path = ROOT / f"{name}.py"
+        if path.exists():
+            todo += [module.removeprefix("sde_si.").replace(".", "/") for module, _ in imports(path)]
+    missing = seen - set(_LOOP) - nothing - apart
+    assert missing <= {"losses", "methods", "schedules", "noises"}  # the run's own functions, by `Run.sources`
 
 
 @pytest.mark.parametrize(

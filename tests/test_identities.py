@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -177,3 +178,20 @@ def test_resolve_is_idempotent():
     run = resolve(Problem("vmf", dim=5), HyperParameters(), method="sgd")
     again = resolve(run.problem, run.hyperparameters, method=run.method, init_norm=run.start_norm)
     assert run.digest() == again.digest()
+
+
+def test_a_step_that_is_not_elementwise_is_named():
+    """A step that needs each path's length but says that it treats every weight by itself."""
+
+    def by_length(x, state, hyper, offsets, g, out):
+        out[:] = x - hyper["lr"] * g[0] / np.linalg.norm(x, axis=1, keepdims=True)
+
+    plain = METHODS["sgd"].plain
+    for elementwise in (True, False):
+        scheme = dataclasses.replace(plain, step=by_length, linear=None, elementwise=elementwise)
+        method = dataclasses.replace(METHODS["sgd"], plain=scheme)
+        if elementwise:
+            with pytest.raises(AssertionError, match="elementwise"):
+                check_method(method, lr=0.1, wd=0.05, momentum=0.0)
+        else:
+            check_method(method, lr=0.1, wd=0.05, momentum=0.0)

@@ -12,6 +12,7 @@ import pytest
 from sde_si import LOSSES, METHODS, NOISES, BadInput, HyperParameters, Problem, streams
 from sde_si.engine import Engine
 from sde_si.resolve import resolve
+from sde_si.segments import SEGMENT, draw, segments
 from sde_si.simulate import simulate
 from sde_si.streams import NOISE, PART, block_size, generator, words
 from sde_si.testing import oracle
@@ -269,3 +270,48 @@ def test_increments_are_numpys_own_numbers_to_the_bit():
     bits = (drawn.reshape(2, 2, 1) >> np.arange(52)) & 1
     assert np.array_equal(signs, 1.0 - 2.0 * bits.reshape(2, 104)[:, :60])
     assert np.array_equal(state, words(rng))
+
+
+@pytest.mark.parametrize("name", [name for name, noise in NOISES.items() if noise.fill])
+def test_a_filler_is_a_function_of_its_words(name):
+    """The same words give the same numbers, other words others; mean 0 and variance 1; a single number works."""
+    fill, found = NOISES[name].fill, []
+    for seed in (1, 1, 2):
+        state, xi = words(generator(seed, NOISE)), np.empty((1, 200_000))
+        before = state.copy()
+        fill(state, np.empty((1, 1)))
+        fill(state, xi)
+        assert not np.array_equal(before[:2], state[:2])
+        assert np.array_equal(before[2:], state[2:])
+        found.append(xi)
+    assert np.array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
+    assert abs(found[0].mean()) < 5 / np.sqrt(200_000)
+    assert abs(found[0].var() - 1) < 5 * np.sqrt(2 / 200_000)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "rademacher"])
+def test_a_coarse_run_of_a_long_path_sums_what_the_finer_one_draws(name):
+    """Segment by segment, with borders of groups inside a part, and several parts."""
+    dim, fine = PART + 3000, 4
+    engine = Engine(resolve(Problem("isotropic", dim=dim), HP, paths=1, noise=name, init_norm=1.0))
+    table = segments(np.array([0, 700, 5000, dim]), dim)
+    starts = np.searchsorted(table[:, 0], [0, PART, dim])
+    bounds = np.stack([starts[:-1], starts[1:]], axis=1).astype(np.int64)
+    x, room, out = np.ones((1, dim)), np.empty(SEGMENT), np.empty((1, len(table)))
+
+    def drawn(state, count):
+        xi = np.empty((1, 1, dim))
+        draw(x, xi, engine.functions, count, state, bounds, table, room, out)
+        return xi
+
+    def fresh():
+        return np.stack([words(generator(5, NOISE, i)) for i in (0, 1)])
+
+    state = fresh()
+    total = sum(drawn(state, 1) for _ in range(fine))
+    again = fresh()
+    np.testing.assert_allclose(drawn(again, fine), total / np.sqrt(fine), rtol=1e-14, atol=1e-14)
+    assert np.array_equal(state, again)
+    sums = [total[0, 0, low:high].sum() / np.sqrt(fine) for low, high, _ in table]
+    np.testing.assert_allclose(out[0], sums, rtol=1e-9, atol=1e-9)

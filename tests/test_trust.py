@@ -28,7 +28,7 @@ def test_a_mutant_still_fits_the_code(mutant, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("no such text", "x"), ("x[i]", "y[i]"), ("def euler_step", "def euler_step")]
+    ("old", "new"), [("no such text", "x"), ("x[p, i]", "y[p, i]"), ("def euler_step", "def euler_step")]
 )
 def test_a_mutant_that_no_longer_fits_stops_the_script(old, new, tmp_path):
     mutant = mutants.Mutant("stale", "methods/optimizers.py", old, new, ())

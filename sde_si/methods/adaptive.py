@@ -52,9 +52,9 @@ def lion_step(x, state, hyper, offsets, g, out):
             m[p, i] = b2 * m[p, i] + (1.0 - b2) * g[p, i]
 
 
-_ADAM = Scheme(step=adam_step, slots=2, coefficients=unit_noise, linear=None)
-_ADAMW = Scheme(step=adamw_step, slots=2, coefficients=unit_noise, linear=None)
-_LION = Scheme(step=lion_step, slots=1, coefficients=unit_noise, linear=None)
+_ADAM = Scheme(step=adam_step, elementwise=True, slots=2, coefficients=unit_noise, linear=None)
+_ADAMW = Scheme(step=adamw_step, elementwise=True, slots=2, coefficients=unit_noise, linear=None)
+_LION = Scheme(step=lion_step, elementwise=True, slots=1, coefficients=unit_noise, linear=None)
 
 ADAPTIVE = (
     Method(

@@ -56,7 +56,7 @@ class Scheme:
     where: Jitted | None = None
     slots: int = 0
     draws: tuple[bool, ...] = (True,)
-    elementwise: bool = True
+    elementwise: bool = False
 
     @property
     def coupled(self) -> bool:

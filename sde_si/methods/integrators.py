@@ -142,8 +142,10 @@ INTEGRATORS = (
         source="Yun et al. eqs. 12, 15; with momentum 19-22; theory.md 3.1, 9.9",
         prediction="theory.md 3.5, 3.6, 9.2, 2.7 at its substep",
         sde=True,
-        plain=Scheme(step=euler_step, coefficients=_euler_coefficients, linear=euler_linear),
-        heavy=Scheme(step=velocity_step, slots=1, coefficients=velocity_coefficients, linear=velocity_linear),
+        plain=Scheme(step=euler_step, elementwise=True, coefficients=_euler_coefficients, linear=euler_linear),
+        heavy=Scheme(
+            step=velocity_step, elementwise=True, slots=1, coefficients=velocity_coefficients, linear=velocity_linear
+        ),
         substeps=8,
         weak_order=1,
     ),
@@ -152,7 +154,7 @@ INTEGRATORS = (
         summary="exact norm (no momentum) or exact linear flow (momentum); for noise of constant trace",
         source="theory.md 2.3, 3.8, 9.9",
         sde=True,
-        plain=Scheme(step=sphere_step, coefficients=_euler_coefficients, linear=_sphere_linear, elementwise=False),
+        plain=Scheme(step=sphere_step, coefficients=_euler_coefficients, linear=_sphere_linear),
         heavy=Scheme(
             step=exponential_step,
             where=midpoint,
@@ -160,6 +162,7 @@ INTEGRATORS = (
             coefficients=_exponential_coefficients,
             linear=_exponential_linear,
             draws=(True, False),
+            elementwise=True,
         ),
         substeps=4,
         weak_order=1,

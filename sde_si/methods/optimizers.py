@@ -100,7 +100,7 @@ def svag_coefficients(lr: Array, wd: Array, momentum: Array, h: float) -> dict[s
     return {"c0": np.full_like(lr, (1 + root) / 2), "c1": np.full_like(lr, (1 - root) / 2)}
 
 
-PLAIN_SGD = Scheme(step=euler_step, coefficients=unit_noise, linear=euler_linear)
+PLAIN_SGD = Scheme(step=euler_step, elementwise=True, coefficients=unit_noise, linear=euler_linear)
 
 OPTIMIZERS = (
     Method(
@@ -110,7 +110,9 @@ OPTIMIZERS = (
         prediction="theory.md 9.2, 2.7",
         sde=False,
         plain=PLAIN_SGD,
-        heavy=Scheme(step=velocity_step, slots=1, coefficients=velocity_coefficients, linear=velocity_linear),
+        heavy=Scheme(
+            step=velocity_step, elementwise=True, slots=1, coefficients=velocity_coefficients, linear=velocity_linear
+        ),
     ),
     Method(
         name="sgd-torch",
@@ -119,7 +121,7 @@ OPTIMIZERS = (
         prediction="theory.md 9.2, 2.7",
         sde=False,
         plain=PLAIN_SGD,
-        heavy=Scheme(step=buffer_step, slots=1, coefficients=unit_noise, linear=_buffer_linear),
+        heavy=Scheme(step=buffer_step, elementwise=True, slots=1, coefficients=unit_noise, linear=_buffer_linear),
     ),
     Method(
         name="sgdw",
@@ -128,7 +130,7 @@ OPTIMIZERS = (
         prediction="theory.md 9.5, 2.7",
         sde=False,
         plain=PLAIN_SGD,
-        heavy=Scheme(step=decoupled_step, slots=1, coefficients=unit_noise, linear=_decoupled_linear),
+        heavy=Scheme(step=decoupled_step, elementwise=True, slots=1, coefficients=unit_noise, linear=_decoupled_linear),
         decoupled=True,
     ),
     Method(
@@ -137,7 +139,9 @@ OPTIMIZERS = (
         source="theory.md 4.1-4.3",
         prediction="theory.md 4.3, 3.5, 2.7",
         sde=True,
-        plain=Scheme(step=svag_step, coefficients=svag_coefficients, linear=euler_linear, draws=(True, True)),
+        plain=Scheme(
+            step=svag_step, elementwise=True, coefficients=svag_coefficients, linear=euler_linear, draws=(True, True)
+        ),
         heavy=None,
         substeps=4,
         weak_order=1,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from sde_si.losses import Arrays
-from sde_si.methods import Method
+from sde_si.methods import HYPER, Method, Scheme
 from sde_si.problem import Problem
 
 Array = np.ndarray
@@ -149,8 +149,37 @@ def _check_minibatch(problem: Problem, x: Array, N: int | None, seed: int) -> No
     _close(S @ S.T, np.cov(each.T, ddof=0), 1e-8, "S S' must be the covariance of the samples' gradients")
 
 
+def _row(method: Method, scheme: Scheme, lr: float, wd: float, momentum: float) -> Array:
+    """One record of `HYPER` for a step at these hyperparameters."""
+    row = np.zeros(1, HYPER)
+    row["lr"], row["wd"], row["momentum"], row["h"], row["batch"] = lr, wd, momentum, 1 / method.substeps, 1
+    row["noise1"] = row["noise2"] = 1.0
+    row["beta2"], row["eps"] = method.extras.get("beta2", 0.0), method.extras.get("eps", 0.0)
+    for name, column in scheme.coefficients(row["lr"], row["wd"], row["momentum"], 1 / method.substeps).items():
+        row[name] = column
+    return row
+
+
+def _check_elementwise(method: Method, scheme: Scheme, lr: float, wd: float, momentum: float) -> None:
+    """All paths in one row must give what the paths by themselves give."""
+    hyper = _row(method, scheme, lr, wd, momentum)[0]
+    rng, paths, d = np.random.default_rng(1), 3, 4
+    results = []
+    x, state = rng.standard_normal((paths, d)), rng.random((scheme.slots, paths, d))
+    g = rng.standard_normal((len(scheme.draws), paths, d))
+    for rows, offsets in ((paths, np.array([0, 2, d])), (1, np.array([0, paths * d]))):
+        long = paths * d // rows
+        memory, out = state.reshape(scheme.slots, rows, long).copy(), np.full((rows, long), np.nan)
+        scheme.step(x.reshape(rows, long), memory, hyper, offsets, g.reshape(len(g), rows, long), out)
+        results.append(np.concatenate([out.ravel(), memory.ravel()]))
+        if scheme.where is not None:
+            scheme.where(x.reshape(rows, long), state.reshape(scheme.slots, rows, long), hyper, out)
+            results[-1] = np.concatenate([results[-1], out.ravel()])
+    _close(results[1], results[0], 1e-12, f"{method.name}: elementwise, so all paths in one row give the same weights")
+
+
 def check_method(method: Method, *, lr: float, wd: float, momentum: float) -> None:
-    """Check that a method's linear theory is that of its step.
+    """Check that a method's linear theory is that of its step, and that a step called elementwise is.
 
     The step must send (x, memory) to T (x, memory) plus noise of covariance K, for T and K of ``scheme.linear``
     (`splitting` without momentum is not linear and is checked through its norm and cosine instead; a method without a
@@ -161,17 +190,13 @@ def check_method(method: Method, *, lr: float, wd: float, momentum: float) -> No
     AssertionError
         If they differ.
     """
-    from sde_si.methods import HYPER
-
     scheme = method.scheme(momentum > 0)
+    if scheme is not None and scheme.elementwise:
+        _check_elementwise(method, scheme, lr, wd, momentum)
     if scheme is None or scheme.linear is None or (method.name == "splitting" and momentum == 0):
         return
     h, d = 1 / method.substeps, 3
-    row = np.zeros(1, HYPER)
-    row["lr"], row["wd"], row["momentum"], row["h"], row["batch"] = lr, wd, momentum, h, 1
-    row["noise1"] = row["noise2"] = 1.0
-    for name, column in scheme.coefficients(np.array([lr]), np.array([wd]), np.array([momentum]), h).items():
-        row[name] = column
+    row = _row(method, scheme, lr, wd, momentum)
     T, K = scheme.linear(lr, wd, momentum, h)
     rng = np.random.default_rng(0)
     z = rng.standard_normal((2, 1, d))

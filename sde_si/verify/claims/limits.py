@@ -113,7 +113,10 @@ SECOND_MOMENT = Method(
     source="theory.md 4.1",
     sde=True,
     plain=Scheme(
-        step=second_moment_step, coefficients=_second_moment_coefficients, linear=euler_linear, draws=(True, False)
+        step=second_moment_step,
+        coefficients=_second_moment_coefficients,
+        linear=euler_linear,
+        draws=(True, False),
     ),
     heavy=None,
     substeps=4,
