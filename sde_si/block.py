@@ -86,17 +86,17 @@ class Block:
         return out
 
     def _epoch(self, e: int, work: Work | WideWork, out: dict[str, Array], row: int) -> None:
-        engine, table = self.engine, self.engine.rows(e)
+        engine, steps = self.engine, int(self.engine.run.timetable.steps[e])
         begin = self.x.copy()
         if engine.run.lags:
             self.references[e] = begin
         work.sums[:] = 0
         if isinstance(work, Work) and engine.run.reshuffled and engine.kind == loop.MINIBATCH:
             work.order = self.order(e)
-        for low, high, reached in self._pieces(e, table.size):
+        for low, high, reached in self._pieces(e, steps):
             if engine.cancelled.is_set():
                 raise Cancelled
-            work.run(table[low:high])
+            work.run(engine.rows(e, low, high))
             for reference, lag in reached:
                 out["angle_lag"][:, reference, lag] = self._angles(self.references[reference])
             engine.progress((high - low) * self.x.shape[0])
@@ -104,9 +104,9 @@ class Block:
         out["angle_epoch"][:, row] = self._angles(begin)
         norms = self._norms()
         out["weight_norm"][:, row] = np.sqrt(norms)
-        out["angle_step"][:, row] = np.sqrt(work.sums[0] / table.size)
+        out["angle_step"][:, row] = np.sqrt(work.sums[0] / steps)
         for name, total in zip(BALANCE, work.sums[1:], strict=True):
-            out[name][:, row] = total / (table.size * engine.run.substeps)
+            out[name][:, row] = total / (steps * engine.run.substeps)
         self._gradient(out, row, norms, work)
         view = self.x.view()
         view.flags.writeable = False

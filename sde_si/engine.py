@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from sde_si import kernel as loop
-from sde_si.block import Block
+from sde_si.block import CHUNK, Block
 from sde_si.machine import usable_cores
 from sde_si.methods.base import HYPER
 from sde_si.pointers import SIGNATURES, address
@@ -66,7 +66,7 @@ class Engine:
         self.columns = self.arrays.groups + (self.arrays.groups > 1)
         self.watched = True
         self.constraint = CONSTRAINTS.index(run.constraint)
-        self.rows = functools.lru_cache(maxsize=64)(self._rows)
+        self._chunk = functools.lru_cache(maxsize=64)(self._rows)  # the blocks ask for the same
 
     @property
     def wide(self) -> bool:
@@ -79,19 +79,30 @@ class Engine:
         integers = [run.substeps, self.kind, self.fine, self.arrays.N, ordered, self.watched, self.constraint]
         return np.array([*integers, run.scheme.elementwise], dtype=np.int64)
 
-    def _rows(self, epoch: int) -> Array:
-        """The kernel's records of one epoch (from 0)."""
+    def change(self, run: Run) -> None:
+        """Go on with a run of more epochs or paths and else the same."""
+        self.run = run
+        self._chunk.cache_clear()
+
+    def rows(self, epoch: int, low: int, high: int) -> Array:
+        """The kernel's records of steps `low` to `high` of one epoch (from 0), all of one chunk."""
+        chunk, begin = divmod(low, CHUNK)
+        return self._chunk(epoch, chunk)[begin : begin + high - low]
+
+    def _rows(self, epoch: int, chunk: int) -> Array:
+        """The kernel's records of at most `CHUNK` steps of one epoch: never more, so that memory stays flat."""
         run, timetable = self.run, self.run.timetable
         hp, h = run.hyperparameters, 1 / run.substeps
-        lr, momentum = timetable.lr_and_momentum(epoch)
+        part = slice(chunk * CHUNK, (chunk + 1) * CHUNK)
+        lr, momentum = timetable.lr_and_momentum(epoch, part)
         table = np.zeros(lr.size, HYPER)
         table["lr"], table["wd"], table["momentum"], table["h"] = lr, hp.wd, momentum, h
         # A method that uses them has them (`Method.extras`); the others' steps do not read them.
         table["beta2"], table["eps"] = hp.beta2 or 0.0, hp.eps or 0.0
-        table["batch"], table["epoch_steps"] = timetable.batch[epoch], lr.size
-        table["epoch_step"] = np.arange(lr.size)
-        table["step"] = timetable.start[epoch] + np.arange(lr.size)
-        table["noise_variance"] = self.arrays.noise_variance * timetable.noise(epoch)
+        table["batch"], table["epoch_steps"] = timetable.batch[epoch], timetable.steps[epoch]
+        table["epoch_step"] = part.start + np.arange(lr.size)
+        table["step"] = timetable.start[epoch] + table["epoch_step"]
+        table["noise_variance"] = self.arrays.noise_variance * timetable.noise(epoch, part)
         table["noise1"] = table["noise2"] = 1.0
         table["radius"] = run.start_norm
         for name, column in run.scheme.coefficients(lr, table["wd"], momentum, h).items():

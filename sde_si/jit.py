@@ -13,6 +13,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+# Sums may be reordered, so a loop that sums must not store, too: where two arrays lie near each other, LLVM would take
+# another order, and the numbers would depend on where the memory happens to be.
 # Full fastmath would delete the NaN checks by which a diverged path is found; these four flags do not.
 FASTMATH = frozenset({"reassoc", "contract", "arcp", "nsz"})
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": set(FASTMATH), "error_model": "numpy"}

@@ -19,7 +19,7 @@ _heights: Any = Late("sde_si.pcg64", "HEIGHTS")
 _tail: Any = Late("sde_si.pcg64", "TAIL")
 _inverse_tail: Any = Late("sde_si.pcg64", "INVERSE_TAIL")
 _uniform: Any = Late("sde_si.pcg64", "uniform")
-_CODEGEN = "9ca3d45fadf2bf1f"  # of the other files whose code is compiled into this one (tests/test_house.py)
+_CODEGEN = "ede73d61a160a13f"  # of the other files whose code is compiled into this one (tests/test_house.py)
 
 
 @jitted
@@ -86,6 +86,7 @@ def shape_fixed_length(x, xi, memory, hyper, offsets):
             length = 0.0
             for j in range(low, high):
                 xi[p, j] -= along / xx * x[p, j]
+            for j in range(low, high):
                 length += xi[p, j] * xi[p, j]
             scale = np.sqrt((offsets[g + 1] - offsets[g] - 1) / length)
             for j in range(low, high):

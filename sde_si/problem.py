@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
 import math
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -86,13 +88,17 @@ def import_file(parameter: str, path: Path) -> ModuleType:
         About `parameter`, if it is no Python file or fails to be imported.
     """
     require(path.is_file(), parameter, "a file that exists", str(path))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # Numba finds compiled functions again by the name of their module: one that is the same in every process, and none
+    # that a real module has.
+    name = f"{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise BadInput(parameter, "a Python file", str(path))
-    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        del sys.modules[name]
         raise BadInput(
             parameter, "a Python file that can be imported", f"{path} ({type(error).__name__}: {error})"
         ) from error

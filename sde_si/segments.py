@@ -18,7 +18,7 @@ from sde_si.streams import parts
 
 Array = np.ndarray
 SEGMENT = 1024
-_CODEGEN = "9ca3d45fadf2bf1f"  # of the other files whose code is compiled into this one (tests/test_house.py)
+_CODEGEN = "ede73d61a160a13f"  # of the other files whose code is compiled into this one (tests/test_house.py)
 _TABLE, _WORDS = types.int64[:, ::1], types.uint64[:, ::1]
 _as_step, _as_fill = from_address(SIGNATURES["step"]), from_address(SIGNATURES["fill"])
 STEP, FILL = (list(SIGNATURES).index(name) for name in ("step", "fill"))

@@ -77,7 +77,7 @@ class WideWork:
         self.norm = self._norm(block.x)
 
     def _norm(self, x: Array) -> Array:
-        return self._by_group(self._parallel(lambda share, out: products(x, x, share.rows, out), 1))[0]
+        return self._by_group(self._parallel(lambda share, out: compare(x, x, share.rows, out), 3))[2]
 
     def _parallel(self, job: Callable[[_Share, Array], None], columns: int) -> Array:
         """``job(share, out)`` on every share of the path, in all threads; returns (column, segment)."""

@@ -220,7 +220,7 @@ def test_adam_on_a_loss_of_unknown_noise_has_no_window():
 
 def test_the_engine_hands_the_coefficients_to_the_step():
     run = resolve(Problem("isotropic", dim=4), HP.replace(beta2=0.7, eps=0.1), method="adamw")
-    row = Engine(run).rows(1)[3]
+    row = Engine(run).rows(1, 3, 4)[0]
     assert (row["beta2"], row["eps"], row["momentum"], row["step"]) == (0.7, 0.1, 0.9, 18)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+import tracemalloc
 from unittest.mock import patch
 
 import numpy as np
@@ -315,3 +316,42 @@ def test_a_coarse_run_of_a_long_path_sums_what_the_finer_one_draws(name):
     assert np.array_equal(state, again)
     sums = [total[0, 0, low:high].sum() / np.sqrt(fine) for low, high, _ in table]
     np.testing.assert_allclose(out[0], sums, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["sgd", "em", "splitting"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("dim", [2, 3, 4, 5, 9, 300])
+def test_lags_and_the_number_of_paths_change_nothing(method, momentum, dim):
+    """To the bit: a lag cuts the loop into pieces, few paths lie near each other in memory."""
+    hp = HyperParameters(N=640, B=64, lr=0.1, wd=5e-3, momentum=momentum, epochs=2)
+    run = resolve(Problem("isotropic", dim=dim), hp, method=method, paths=40, noise="rademacher", init_norm=1.0)
+    everything, results = _end(run)
+    cut, lagged = _end(run.replace(lags=(1, 3, 7)))
+    assert np.array_equal(everything, cut)
+    for name in ("angle_epoch", "angle_step", "weight_norm"):
+        assert np.array_equal(results[name], lagged[name])
+    for paths in (1, 2, 3, 7):
+        few, _ = _end(run.replace(paths=paths))
+        assert np.array_equal(few, everything[:paths])
+
+
+@pytest.mark.parametrize(("problem", "dim"), [("pca", 7), ("pca", 20), ("regression", 5), ("vmf", 5), ("groups", None)])
+def test_the_numbers_do_not_depend_on_where_memory_lies(problem, dim):
+    hp = HyperParameters(N=640, B=64, lr=0.1, wd=5e-3, momentum=0.0, epochs=1)
+    noise = "gaussian" if problem in ("pca", "regression") else None
+    run = resolve(Problem(problem, dim=dim), hp, method="em", paths=3, noise=noise, init_norm=1.0)
+    kept, ends = [], set()
+    for i in range(25):
+        kept.append([np.empty(1 + 3 * i) for _ in range(i)])  # moves what comes next
+        ends.add(_end(run)[0].tobytes())
+    assert len(ends) == 1
+
+
+def test_memory_is_flat_in_the_steps_of_an_epoch():
+    hp = HyperParameters(N=400_000, B=1, lr=1e-3, wd=1e-3, momentum=0.0, epochs=2)
+    engine = Engine(resolve(Problem("isotropic", dim=2), hp, method="sgd", paths=1, init_norm=1.0), threads=1)
+    tracemalloc.start()
+    engine.advance(engine.blocks(), 2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6, "two epochs of 64 bytes a step alone would be as much"

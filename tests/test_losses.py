@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,3 +208,31 @@ def test_nothing_asked_for_is_dropped_in_silence():
         resolve(Problem("isotropic"), hp, method="sgd", substeps=4)
     with pytest.raises(BadInput, match="minibatches"):
         resolve(Problem("pca", dim=4), hp, method="sgd", noise="gaussian")
+
+
+def test_an_own_loss_runs_in_a_second_process_too(tmp_path):
+    """Numba finds what the first one compiled again by the name of its module."""
+    page = (Path(__file__).parent.parent / "docs" / "losses.md").read_text()
+    (tmp_path / "rayleigh.py").write_text(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1])
+    words = [sys.executable, "-m", "sde_si", "simulate", "--loss", f"{tmp_path}/rayleigh.py:RAYLEIGH", "--dim", "8",
+             "--N", "640", "--B", "64", "--paths", "2", "--method", "sgd", "--epochs", "1", "--no-figure", "--quiet",
+             "--fresh", "--json", "--out", str(tmp_path)]  # fmt: skip
+    said = [subprocess.run(words, capture_output=True, text=True, check=False) for _ in range(2)]
+    assert [(one.returncode, one.stderr) for one in said] == [(0, "")] * 2
+
+
+def test_compilation_is_announced_before_anything_compiles(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from sde_si import HyperParameters
+from sde_si.problem import Problem
+from sde_si.resolve import resolve
+from sde_si.simulate import store
+store.announce_compilation = lambda quiet: print("sde_si.kernel" in sys.modules)
+hp = HyperParameters(N=64, B=32, epochs=1)
+store.Store(Path({str(tmp_path)!r}), 1, quiet=True).obtain(
+    resolve(Problem("isotropic", dim=4), hp, method="sgd", paths=1))
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert said.stdout.split()[:1] == ["False"], said.stderr

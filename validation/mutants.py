@@ -75,7 +75,7 @@ MUTANTS = (
            "spawn_key=(stream, *key)", "spawn_key=(stream,)",
            ("independent-paths",)),
     Mutant("off by one step", "block.py",
-           "in self._pieces(e, table.size)", "in self._pieces(e, table.size - 1)",
+           "in self._pieces(e, steps)", "in self._pieces(e, steps - 1)",
            ("epoch-cosine",)),
     Mutant("schedule one epoch late", "schedules/functions.py",
            'np.sort(milestones), clock.epoch, side="right"', 'np.sort(milestones), clock.epoch, side="left"',

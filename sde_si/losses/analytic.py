@@ -85,12 +85,14 @@ def groups_gradient(x, params, out, value):
         total = 0.0
         for i in range(alphas.shape[1]):
             a, b, alpha = x[p, 2 * i], x[p, 2 * i + 1], alphas[0, i]
+            total += alpha * a * a / (a * a + b * b)
+        value[p] = total
+        for i in range(alphas.shape[1]):
+            a, b, alpha = x[p, 2 * i], x[p, 2 * i + 1], alphas[0, i]
             norm = a * a + b * b
             slope = 2 * alpha * a * b / (norm * norm)
             out[p, 2 * i] = slope * b
             out[p, 2 * i + 1] = -slope * a
-            total += alpha * a * a / norm
-        value[p] = total
 
 
 def _groups_arrays(values: Mapping[str, Any], dim: int | None, N: int, rng: np.random.Generator) -> Arrays:

@@ -53,6 +53,7 @@ def quadratic_minibatch(x, index, params, out):
         norm = 0.0
         for j in range(d):
             norm += x[p, j] * x[p, j]
+        for j in range(d):
             out[p, j] = 0.0
         inverse = 1 / np.sqrt(norm)
         radial = 0.0
@@ -81,6 +82,7 @@ def quadratic_noise(x, xi, amplitude, params, offsets, out):
         norm = mean = 0.0
         for j in range(d):
             norm += x[p, j] * x[p, j]
+        for j in range(d):
             total[j] = 0.0
         for i in range(n):
             mean += xi[p, i]

@@ -48,6 +48,7 @@ def sphere_step(x, state, hyper, offsets, g, out):
             square = 0.0
             for j in range(low, high):
                 out[p, j] = x[p, j] - factor * g[0, p, j]
+            for j in range(low, high):
                 square += out[p, j] * out[p, j]
             scale = np.sqrt(norm * np.sqrt(1 + change) / square)
             for j in range(low, high):

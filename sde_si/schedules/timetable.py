@@ -125,27 +125,28 @@ class Timetable:
     def _changes(self, clock: Clock) -> list[Change]:
         return [function(clock, *args, **kwargs) for function, args, kwargs in self._parts]
 
-    def clock(self, epoch: int) -> Clock:
-        """The steps of one epoch (from 0)."""
-        inside = np.arange(self.steps[epoch])
+    def clock(self, epoch: int, part: slice = slice(None)) -> Clock:
+        """The steps of one epoch (from 0), or of part of it."""
+        inside = np.arange(*part.indices(int(self.steps[epoch])))
         time = epoch + inside / self.steps[epoch]
         total = int(self.start[-1])
         hp = self.hyperparameters
         return Clock(self.start[epoch] + inside, np.full_like(inside, epoch), time, total, hp.epochs, hp.momentum)
 
-    def lr_and_momentum(self, epoch: int) -> tuple[Array, Array]:
-        """Learning rate and momentum of each step of one epoch (from 0), each of shape (steps,)."""
-        hp, n = self.hyperparameters, self.steps[epoch]
-        lr, momentum = np.full(n, float(hp.lr)), np.full(n, float(hp.momentum))
-        for change in self._changes(self.clock(epoch)):
+    def lr_and_momentum(self, epoch: int, part: slice = slice(None)) -> tuple[Array, Array]:
+        """Learning rate and momentum of each step of one epoch (from 0), or of part of it, each of shape (steps,)."""
+        hp, clock = self.hyperparameters, self.clock(epoch, part)
+        lr, momentum = np.full(clock.step.size, float(hp.lr)), np.full(clock.step.size, float(hp.momentum))
+        for change in self._changes(clock):
             lr = lr * change.lr
             momentum = momentum if change.momentum is None else change.momentum
         return lr, momentum
 
-    def noise(self, epoch: int) -> Array:
-        """Factor on the noise variance of each step of one epoch (from 0), shape (steps,)."""
-        out = np.ones(self.steps[epoch])
-        for change in self._changes(self.clock(epoch)):
+    def noise(self, epoch: int, part: slice = slice(None)) -> Array:
+        """Factor on the noise variance of each step of one epoch (from 0), or of part of it, shape (steps,)."""
+        clock = self.clock(epoch, part)
+        out = np.ones(clock.step.size)
+        for change in self._changes(clock):
             out = out * change.noise
         return out
 

@@ -52,7 +52,7 @@ def estimate(run: Run, threads: int) -> dict[str, Any]:
     dict
         ``steps``, ``substeps``, ``paths``, ``memory_bytes``, ``seconds``.
     """
-    from sde_si.block import Work
+    from sde_si.block import CHUNK, Work
     from sde_si.engine import Engine
     from sde_si.wide import WideWork
 
@@ -60,14 +60,14 @@ def estimate(run: Run, threads: int) -> dict[str, Any]:
     engine = Engine(run.replace(paths=min(size, run.paths)), threads=threads)
     block = engine.blocks()[0]
     total = int(run.timetable.start[-1])
-    rows, seconds, steps, done = engine.rows(0), 0.0, 1, 1
+    steps_there, seconds, steps, done = min(int(run.timetable.steps[0]), CHUNK), 0.0, 1, 1
     with ThreadPoolExecutor(threads) as pool:
-        while seconds < 0.05 and steps <= rows.size:
+        while seconds < 0.05 and steps <= steps_there:
             work = WideWork(block, pool) if engine.wide else Work(block)
             if isinstance(work, Work) and run.reshuffled and run.problem.loss.finite_sum:
                 work.order = block.order(0)
             begin = time.perf_counter()
-            work.run(rows[:steps])
+            work.run(engine.rows(0, 0, steps))
             seconds, done = time.perf_counter() - begin, steps
             steps *= 4
     blocks = -(-run.paths // size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -56,8 +57,8 @@ class Session:
     def change(self, run: Run) -> None:
         """Go on as a run with more epochs or more paths and else the same."""
         more = run.paths > self.run.paths
-        self.run = self.engine.run = run
-        self.engine.rows.cache_clear()
+        self.run = run
+        self.engine.change(run)
         if more:
             # The last block may have been cut short: it starts anew, and comes out the same where it overlaps.
             size = block_size(run.arrays.dim)
@@ -96,7 +97,7 @@ class Session:
         """The record of the epochs done."""
         run, results, timetable = self.run, self.results, self.run.timetable
         epochs = results["loss"].shape[1]
-        last = [timetable.lr_and_momentum(e) for e in range(epochs)]
+        last = [timetable.lr_and_momentum(e, slice(-1, None)) for e in range(epochs)]
         lr = np.array([rates[-1] for rates, _ in last])
         variables = {
             "cos_epoch": np.cos(results["angle_epoch"]),
@@ -188,8 +189,8 @@ class Session:
 
 def _states_name(run: Run, epochs: int) -> str:
     """Named by all that decides the first `epochs` epochs, and by nothing that comes later."""
-    begun = [run.timetable.lr_and_momentum(e) for e in range(epochs)]
-    schedule = [*(a.tobytes().hex() for pair in begun for a in pair), run.timetable.batch[:epochs].tolist()]
+    begun = (np.stack(run.timetable.lr_and_momentum(e)).tobytes() for e in range(epochs))
+    schedule = [*(hashlib.sha256(epoch).hexdigest() for epoch in begun), run.timetable.batch[:epochs].tolist()]
     return f"states-{run.method.name}-{run.digest(epochs=epochs, schedule=schedule)[:12]}-{epochs}.npz"
 
 

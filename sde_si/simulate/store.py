@@ -122,10 +122,10 @@ class Store:
             raise DiskProblem(f"{pointer} is damaged ({error}); remove it and run again") from error
 
     def _simulate(self, run: Run, until_equilibrium: bool, target_error: float | None) -> Outcome:
+        announce_compilation(self.quiet)  # before the import, which compiles
         from sde_si.simulate.session import Session
 
         with Progress(run.method.name, run.paths * float(run.timetable.start[-1]), self.quiet) as progress:
-            announce_compilation(self.quiet)
             session = Session(run, threads=self.threads, progress=progress.advance)
             begun = 0 if self.fresh else session.restore(self.folder)
             if begun:

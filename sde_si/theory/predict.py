@@ -46,7 +46,7 @@ def predict(run: Run) -> xr.Dataset:
     from sde_si.record import make
 
     epochs, found = run.hyperparameters.epochs, _course(run)
-    lr = np.array([run.timetable.lr_and_momentum(e)[0][-1] for e in range(epochs)])
+    lr = np.array([run.timetable.lr_and_momentum(e, slice(-1, None))[0][0] for e in range(epochs)])
     variables = {f"{name}_predicted": value for name, value in found.items() if name != "cos_lag" or run.lags}
     versine = np.clip(1 - found["cos_epoch"], 0, 2)
     variables["angle_epoch_predicted"] = 2 * np.arcsin(np.sqrt(versine / 2))
