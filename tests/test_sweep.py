@@ -555,3 +555,25 @@ def test_bad_executors(executor, tmp_path):
     with pytest.raises(BadInput):
         Sweep(base=BASE, out=tmp_path / "o").run(executor=executor, quiet=True)
     assert not (tmp_path / "o").exists()
+
+
+def test_a_task_cancelled_while_it_runs_does_not_end_the_pool():
+    """As at Ctrl-C: whoever cancels is told that it is too late, and the next task is done."""
+    pool = LocalPool(1)
+    try:
+        running = pool.submit(time.sleep, 0.5)
+        queued = pool.submit(time.sleep, 60)
+        while not running.running():
+            time.sleep(0.01)
+        assert not running.cancel()
+        assert queued.cancel()
+        assert running.result(30) is None
+        assert pool.submit(abs, -3).result(30) == 3
+        last, never = pool.submit(time.sleep, 60), pool.submit(time.sleep, 60)
+        while not last.running():
+            time.sleep(0.01)
+    finally:
+        pool.shutdown()
+    with pytest.raises(WorkerDied, match="shut down"):
+        last.result(0)
+    assert never.cancelled()

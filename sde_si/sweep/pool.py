@@ -110,7 +110,8 @@ class LocalPool:
         """End all workers at once, with whatever they are doing."""
         with self._lock:
             self._closing = True
-        self._writer.send(b"\0")
+        with contextlib.suppress(OSError):  # the thread has ended by itself
+            self._writer.send(b"\0")
         self._thread.join()
 
     def _serve(self) -> None:
@@ -131,7 +132,13 @@ class LocalPool:
             for worker in self._staff:
                 worker.kill()
                 if worker.future is not None:
-                    worker.future.cancel()
+                    worker.future.set_exception(WorkerDied("the pool was shut down"))
+            with self._lock:
+                self._closing = True
+                left = [future for future, _ in self._tasks]
+                self._tasks.clear()
+            for future in left:
+                future.cancel()
             self._reader.close()
             self._writer.close()
 
@@ -144,7 +151,8 @@ class LocalPool:
                 if worker.future is not None or not self._tasks:
                     continue
                 future, message = self._tasks.popleft()
-            if not future.cancelled():
+            # From here on it cannot be cancelled: its answer finds it waiting.
+            if future.set_running_or_notify_cancel():
                 worker.give(future, message, self.limit)
 
     def _hear(self, i: int, worker: _Worker) -> None:
