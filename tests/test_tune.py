@@ -291,6 +291,27 @@ def test_no_warning_without_a_reason():
     assert CAUTIONS.keys() >= {"transient", "noise", "temperature", "decay", "steps", "step-size", "momentum-form"}
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "base", "to", "epochs", "relaxation"),
+    [
+        ("adamw", TUNED.replace(lr=1e-3, wd=0.1), {"N": 12_500, "B": 512}, 10, "98.47"),
+        ("sgd", TUNED, {"N": 12_500, "B": 128}, 20, "12.81"),
+        ("sgd", TUNED, {"N": 12_500, "B": 128}, 400, "12.79"),  # the end of a cosine is always too fast
+    ],
+)
+def test_a_schedule_that_falls_all_the_time_is_held_against_the_relaxation(optimizer, base, to, epochs, relaxation):
+    found = transfer(base, optimizer=optimizer, **to, epochs=epochs, schedule="cosine")
+    said = kinds(found["wd"])["transient"]
+    assert f"last {epochs} epochs" in said.text
+    assert f"needs {relaxation} to relax" in said.text
+    assert said.number > said.limit > (0 if epochs < 400 else 100)
+    assert len({kinds(one)["transient"].text for one in found.options}) == 1  # told once
+    # negative controls: a warm-up before long epochs at constant lr, and without an end of lr
+    for schedule in ("warm-up:2", "constant"):
+        assert "transient" not in kinds(
+            transfer(base, optimizer=optimizer, **to, epochs=400, schedule=schedule)["wd"])  # fmt: skip
+
+
 def test_lr_wd_close_to_one():
     base = HyperParameters(N=1000, B=10, lr=0.5, wd=0.02, momentum=0.0)
     said = kinds(transfer(base, N=1000, B=200)["wd"])["step-size"]

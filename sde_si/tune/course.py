@@ -26,7 +26,7 @@ from sde_si.tune.effects import (
     run_of,
 )
 from sde_si.tune.explanation import Explanation, Stretch
-from sde_si.tune.phases import Phase, first_settings, phases, settings
+from sde_si.tune.phases import Phase, first_settings, phases, settings, way
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -128,7 +128,10 @@ def _without_decay(timetable: Timetable) -> list[Phase]:
     first = float(timetable.lr_and_momentum(0)[0][0])
     constant = hp.schedule == "constant"
     last = int(timetable.batch[-1])
-    return [Phase(1, hp.epochs, constant, first, float(lr[-1]), float(momentum[-1]), last, 0.0, math.inf)]
+    every = (timetable.lr_and_momentum(e)[0] for e in range(hp.epochs))
+    lrs = way(v for each in every for v in (each[0], each.max(), each.min(), each[-1]))
+    end = (float(lr[-1]), float(momentum[-1]))
+    return [Phase(1, hp.epochs, constant, first, *end, last, 0.0, math.inf, lrs)]
 
 
 def _stretch(phase: Phase, course: Mapping[str, Array], balance: Mapping[str, Array]) -> Stretch:
