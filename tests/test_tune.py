@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import subprocess
@@ -22,6 +23,7 @@ from sde_si.tune.advice import _law
 from sde_si.tune.cautions import CAUTIONS
 from sde_si.tune.cli import ACTIONS, main
 from sde_si.tune.effects import Gradients, signal_growth
+from sde_si.tune.phases import way
 from sde_si.tune.ramp_reading import read
 
 TUNED = HyperParameters(N=50_000, B=256, lr=0.1, wd=1e-4, momentum=0.9)
@@ -291,6 +293,27 @@ def test_no_warning_without_a_reason():
     assert CAUTIONS.keys() >= {"transient", "noise", "temperature", "decay", "steps", "step-size", "momentum-form"}
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "base", "to", "epochs", "relaxation"),
+    [
+        ("adamw", TUNED.replace(lr=1e-3, wd=0.1), {"N": 12_500, "B": 512}, 10, "98.47"),
+        ("sgd", TUNED, {"N": 12_500, "B": 128}, 20, "12.81"),
+        ("sgd", TUNED, {"N": 12_500, "B": 128}, 400, "12.79"),  # the end of a cosine is always too fast
+    ],
+)
+def test_a_schedule_that_falls_all_the_time_is_held_against_the_relaxation(optimizer, base, to, epochs, relaxation):
+    found = transfer(base, optimizer=optimizer, **to, epochs=epochs, schedule="cosine")
+    said = kinds(found["wd"])["transient"]
+    assert f"last {epochs} epochs" in said.text
+    assert f"needs {relaxation} to relax" in said.text
+    assert said.number > said.limit > (0 if epochs < 400 else 90)
+    assert len({kinds(one)["transient"].text for one in found.options}) == 1  # told once
+    # negative controls: a warm-up before long epochs at constant lr, and without an end of lr
+    for schedule in ("warm-up:2", "constant"):
+        assert "transient" not in kinds(
+            transfer(base, optimizer=optimizer, **to, epochs=400, schedule=schedule)["wd"])  # fmt: skip
+
+
 def test_lr_wd_close_to_one():
     base = HyperParameters(N=1000, B=10, lr=0.5, wd=0.02, momentum=0.0)
     said = kinds(transfer(base, N=1000, B=200)["wd"])["step-size"]
@@ -523,6 +546,71 @@ def test_explain_warns_of_large_steps_and_late_changes():
         assert any(f"after epoch {late} never happens: the run has 4 epochs" in line for line in found.lines())
         assert found.to_json()["warnings"][0]["kind"] == "never"
     assert not explain(hp.replace(wd=1e-4, schedule="multi-step:2,3")).warnings
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule", "epochs", "numbers"),
+    [
+        ("sgd", "warm-up:5+cosine", 30, ["last 30 epochs", "needs 3.462", "with 11 left", "% of it"]),
+        ("adamw", "cosine", 20, ["last 20 epochs", "needs 66.9 "]),
+    ],
+)
+def test_explain_says_where_the_norm_no_longer_follows(optimizer, schedule, epochs, numbers):
+    hp = HyperParameters(N=50_000, B=128, lr=0.1, wd=2e-4, momentum=0.9, epochs=epochs, schedule=schedule)
+    said = " ".join(line for line in explain(hp, optimizer=optimizer).lines() if "equilibrium is not reached" in line)
+    assert all(one in said for one in numbers)
+    # negative control: a warm-up is no place to come to equilibrium, if a phase at constant lr follows
+    lines = explain(hp.replace(epochs=60, schedule="warm-up:5")).lines()
+    assert not any("equilibrium is not reached" in line for line in lines)
+
+
+def test_explain_names_the_velocity_where_it_is_the_cause():
+    hp = HyperParameters(N=1000, B=300, lr=0.1, wd=5e-4, momentum=0.9, epochs=3)
+    found = explain(hp)
+    [said] = [line for line in found.lines() if "equilibrium is not reached" in line]
+    assert "velocity starts from zero" in said
+    assert "= 10 steps, the phase has 9;" in said
+    assert "163" not in said
+    assert found.stretches[0].norm == pytest.approx(1, abs=2e-3)
+    assert {one.kind: one.number for one in found.warnings} == {"steps": pytest.approx(0.9)}
+    # negative control: a norm that is off is still named
+    [other] = [line for line in explain(hp, init_norm="3eq").lines() if "equilibrium is not reached" in line]
+    assert "the norm needs 163" in other
+
+
+def test_effective_lr_is_that_of_the_mean_lr():
+    hp = HyperParameters(N=50_000, B=128, lr=0.1, wd=2e-4, momentum=0.9, epochs=30, schedule="cosine")
+    found, table = explain(hp, init_norm=1.0, noise_trace=1.0), Timetable(hp)
+    means = np.array([table.lr_and_momentum(e)[0].mean() for e in range(30)])
+    assert found.course["effective_lr"] == pytest.approx(means / found.course["weight_norm"] ** 2)
+    # at equilibrium, too: only the norm differs
+    both = found.course["effective_lr"] / found.equilibrium["effective_lr"]
+    norms = found.equilibrium["weight_norm"] / found.course["weight_norm"]
+    assert both == pytest.approx(norms**2, rel=1e-6)
+
+
+def test_the_table_of_phases_shows_the_peak():
+    assert way([1, 3, 2]) == (1, 3, 2)
+    assert way([2, 1, 3]) == (2, 1, 3)
+    assert way([3, 2, 1]) == (3, 1)
+    assert way([1]) == (1, 1)
+    hp = HyperParameters(N=50_000, B=128, lr=0.1, wd=2e-4, momentum=0.9, epochs=30, schedule="warm-up:5+cosine")
+    [one] = explain(hp).stretches
+    for values in (one.phase.lrs, one.angles, one.equilibrium):
+        first, top, last = values
+        assert top > 1.5 * max(first, last)
+    top = max(Timetable(hp).lr_and_momentum(e)[0].max() for e in range(30))
+    assert one.to_json()["lr_largest"] == one.phase.lrs[1] == pytest.approx(top)
+
+
+def test_the_figure_of_an_adaptive_optimizer_fits():
+    hp = HyperParameters(N=50_000, B=128, lr=0.1, wd=2e-4, momentum=0.9, epochs=4, schedule="cosine")
+    figure = explain(hp, optimizer="adamw").figure()
+    figure.savefig(io.BytesIO(), format="png")
+    assert figure.get_suptitle().startswith("adamw  ")
+    for axis in figure.axes:
+        label = axis.yaxis.label.get_window_extent()
+        assert label.height <= axis.get_window_extent().height
 
 
 def test_wording(capsys):

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 from collections.abc import Callable
 
 from sde_si.hyperparameters import HyperParameters
 from sde_si.schedules import Timetable, parse
-from sde_si.tune.cautions import Caution, Change, step_size
+from sde_si.tune.cautions import Caution, Change, step_size, steps
 from sde_si.tune.effects import Gradients
 
 
 def of_schedule(hp: HyperParameters, optimizer: str, gradients: Gradients) -> tuple[Caution, ...]:
-    """Warnings of one run and its schedule: its largest step, and changes that come after its last epoch."""
+    """Warnings of one run and its schedule: its largest step, a partial batch, changes after its last epoch."""
     timetable = Timetable(hp)
     constant = hp.schedule == "constant"
     tops = [hp.lr] if constant else [float(timetable.lr_and_momentum(e)[0].max()) for e in range(hp.epochs)]
     top = hp.replace(lr=max(tops), schedule="constant")
     change = Change(before=top, after=top, optimizer=optimizer, effects={}, gradients=gradients, scheduled=False)
-    found = [step_size(change) if hp.wd else None, *(_late(*part, hp.epochs) for part in parse(hp.schedule))]
+    # Against a run whose batches are all whole.
+    whole = dataclasses.replace(change, before=top.replace(N=top.steps_per_epoch * top.B))
+    found = [
+        step_size(change) if hp.wd else None,
+        steps(whole),
+        *(_late(*part, hp.epochs) for part in parse(hp.schedule)),
+    ]
     return tuple(one for one in found if one is not None)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sde_si import theory
 from sde_si.hyperparameters import HyperParameters
 from sde_si.tune.effects import Effect, Gradients, factor_of, is_decoupled, is_sgd, persistence
+from sde_si.tune.lag import lag
 from sde_si.tune.phases import Phase, phases
 
 CLOSE = 1.1  # E|x|^2 within 10 % of what scaling with the batch promises (theory.md 4.5)
@@ -90,19 +91,15 @@ def collect(change: Change) -> tuple[Caution, ...]:
 
 @_caution("transient")
 def transient(change: Change) -> Caution | None:
-    """A phase of the schedule that is shorter than the norm's relaxation 1/(4T) (theory.md 10.7)."""
-    late = [p for p in change.phases() if p.constant and p.relaxation_epochs > p.epochs]
+    """A phase of the schedule that is shorter than the norm's relaxation, or that it cannot follow (theory.md 10.7)."""
+    found = change.phases()
+    late = [one for p in found if (one := lag(p, end=p is found[-1]))]
     if not late:
         return None
-    worst = max(late, key=lambda p: p.relaxation_epochs / p.epochs)
+    worst = max(late, key=lambda one: one.relaxation_epochs / one.left)
     also = f"; so do {len(late) - 1} others" if len(late) > 1 else ""
-    drop = worst.lr / change.after.lr
-    text = (
-        f"epochs {worst.first}-{worst.last} (lr times {drop:.3g}) last {worst.epochs} epochs, and the norm needs "
-        f"{worst.relaxation_epochs:.4g} to relax by e (1/(4T) is {1 / (4 * worst.tuning_factor):.4g}): the angle of "
-        f"equilibrium is not reached there{also} (theory.md 10.7)"
-    )
-    return Caution("transient", text, worst.relaxation_epochs, worst.epochs)
+    text = f"{worst.text(change.after.lr)}: the angle of equilibrium is not reached there{also} (theory.md 10.7)"
+    return Caution("transient", text, worst.relaxation_epochs, worst.left)
 
 
 @_caution("noise")

@@ -26,7 +26,8 @@ from sde_si.tune.effects import (
     run_of,
 )
 from sde_si.tune.explanation import Explanation, Stretch
-from sde_si.tune.phases import Phase, first_settings, phases, settings
+from sde_si.tune.lag import lag
+from sde_si.tune.phases import Phase, first_settings, phases, settings, way
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -97,7 +98,12 @@ def explain(
     units = {name: (first[name].predicted or math.nan) if relative and name in LENGTHS else 1.0 for name in names}
     unknown = np.full(hyperparameters.epochs, math.nan)
     told = {name: record.get(f"{name}_predicted") for name in names}
-    course = {name: (unknown if one is None else one.values) / units[name] for name, one in told.items()}
+    known = {name: unknown if one is None else one.values for name, one in told.items()}
+    if "effective_lr" in known:
+        # The record's is of the last step's lr, as it is measured; here, as at equilibrium, an epoch has its mean.
+        lrs = [float(timetable.lr_and_momentum(e)[0].mean()) for e in range(hyperparameters.epochs)]
+        known["effective_lr"] = np.array(lrs) / known["weight_norm"] ** 2
+    course = {name: values / units[name] for name, values in known.items()}
     apart = is_decoupled(optimizer)
     ideal = [settings(timetable, e, decoupled=apart) for e in range(hyperparameters.epochs)]
     rows = [predicted(hp, optimizer, gradients) if hp else None for hp in ideal]
@@ -106,7 +112,8 @@ def explain(
     return Explanation(
         hyperparameters=hyperparameters, optimizer=optimizer, relative=relative, first_lr=start.lr, course=course,
         equilibrium=balance,
-        paper=_paper(record, optimizer), stretches=tuple(_stretch(phase, course, balance) for phase in found),
+        paper=_paper(record, optimizer),
+        stretches=tuple(_stretch(phase, course, balance, end=phase is found[-1]) for phase in found),
         warnings=of_schedule(hyperparameters, optimizer, gradients),
     )  # fmt: skip
 
@@ -128,10 +135,13 @@ def _without_decay(timetable: Timetable) -> list[Phase]:
     first = float(timetable.lr_and_momentum(0)[0][0])
     constant = hp.schedule == "constant"
     last = int(timetable.batch[-1])
-    return [Phase(1, hp.epochs, constant, first, float(lr[-1]), float(momentum[-1]), last, 0.0, math.inf)]
+    every = (timetable.lr_and_momentum(e)[0] for e in range(hp.epochs))
+    lrs = way(v for each in every for v in (each[0], each.max(), each.min(), each[-1]))
+    end = (float(lr[-1]), float(momentum[-1]))
+    return [Phase(1, hp.epochs, constant, first, *end, last, 0.0, math.inf, lrs)]
 
 
-def _stretch(phase: Phase, course: Mapping[str, Array], balance: Mapping[str, Array]) -> Stretch:
+def _stretch(phase: Phase, course: Mapping[str, Array], balance: Mapping[str, Array], *, end: bool) -> Stretch:
     """How far a phase comes: by its predicted angles, or, without them, by its relaxation alone."""
     inside = slice(phase.first - 1, phase.last)
     angles, ideal = course["angle_epoch"][inside], balance["angle_epoch"][inside]
@@ -143,4 +153,6 @@ def _stretch(phase: Phase, course: Mapping[str, Array], balance: Mapping[str, Ar
             reached = phase.first + begin
     elif phase.constant and phase.epochs >= SPENT * phase.relaxation_epochs:
         reached = phase.first + math.ceil(SPENT * phase.relaxation_epochs)
-    return Stretch(phase, finite(angles[0]), finite(angles[-1]), (finite(ideal[0]), finite(ideal[-1])), reached)
+    told, balanced = (tuple(finite(v) for v in way(values)) for values in (angles, ideal))
+    norm = finite(float(course["weight_norm"][phase.last - 1] / balance["weight_norm"][phase.last - 1]))
+    return Stretch(phase, told, balanced, reached, norm, lag(phase, end=end))

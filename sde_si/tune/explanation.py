@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,46 +14,13 @@ from sde_si.methods import METHODS
 from sde_si.quantities import shown
 from sde_si.tune.cautions import Caution
 from sde_si.tune.effects import LENGTHS, OPTIMIZERS, factor_of
-from sde_si.tune.phases import Phase
+from sde_si.tune.stretch import Stretch, short, spread
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 Array = np.ndarray
 ROWS = 16  # of the table of epochs
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A phase, and how far it comes.
-
-    Attributes
-    ----------
-    phase : Phase
-    first, last : float or None
-        Angle per epoch in its first and last epoch, radians.
-    equilibrium : tuple of float or None
-        The same at the equilibrium of the mean lr of these epochs.
-    reached : int or None
-        Epoch from which the angle stays within 2 % of equilibrium to the phase's end; None: it does not, or, where lr
-        changes all the time, for less than half of the phase.
-    """
-
-    phase: Phase
-    first: float | None
-    last: float | None
-    equilibrium: tuple[float | None, float | None]
-    reached: int | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types; angles in radians."""
-        phase = self.phase
-        return {
-            "epochs": [phase.first, phase.last], "constant": phase.constant, "lr": [phase.lr, phase.last_lr],
-            "momentum": phase.momentum, "B": phase.B, "tuning_factor": phase.tuning_factor,
-            "relaxation_epochs": finite(phase.relaxation_epochs), "angle_first": self.first, "angle_last": self.last,
-            "angle_equilibrium": self.equilibrium[1], "reached_epoch": self.reached,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +43,7 @@ class Explanation:
         Angle per epoch by Yun et al. eqs. 18, 27, radians.
     stretches : tuple of Stretch
     warnings : tuple of Caution
-        Of a step so large that first order fails, and of changes after the last epoch.
+        Of a step so large that first order fails, of a partial batch, and of changes after the last epoch.
     """
 
     hyperparameters: HyperParameters
@@ -105,20 +71,18 @@ class Explanation:
 
         angle = ["angle/epoch [deg]"] if self.followed else []
         head = ("lr", "momentum", "B", "tuning factor", "e-fold [epochs]", *angle, "equilibrium [deg]")
-        # of a phase in which lr changes: at its largest lr, and the angles of its ends
         out = plain_table("epochs", [*head, "within 2 % of it"])
         for one in self.stretches:
             phase = one.phase
-            lr = number(phase.lr) if phase.constant else f"{number(phase.lr)} .. {number(phase.last_lr)}"
+            lr = spread(phase.lrs[:1] if phase.constant else phase.lrs)
             # Adaptive methods have no closed form under a schedule: then the relaxation alone decides.
             reached = "never" if one.reached is None else f"from epoch {one.reached}"
             factor = shown("angle_epoch").factor
-            ideal = " .. ".join(_short(v, factor) for v in one.equilibrium[int(phase.constant) :])
+            ideal = spread(one.equilibrium[-1:] if phase.constant else one.equilibrium, factor)
             out.add_row(
-                f"{phase.first}-{phase.last}", lr, number(phase.momentum), str(phase.B), _short(phase.tuning_factor),
-                _short(phase.relaxation_epochs),
-                *([f"{_short(one.first, factor)} .. {_short(one.last, factor)}"] if self.followed else []),
-                ideal, reached,
+                f"{phase.first}-{phase.last}", lr, number(phase.momentum), str(phase.B), short(phase.tuning_factor),
+                short(phase.relaxation_epochs),
+                *([spread(one.angles, factor)] if self.followed else []), ideal, reached,
             )  # fmt: skip
         return out
 
@@ -131,8 +95,8 @@ class Explanation:
         out = plain_table("epoch", [*titles, "angle per epoch, papers [deg]"])
         factor = shown("angle_epoch").factor
         for e in self.some_epochs():
-            cells = [_short(self.course[name][e], shown(name).factor) for name in self.course]
-            out.add_row(str(e + 1), *cells, _short(self.paper[e], factor))
+            cells = [short(self.course[name][e], shown(name).factor) for name in self.course]
+            out.add_row(str(e + 1), *cells, short(self.paper[e], factor))
         return out
 
     def some_epochs(self) -> list[int]:
@@ -145,27 +109,22 @@ class Explanation:
     def lines(self) -> list[str]:
         """What is said below the tables."""
         out = [f"warning: {one.text}" for one in self.warnings]
-        for one in self.stretches:
-            phase = one.phase
-            if one.reached is None and phase.constant:
-                ideal, how = one.equilibrium[1], ""
-                if one.last and ideal:
-                    share = f"{100 * one.last / ideal:.3g} % of it"
-                    how = f"; the angle comes to {_degrees(one.last)} of {_degrees(ideal)} degrees, {share}"
-                out.append(
-                    f"warning: epochs {phase.first}-{phase.last}: equilibrium is not reached in {phase.epochs} epochs, "
-                    f"the norm needs {_short(phase.relaxation_epochs)} to relax by e{how} (theory.md 10.7)"
-                )
+        told = [one.warning(self.hyperparameters) for one in self.stretches]
+        out += [f"warning: {text}" for text in told if text]
         if not self.followed:
             out.append(
                 f"{self.optimizer}: no closed form under a schedule, so no table of epochs: equilibrium values and "
                 "times alone"
             )
         if any(not one.phase.constant for one in self.stretches):
-            out.append("equilibrium and papers: of the mean lr that the steps of an epoch use")
+            out.append("equilibrium, papers and effective LR: of the mean lr that the steps of an epoch use")
+            out.append(
+                "phases in which lr changes: first .. extreme in between, if it lies beyond both .. last; tuning "
+                "factor and e-fold at the epoch of the largest mean lr"
+            )
         if self.relative:
             out.append(
-                f"* relative to the equilibrium of the first lr that is used, {_short(self.first_lr)}: the size of "
+                f"* relative to the equilibrium of the first lr that is used, {short(self.first_lr)}: the size of "
                 "gradients is not known (--noise-trace)"
             )
         method = METHODS[OPTIMIZERS[self.optimizer]]
@@ -205,11 +164,3 @@ class Explanation:
         from sde_si.tune.figures import course_figure
 
         return course_figure(self)
-
-
-def _short(value: float | None, factor: float = 1.0) -> str:
-    return number(finite(float(f"{value * factor:.5g}")) if value is not None and math.isfinite(value) else None)
-
-
-def _degrees(value: float | None) -> str:
-    return _short(value, shown("angle_epoch").factor)

@@ -43,13 +43,14 @@ def course_figure(found: Explanation) -> Figure:
                 axis.plot(epoch, found.paper * factor, color="0.35", ls="--", label="papers, first order", zorder=1)
             for i, one in enumerate(found.stretches[:20]):
                 axis.axvspan(one.phase.first - 0.5, one.phase.last + 0.5, color=SHADES[i % 2], lw=0, zorder=0)
-            relative = " over its first equilibrium" if found.relative and name != "angle_epoch" else ""
-            title = f"{shown(name).label}{relative}" if relative else shown(name).title
+            # In two lines: in one it is taller than the axes.
+            relative = found.relative and name != "angle_epoch"
+            title = f"{shown(name).label}\nover its first equilibrium" if relative else shown(name).title
             axis.set(xlabel="epoch", ylabel=title, yscale="log", xlim=(0.5, hp.epochs + 0.5))
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
         settings = {"N": hp.N, "B": hp.B, "lr": hp.lr, "wd": hp.wd, "momentum": hp.momentum, "schedule": hp.schedule}
-        figure.suptitle("  ".join(f"{k}={v}" for k, v in settings.items()), fontsize="medium")
+        figure.suptitle("  ".join([found.optimizer, *(f"{k}={v}" for k, v in settings.items())]), fontsize="medium")
     return figure
 
 

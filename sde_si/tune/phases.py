@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from sde_si.schedules import Timetable
 from sde_si.tune.effects import Gradients, factor_of, is_decoupled, predicted
 
 RESTART = 2.0  # factor by which lr jumps up from one step to the next
+BEYOND = 1.01  # factor beyond both ends from which an extreme in between is told
+SAMPLES = 33  # epochs of a changing phase whose relaxation is computed; its rate is smooth in between
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class Phase:
         In its epoch of the largest mean lr, per epoch.
     relaxation_epochs : float
         Epochs in which a small deviation of the norm falls by e, there; nan if unknown.
+    lrs : tuple of float
+        lr at the first step, its extreme in between if that lies beyond both ends (`way`), and at the last step.
+    times : tuple of float
+        `relaxation_epochs` of every epoch if something changes in it, inf at lr 0; else empty.
     """
 
     first: int
@@ -41,11 +48,25 @@ class Phase:
     B: int
     tuning_factor: float
     relaxation_epochs: float
+    lrs: tuple[float, ...]
+    times: tuple[float, ...] = ()
 
     @property
     def epochs(self) -> int:
         """How many."""
         return self.last - self.first + 1
+
+
+def way(values: Iterable[float]) -> tuple[float, ...]:
+    """First and last, and between them the largest (else the smallest) if it lies beyond both."""
+    known = np.asarray(list(values), dtype=float)
+    first, last = float(known[0]), float(known[-1])
+    if not np.isfinite(known).all():
+        return first, last
+    top, bottom = float(known.max()), float(known.min())
+    if top > BEYOND * max(first, last):
+        return first, top, last
+    return (first, bottom, last) if BEYOND * bottom < min(first, last) else (first, last)
 
 
 def settings(timetable: Timetable, epoch: int, *, decoupled: bool = False) -> HyperParameters | None:
@@ -96,15 +117,36 @@ def phases(hp: HyperParameters, optimizer: str, gradients: Gradients) -> list[Ph
         lr, momentum = timetable.lr_and_momentum(end)
         top = begin if constant else max(range(begin, end + 1), key=lambda e: timetable.lr_and_momentum(e)[0].mean())
         now = settings(timetable, top, decoupled=is_decoupled(optimizer))
-        time = predicted(now, optimizer, gradients)["time_to_equilibrium"].predicted if now else None
+        lrs, times = (float(first[0]), float(lr[-1])), ()
+        if not constant:
+            ends = [timetable.lr_and_momentum(e)[0] for e in range(begin, end + 1)]
+            lrs = way(v for each in ends for v in (each[0], each.max(), each.min(), each[-1]))
+            times = _times(timetable, (begin, top, end), optimizer, gradients)
         out.append(
             Phase(
-                begin + 1, end + 1, constant, float(first[0]), float(lr[-1]), float(momentum[-1]),
-                int(timetable.batch[end]), factor_of(now, optimizer) if now else 0.0,
-                math.nan if time is None else time,
+                begin + 1, end + 1, constant, lrs[0], lrs[-1], float(momentum[-1]), int(timetable.batch[end]),
+                factor_of(now, optimizer) if now else 0.0, _time(now, optimizer, gradients), lrs, times,
             )
         )  # fmt: skip
     return out
+
+
+def _time(now: HyperParameters | None, optimizer: str, gradients: Gradients) -> float:
+    time = predicted(now, optimizer, gradients)["time_to_equilibrium"].predicted if now else None
+    return math.nan if time is None else time
+
+
+def _times(
+    timetable: Timetable, epochs: tuple[int, int, int], optimizer: str, gradients: Gradients
+) -> tuple[float, ...]:
+    """Relaxation in every epoch from the first to the last of `epochs`; that in the middle is computed, too."""
+    begin, top, end = epochs
+    known = sorted({*np.linspace(begin, end, SAMPLES).round().astype(int).tolist(), top})
+    ideal = [settings(timetable, e, decoupled=is_decoupled(optimizer)) for e in known]
+    # The rate goes as lr: it, and not the time, is interpolated, and is 0 where lr is.
+    rates = [1 / time if (time := _time(hp, optimizer, gradients)) > 0 else 0.0 for hp in ideal]
+    each = np.interp(np.arange(begin, end + 1), known, rates)
+    return tuple(1 / rate if rate else math.inf for rate in each.tolist())
 
 
 def _runs(timetable: Timetable) -> list[tuple[int, int, bool]]:
