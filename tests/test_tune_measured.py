@@ -495,7 +495,12 @@ def line_of(values, factors=(0.1, 0.2, 0.4, 0.8)):
     [
         ([[0.5]] * 4, 0, None, None, "no difference"),
         ([[0.5, 0.5]] * 4, 2, None, None, "no difference"),
-        ([[math.nan], [0.5], [math.nan], [math.nan]], 1, None, None, "only one point"),
+        ([[math.nan], [0.5], [math.nan], [math.nan]], 1, 0.1, 0.4, "only one point"),
+        ([[1.0, 1.1], [2.0, 2.1], [3.0, 3.1], [math.nan]], 2, 0.08**0.5, 0.8, "ends above at 0.8, where runs failed"),
+        ([[1.0], [2.0], [math.nan], [math.nan]], 1, 0.02**0.5, 0.4, "none beyond"),
+        ([[math.nan], [3.0, 3.1], [2.0, 2.1], [1.0, 1.1]], 1, 0.1, 0.08**0.5, "ends below at 0.1"),
+        ([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [math.nan]], 0, None, 0.8, "wider range"),
+        ([[1.0, 1.01], [3.0, 3.01], [2.98, 2.99], [1.0, 1.01]], 1, 0.02**0.5, "some", ""),
         ([[1.0], [2.0], [3.0], [4.0]], 3, 0.32**0.5, None, "largest"),
         ([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [4.0, 4.0]], 3, 0.32**0.5, None, "do not differ"),
         ([[4.0, 4.01], [3.0, 3.01], [2.0, 2.01], [1.0, 1.01]], 0, None, 0.02**0.5, "smallest"),
@@ -516,7 +521,9 @@ def test_an_interval_that_nothing_bounds_is_open(values, best, low, high, said):
             assert end == (None if expected is None else pytest.approx(expected))
     assert said in " ".join(found[2])
     if None not in found[:2]:
-        assert found[0] < found[1]
+        assert found[0] < line[best].tuning_factor < found[1]
+    if any(one.failed for one in line):
+        assert "that was tried" not in " ".join(found[2])
 
 
 def test_an_open_interval_is_null_and_called_open(tmp_path, monkeypatch):
