@@ -138,6 +138,32 @@ def test_suggest_on_the_command_line(records, capsys):
         assert not capsys.readouterr().out
 
 
+def test_a_file_that_is_no_record_is_bad_input(records, tmp_path, capsys):
+    folder, _ = records
+    other, damaged = tmp_path / "other.json", tmp_path / "damaged.nc"
+    other.write_text("{}")
+    damaged.write_bytes((folder / "other.nc").read_bytes()[:500])
+    for file, code, said in ((__file__, 2, "another kind of file"), (other, 2, "another kind of file"),
+                             (tmp_path, 2, "the folder"), (damaged, 4, "no record")):  # fmt: skip
+        assert main(["suggest", str(file)]) == code
+        error = capsys.readouterr().err
+        assert said in error
+        assert "TypeError" not in error
+        assert len(error.splitlines()) == 1
+    assert main(["suggest", str(folder / "other.nc"), "--like", str(tmp_path)]) == 2
+
+
+def test_names_in_capitals_and_files_that_end_the_program(trainer, tmp_path, capsys):
+    words = ["search", "--N", "512", "--full-N", "4096", "--quiet", "--tuning-factors", "0.1:1:3"]
+    assert main([*words, "--function", trainer, "--optimizer", "ADAMW"]) == 2
+    assert "try adamw" in capsys.readouterr().err
+    (tmp_path / "ends.py").write_text("import argparse\nargparse.ArgumentParser().parse_args(['--unknown'])\n")
+    assert main([*words, "--function", "ends.py:nofn"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: --function: expected a function that can be imported")
+    assert "SystemExit" in error
+
+
 def test_advice_of_a_monitor(one_thread):
     torch = pytest.importorskip("torch")
     from sde_si.monitor import AngularMonitor
@@ -524,6 +550,31 @@ def test_an_interval_that_nothing_bounds_is_open(values, best, low, high, said):
         assert found[0] < line[best].tuning_factor < found[1]
     if any(one.failed for one in line):
         assert "that was tried" not in " ".join(found[2])
+
+
+def test_failures_bound_the_interval_and_are_called_failed(trainer):
+    found = hunt(trainer, tuning_factors=[0.02, 0.05, 0.1, 8.0], rounds=0)
+    assert (found.high, found.to_json()["trials"][-1]["failed"]) == (8.0, True)
+    assert not any(("widen" in note and "above" in note) or "largest" in note for note in found.notes)
+    assert "open above" not in found.interval()
+    assert list(found.to_table().columns[-1].cells)[-1] == "failed"
+
+
+def test_intervals_quoted_of_the_demonstration():
+    """docs/tune.md quotes them by the present rule, not by that of the day of the record."""
+    root = Path(__file__).parent.parent
+    content = json.loads((root / "validation/records/tune_transfer.json").read_text())
+    for name, expected in {"search": (0.019, 0.23), "grid": (0.086, 0.23)}.items():
+        made = content[name]
+        line = [
+            Trial(tuning_factor=one["tuning_factor"], hyperparameters=HyperParameters(**one["hyperparameters"]),
+                  values=tuple(one["values"]), stopped=one["stopped"])
+            for one in made["trials"]
+        ]  # fmt: skip
+        best = next(one for one in line if one.tuning_factor == made["tuning_factor"])
+        low, high, _ = interval_of(line, best, made["spread"], 1.0)
+        assert (float(f"{low:.2g}"), float(f"{high:.2g}")) == expected
+        assert f"{expected[0]} to {expected[1]} by the {name}" in (root / "docs/tune.md").read_text()
 
 
 def test_an_open_interval_is_null_and_called_open(tmp_path, monkeypatch):
