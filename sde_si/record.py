@@ -278,6 +278,7 @@ def load(path: Path | str) -> xr.Dataset:
     """
     import xarray as xr
 
+    content = b""
     try:
         content = Path(path).read_bytes()
         stated, true = checksums(content)

@@ -218,6 +218,41 @@ def test_a_suggestion_or_none(seed):
     json.dumps(found.to_json(), allow_nan=False)
 
 
+def test_no_suggestion_from_a_gap_of_the_ramp():
+    lr = learning_rates(0.001, 10, 12, "linear")
+    found = read(lr, 1 + np.abs(lr - lr[2]), ramp="linear", smoothing=0.0, runs=True)
+    assert found.suggestion is found.low is found.high is None
+    assert "in a gap of the ramp: nothing was tried between 0.001 and 0.91" in found.because
+    assert "more points" in found.because
+    low = learning_rates(1, 30, 12, "exponential")
+    assert (
+        "nothing was tried (below 1)"
+        in read(low, 1 + np.abs(np.log(low / low[2])), ramp="exponential", smoothing=0).because
+    )
+    far = read(lr, 1 + np.abs(lr - lr[-2]), ramp="linear", smoothing=0.0)
+    assert far.suggestion == pytest.approx(lr[-2] / 10)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("constant", [0.0, 2.5, -1.0])
+def test_figures_of_range_tests(constant):
+    lr = learning_rates(1e-3, 10, 12, "exponential")
+    flat = read(lr, np.full(12, constant), ramp="exponential", smoothing=0.0, runs=True)
+    assert "more smoothing" not in flat.because
+    assert "longer runs, more seeds" in flat.because
+    figure = flat.figure()
+    figure.draw_without_rendering()
+    box = figure._suptitle.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1  # not clipped
+    loss = bowl(lr, 0, np.random.default_rng(0))
+    loss[-2:] = math.nan
+    labels = {text.get_text() for text in read(lr, loss, ramp="exponential", smoothing=0.0, runs=True).figure().axes[0]
+              .get_legend().get_texts()}  # fmt: skip
+    assert labels >= {"loss at the end of each run", "failed or diverged"}
+    steps = read(lr, bowl(lr, 0, np.random.default_rng(0)), ramp="exponential", smoothing=0.5)
+    assert "loss before the step" in {text.get_text() for text in steps.figure().axes[0].get_legend().get_texts()}
+
+
 def network(torch, optimizer):
     """Everything that has a state: batch norm, dropout, momentum, an embedding that is frozen, a loader."""
     torch.manual_seed(1)
