@@ -61,7 +61,8 @@ def require_known(
     if value not in names:
         from difflib import get_close_matches
 
-        near = get_close_matches(str(value), names, 1)
+        typed = {name.lower(): name for name in reversed(names)}  # ADAMW is meant as adamw
+        near = [typed[found] for found in get_close_matches(str(value).lower(), typed, 1)]
         listed = listed or f"one of {', '.join(names)}{also and f', or {also}'}"
         raise BadInput(name, listed, repr(value), near[0] if near else advice or names[0])
 

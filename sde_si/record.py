@@ -278,6 +278,7 @@ def load(path: Path | str) -> xr.Dataset:
     """
     import xarray as xr
 
+    content = b""
     try:
         content = Path(path).read_bytes()
         stated, true = checksums(content)
@@ -289,7 +290,8 @@ def load(path: Path | str) -> xr.Dataset:
         raise DiskProblem(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:
         reason = str(error).partition("\n")[0][:80]
-        raise DiskProblem(f"{path} is no record of sde_si ({type(error).__name__}: {reason})") from error
+        reason = f"{type(error).__name__}: {reason}" if content.startswith(b"CDF") else "no NetCDF-3 file"
+        raise DiskProblem(f"{path} is no record of sde_si ({reason})") from error
     if stated not in ("", true):
         raise DiskProblem(f"{path}: {DAMAGED}; remove it and make it again")
     return record

@@ -138,6 +138,32 @@ def test_suggest_on_the_command_line(records, capsys):
         assert not capsys.readouterr().out
 
 
+def test_a_file_that_is_no_record_is_bad_input(records, tmp_path, capsys):
+    folder, _ = records
+    other, damaged = tmp_path / "other.json", tmp_path / "damaged.nc"
+    other.write_text("{}")
+    damaged.write_bytes((folder / "other.nc").read_bytes()[:500])
+    for file, code, said in ((__file__, 2, "another kind of file"), (other, 2, "another kind of file"),
+                             (tmp_path, 2, "the folder"), (damaged, 4, "no record")):  # fmt: skip
+        assert main(["suggest", str(file)]) == code
+        error = capsys.readouterr().err
+        assert said in error
+        assert "TypeError" not in error
+        assert len(error.splitlines()) == 1
+    assert main(["suggest", str(folder / "other.nc"), "--like", str(tmp_path)]) == 2
+
+
+def test_names_in_capitals_and_files_that_end_the_program(trainer, tmp_path, capsys):
+    words = ["search", "--N", "512", "--full-N", "4096", "--quiet", "--tuning-factors", "0.1:1:3"]
+    assert main([*words, "--function", trainer, "--optimizer", "ADAMW"]) == 2
+    assert "try adamw" in capsys.readouterr().err
+    (tmp_path / "ends.py").write_text("import argparse\nargparse.ArgumentParser().parse_args(['--unknown'])\n")
+    assert main([*words, "--function", "ends.py:nofn"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: --function: expected a function that can be imported")
+    assert "SystemExit" in error
+
+
 def test_advice_of_a_monitor(one_thread):
     torch = pytest.importorskip("torch")
     from sde_si.monitor import AngularMonitor
@@ -190,6 +216,41 @@ def test_a_suggestion_or_none(seed):
     assert "is lost" in read(lr[:140], lost, ramp="exponential", smoothing=0.5).evidence
     assert "finite" in read(lr, np.full(200, math.nan), ramp="linear", smoothing=0.5).because
     json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_no_suggestion_from_a_gap_of_the_ramp():
+    lr = learning_rates(0.001, 10, 12, "linear")
+    found = read(lr, 1 + np.abs(lr - lr[2]), ramp="linear", smoothing=0.0, runs=True)
+    assert found.suggestion is found.low is found.high is None
+    assert "in a gap of the ramp: nothing was tried between 0.001 and 0.91" in found.because
+    assert "more points" in found.because
+    low = learning_rates(1, 30, 12, "exponential")
+    assert (
+        "nothing was tried (below 1)"
+        in read(low, 1 + np.abs(np.log(low / low[2])), ramp="exponential", smoothing=0).because
+    )
+    far = read(lr, 1 + np.abs(lr - lr[-2]), ramp="linear", smoothing=0.0)
+    assert far.suggestion == pytest.approx(lr[-2] / 10)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("constant", [0.0, 2.5, -1.0])
+def test_figures_of_range_tests(constant):
+    lr = learning_rates(1e-3, 10, 12, "exponential")
+    flat = read(lr, np.full(12, constant), ramp="exponential", smoothing=0.0, runs=True)
+    assert "more smoothing" not in flat.because
+    assert "longer runs, more seeds" in flat.because
+    figure = flat.figure()
+    figure.draw_without_rendering()
+    box = figure._suptitle.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1  # not clipped
+    loss = bowl(lr, 0, np.random.default_rng(0))
+    loss[-2:] = math.nan
+    labels = {text.get_text() for text in read(lr, loss, ramp="exponential", smoothing=0.0, runs=True).figure().axes[0]
+              .get_legend().get_texts()}  # fmt: skip
+    assert labels >= {"loss at the end of each run", "failed or diverged"}
+    steps = read(lr, bowl(lr, 0, np.random.default_rng(0)), ramp="exponential", smoothing=0.5)
+    assert "loss before the step" in {text.get_text() for text in steps.figure().axes[0].get_legend().get_texts()}
 
 
 def network(torch, optimizer):
@@ -495,7 +556,12 @@ def line_of(values, factors=(0.1, 0.2, 0.4, 0.8)):
     [
         ([[0.5]] * 4, 0, None, None, "no difference"),
         ([[0.5, 0.5]] * 4, 2, None, None, "no difference"),
-        ([[math.nan], [0.5], [math.nan], [math.nan]], 1, None, None, "only one point"),
+        ([[math.nan], [0.5], [math.nan], [math.nan]], 1, 0.1, 0.4, "only one point"),
+        ([[1.0, 1.1], [2.0, 2.1], [3.0, 3.1], [math.nan]], 2, 0.08**0.5, 0.8, "ends above at 0.8, where runs failed"),
+        ([[1.0], [2.0], [math.nan], [math.nan]], 1, 0.02**0.5, 0.4, "none beyond"),
+        ([[math.nan], [3.0, 3.1], [2.0, 2.1], [1.0, 1.1]], 1, 0.1, 0.08**0.5, "ends below at 0.1"),
+        ([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0], [math.nan]], 0, None, 0.8, "wider range"),
+        ([[1.0, 1.01], [3.0, 3.01], [2.98, 2.99], [1.0, 1.01]], 1, 0.02**0.5, "some", ""),
         ([[1.0], [2.0], [3.0], [4.0]], 3, 0.32**0.5, None, "largest"),
         ([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0], [4.0, 4.0]], 3, 0.32**0.5, None, "do not differ"),
         ([[4.0, 4.01], [3.0, 3.01], [2.0, 2.01], [1.0, 1.01]], 0, None, 0.02**0.5, "smallest"),
@@ -516,7 +582,34 @@ def test_an_interval_that_nothing_bounds_is_open(values, best, low, high, said):
             assert end == (None if expected is None else pytest.approx(expected))
     assert said in " ".join(found[2])
     if None not in found[:2]:
-        assert found[0] < found[1]
+        assert found[0] < line[best].tuning_factor < found[1]
+    if any(one.failed for one in line):
+        assert "that was tried" not in " ".join(found[2])
+
+
+def test_failures_bound_the_interval_and_are_called_failed(trainer):
+    found = hunt(trainer, tuning_factors=[0.02, 0.05, 0.1, 8.0], rounds=0)
+    assert (found.high, found.to_json()["trials"][-1]["failed"]) == (8.0, True)
+    assert not any(("widen" in note and "above" in note) or "largest" in note for note in found.notes)
+    assert "open above" not in found.interval()
+    assert list(found.to_table().columns[-1].cells)[-1] == "failed"
+
+
+def test_intervals_quoted_of_the_demonstration():
+    """docs/tune.md quotes them by the present rule, not by that of the day of the record."""
+    root = Path(__file__).parent.parent
+    content = json.loads((root / "validation/records/tune_transfer.json").read_text())
+    for name, expected in {"search": (0.019, 0.23), "grid": (0.086, 0.23)}.items():
+        made = content[name]
+        line = [
+            Trial(tuning_factor=one["tuning_factor"], hyperparameters=HyperParameters(**one["hyperparameters"]),
+                  values=tuple(one["values"]), stopped=one["stopped"])
+            for one in made["trials"]
+        ]  # fmt: skip
+        best = next(one for one in line if one.tuning_factor == made["tuning_factor"])
+        low, high, _ = interval_of(line, best, made["spread"], 1.0)
+        assert (float(f"{low:.2g}"), float(f"{high:.2g}")) == expected
+        assert f"{expected[0]} to {expected[1]} by the {name}" in (root / "docs/tune.md").read_text()
 
 
 def test_an_open_interval_is_null_and_called_open(tmp_path, monkeypatch):

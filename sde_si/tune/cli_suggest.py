@@ -48,8 +48,8 @@ def _main(args: Sequence[str] | None) -> int:
     options: Any = parse(Options, "sde-si tune suggest", args)
     require(bool(options.record), "RECORD", "a record", "none", "suggest runs/train-sgd-....nc")
     require(options.like is None or options.angle_epoch is None, "like", "another run or an angle", "both")
-    existing("RECORD", options.record)
     existing("like", options.like)
+    existing("RECORD", options.record)
     if options.B is not None:
         check_count("B", options.B, advice="128")
     angle = options.angle_epoch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,17 +84,21 @@ def ramp_figure(found: LrRange) -> Figure:
     with mpl.rc_context(fname=str(STYLE)):
         figure = Figure(figsize=(4.6 * panels, 3.6), layout="constrained")
         axes = np.atleast_1d(figure.subplots(1, panels))
-        axes[0].plot(found.lr, found.loss, "o", ms=2.5, color="0.6", label="loss before the step")
-        axes[0].plot(
-            found.lr,
-            found.smooth,
-            color="C0",
-            label=f"smoothed by {found.smoothing:g}" if found.smoothing else "not smoothed",
-        )
+        name = "loss at the end of each run" if found.runs else "loss before the step"
+        axes[0].plot(found.lr, found.loss, "o", ms=4 if found.runs else 2.5, color="0.6", label=name)
+        smoothed = None if found.runs else f"smoothed by {found.smoothing:g}" if found.smoothing else "not smoothed"
+        axes[0].plot(found.lr, found.smooth, color="C0", label=smoothed)
         inside = found.smooth[np.isfinite(found.smooth)]
         if inside.size:
             low, high = float(inside.min()), float(min(inside.max(), 2 * max(inside[0], inside.min())))
-            axes[0].set_ylim(low - 0.15 * (high - low), high + 0.15 * (high - low) or None)
+            # a constant loss has no range of its own, and one below zero no double
+            margin = 0.15 * (high - low) if high > low else 0.1 * abs(low) or 1.0
+            axes[0].set_ylim(low - margin, max(low, high) + margin)
+        lost = found.lr[~np.isfinite(found.loss)]
+        if lost.size:
+            at = np.full(lost.size, 0.97)  # of the axis: they have no loss
+            mark = "failed or diverged" if found.runs else "loss is lost"
+            axes[0].plot(lost, at, "x", ms=5, color="C3", label=mark, transform=axes[0].get_xaxis_transform())
         if found.suggestion is not None and found.low is not None and found.high is not None:
             axes[0].axvline(found.suggestion, color="C1", label="suggestion")
             axes[0].axvspan(found.low, found.high, color="C1", alpha=0.12, lw=0)
@@ -105,5 +110,5 @@ def ramp_figure(found: LrRange) -> Figure:
         for axis in axes:
             axis.set(xlabel="learning rate", xscale="log" if found.ramp == "exponential" else "linear")
         why = "" if found.suggestion is not None else f"no suggestion: {found.because}"
-        figure.suptitle(why[:100], fontsize="small")
+        figure.suptitle(textwrap.fill(why, 62 * panels), fontsize="small")
     return figure

@@ -32,7 +32,7 @@ class Trial:
     values : tuple of float
         The metric, seed by seed; nan where a run failed.
     stopped : bool
-        Whether it was stopped before its last seed.
+        Whether it has fewer seeds than asked for.
     """
 
     tuning_factor: float
@@ -44,6 +44,11 @@ class Trial:
     def median(self) -> float:
         """Over seeds; nan if a run failed."""
         return float(np.median(self.values))
+
+    @property
+    def failed(self) -> bool:
+        """Whether a run of it failed or diverged."""
+        return not math.isfinite(self.median)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +62,9 @@ class Found:
     best : Trial
         Of those with every seed.
     low, high : float or None
-        95 % interval of the best tuning factor, from the spread between seeds; at least to half-way to its neighbours
-        where the spread is not known. None: that side is open, since nothing that was tried bounds it.
+        95 % interval of the best tuning factor, from the spread between seeds; at least half-way to the neighbours of
+        the best point, and never beyond a point that failed. None: that side is open, since nothing that was tried
+        bounds it.
     spread : float
         Standard deviation between seeds, nan with one.
     settings : Transfer
@@ -89,7 +95,8 @@ class Found:
 
     def interval(self) -> str:
         """The interval in words; an open side is called so, with what was tried there."""
-        tried = [one.tuning_factor for one in self.trials]
+        B = self.best.hyperparameters.B
+        tried = [one.tuning_factor for one in self.trials if one.hyperparameters.B == B]
         low = f"open below (tried from {min(tried):.4g})" if self.low is None else f"{self.low:.4g}"
         high = f"open above (tried to {max(tried):.4g})" if self.high is None else f"{self.high:.4g}"
         if self.low is None and self.high is None:
@@ -103,7 +110,8 @@ class Found:
         out = plain_table("tuning factor", ["B", "lr", "wd", f"median {self.metric}", "seeds", ""])
         for one in self.trials:
             hp = one.hyperparameters
-            mark = "best" if one is self.best else "stopped early" if one.stopped else ""
+            mark = "failed" if one.failed else "stopped early" if one.stopped else ""
+            mark = "best" if one is self.best else mark
             value = number(None if math.isnan(one.median) else float(f"{one.median:.5g}"))
             factor = number(float(f"{one.tuning_factor:.5g}"))
             out.add_row(factor, str(hp.B), exact(hp.lr), f"{hp.wd:.6g}", value, str(len(one.values)), mark)
@@ -135,7 +143,7 @@ class Found:
         """Plain JSON types."""
         trials = [
             {"tuning_factor": one.tuning_factor, "hyperparameters": five(one.hyperparameters), "stopped": one.stopped,
-             "values": [None if math.isnan(v) else v for v in one.values],
+             "failed": one.failed, "values": [None if math.isnan(v) else v for v in one.values],
              "median": None if math.isnan(one.median) else one.median}
             for one in self.trials
         ]  # fmt: skip
@@ -162,39 +170,62 @@ def interval_of(
     """95 % interval of the best tuning factor at the best's B, and what is to be known of it; None: an open side.
 
     The medians are drawn anew with their standard errors; the best of each draw is the vertex of the parabola in
-    ln(tuning factor) through the highest point and its neighbours. Where more than 2.5 % of the draws are best at the
-    end of what was tried, nothing bounds that side.
+    ln(tuning factor) through the highest point and its neighbours. The interval reaches at least half-way to the best
+    point's neighbours: between points only the parabola, a guess, tells one tuning factor from another. Where more than
+    2.5 % of the draws are best at the end of what has a value, that side ends at the nearest failure beyond the best,
+    and is open if there is none.
     """
-    line = [t for t in trials if t.hyperparameters.B == best.hyperparameters.B and math.isfinite(t.median)]
+    here = [t for t in trials if t.hyperparameters.B == best.hyperparameters.B]
+    line = [t for t in here if not t.failed]
+    failures = [t.tuning_factor for t in here if t.failed]
+    floor = max((f for f in failures if f < best.tuning_factor), default=None)
+    ceiling = min((f for f in failures if f > best.tuning_factor), default=None)
     x = np.log([t.tuning_factor for t in line])
     y = sign * np.array([t.median for t in line])
-    if x.size == 1:
-        return None, None, ["only one point has a value: it is compared with nothing"]
-    if np.ptp(y) == 0:
-        return None, None, ["no difference between points: any tuning factor is as good, try a wider range"]
+    if x.size == 1 or np.ptp(y) == 0:
+        wider = "" if floor and ceiling else ", try a wider range"
+        why = "only one point has a value: it is compared with nothing"
+        why = why if x.size == 1 else f"no difference between points: any tuning factor is as good{wider}"
+        return floor, ceiling, [why, *_failing(floor, ceiling)]
     notes, i = [], line.index(best)
+    left, right = float(x[max(i - 1, 0)] + x[i]) / 2, float(x[min(i + 1, x.size - 1)] + x[i]) / 2
+    first, last = i == 0, i == x.size - 1
     if math.isnan(spread) or spread == 0:
         why = "one seed says nothing of the spread" if math.isnan(spread) else "the seeds do not differ"
         notes.append(f"{why}: the interval is that of the points tried")
-        ends = [(x[max(i - 1, 0)] + x[i]) / 2, (x[min(i + 1, x.size - 1)] + x[i]) / 2]
-        first, last = i == 0, i == x.size - 1
     else:
-        errors = np.array([MEDIAN * spread / math.sqrt(len(t.values)) if len(t.values) > 2 else spread /
-                           math.sqrt(len(t.values)) for t in line])  # fmt: skip
-        draws = y + errors * np.random.default_rng(0).standard_normal((DRAWS, y.size))
-        tops = np.sort([vertex(x, draw) for draw in draws])
-        low, high = (float(tops[round(q * (DRAWS - 1))]) for q in (0.025, 0.975))
-        first, last = i == 0 or low <= x[0], i == x.size - 1 or high >= x[-1]
-        ends = [min(low, float(x[i])), max(high, float(x[i]))]
-        if first or last:  # no parabola at an end: what lies between the points there was not seen
-            ends = [min(ends[0], (x[max(i - 1, 0)] + x[i]) / 2), max(ends[1], (x[min(i + 1, x.size - 1)] + x[i]) / 2)]
-    if i in (0, x.size - 1):
+        low, high = _drawn(x, y, line, spread)
+        first, last = first or low <= x[0], last or high >= x[-1]
+        left, right = min(left, low), max(right, high)
+    if (i == 0 and floor is None) or (i == x.size - 1 and ceiling is None):
         side = "smallest" if i == 0 else "largest"
         notes.append(f"the best tuning factor is the {side} that was tried: widen the range on that side")
-    elif first or last:
-        side = "on both sides" if first and last else "below" if first else "above"
+    elif below := [name for name, wide in (("below", first and not floor), ("above", last and not ceiling)) if wide]:
+        side = "on both sides" if len(below) == 2 else below[0]
         notes.append(f"the end of the range may be as good as the best: widen it {side}")
-    return None if first else math.exp(ends[0]), None if last else math.exp(ends[1]), notes
+    # What lies beyond a failure is no candidate, whatever the draws say.
+    lowest = None if first else max(math.exp(left), floor or 0.0)
+    highest = None if last else min(math.exp(right), ceiling or math.inf)
+    notes += _failing(floor if first or lowest == floor else None, ceiling if last or highest == ceiling else None)
+    return floor if first else lowest, ceiling if last else highest, notes
+
+
+def _failing(floor: float | None, ceiling: float | None) -> list[str]:
+    """That an interval ends where runs failed: there the range is to be refined, not widened."""
+    return [
+        f"the interval ends {side} at {end:.4g}, where runs failed: try points between it and the best, none beyond"
+        for side, end in (("below", floor), ("above", ceiling))
+        if end is not None
+    ]
+
+
+def _drawn(x: np.ndarray, y: np.ndarray, line: Sequence[Trial], spread: float) -> tuple[float, float]:
+    """2.5 % and 97.5 % quantiles of the best ln(tuning factor) over new draws of the medians."""
+    errors = np.array([(MEDIAN if len(t.values) > 2 else 1.0) * spread / math.sqrt(len(t.values)) for t in line])
+    draws = y + errors * np.random.default_rng(0).standard_normal((DRAWS, y.size))
+    tops = np.sort([vertex(x, draw) for draw in draws])
+    low, high = (float(tops[round(q * (DRAWS - 1))]) for q in (0.025, 0.975))
+    return low, high
 
 
 def vertex(x: np.ndarray, y: np.ndarray) -> float:

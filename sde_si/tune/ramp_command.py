@@ -80,4 +80,4 @@ def lr_range_command(
     reason = why[0] if why else "no reason known"
     notes = [f"{lost} of {points} learning rates failed or diverged ({reason})"] if lost else []
     spread = losses.std(axis=1, ddof=1) / math.sqrt(losses.shape[1]) if losses.shape[1] > 1 else None
-    return read(typed, mean, ramp=ramp, smoothing=0.0, error=spread, notes=notes)
+    return read(typed, mean, ramp=ramp, smoothing=0.0, error=spread, notes=notes, runs=True)

@@ -71,6 +71,8 @@ class LrRange:
     notes : tuple of str
     ramp : str
     smoothing : float
+    runs : bool
+        Whether each loss is that at the end of a run of its own, not of one step of one run.
     """
 
     lr: Array
@@ -86,6 +88,7 @@ class LrRange:
     ramp: str
     smoothing: float
     notes: tuple[str, ...] = field(default=())
+    runs: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types; angles in radians."""
@@ -146,6 +149,7 @@ def read(
     weight_norm: Sequence[float] | Array | None = None,
     error: Array | None = None,
     notes: Sequence[str] = (),
+    runs: bool = False,
 ) -> LrRange:
     """Judge a ramp.
 
@@ -160,6 +164,8 @@ def read(
     error : ndarray, optional
         Standard error of every loss; by default from the differences of neighbouring losses.
     notes : sequence of str
+    runs : bool
+        Whether each loss is that of a run of its own.
     """
     lr, loss = np.asarray(lr, dtype=float), np.asarray(loss, dtype=float)
     nothing = np.full(lr.size, math.nan)
@@ -167,9 +173,9 @@ def read(
     end = int(np.argmin(good)) if not good.all() else loss.size  # what follows a lost loss says nothing
     smooth = nothing.copy()
     smooth[:end] = smoothed(loss[:end], smoothing)
-    found = _judge(lr[:end], loss[:end], smooth[:end], smoothing, error, lost=end < loss.size)
+    found = _judge(lr[:end], loss[:end], smooth[:end], smoothing, error, lost=end < loss.size, runs=runs)
     return LrRange(
-        lr=lr, loss=loss, smooth=smooth, ramp=ramp, smoothing=smoothing, notes=tuple(notes),
+        lr=lr, loss=loss, smooth=smooth, ramp=ramp, smoothing=smoothing, notes=tuple(notes), runs=runs,
         angle_step=nothing if angle_step is None else np.asarray(angle_step, dtype=float),
         weight_norm=nothing if weight_norm is None else np.asarray(weight_norm, dtype=float), **found,
     )  # fmt: skip
@@ -185,17 +191,19 @@ def _noise(loss: Array, smoothing: float, error: Array | None) -> float:
 
 
 def _judge(
-    lr: Array, loss: Array, smooth: Array, smoothing: float, error: Array | None, *, lost: bool
+    lr: Array, loss: Array, smooth: Array, smoothing: float, error: Array | None, *, lost: bool, runs: bool
 ) -> dict[str, Any]:
     nothing = {"suggestion": None, "low": None, "high": None, "evidence": "", "because": ""}
     if lr.size < FEWEST:
         return nothing | {"because": f"only {lr.size} losses are finite, {FEWEST} are needed: start lower"}
+    name = "the loss" if runs else "the smoothed loss"
     best, noise = int(np.argmin(smooth)), _noise(loss, smoothing, error)
     before = np.maximum.accumulate(smooth)
     fall, size = float(before[best] - smooth[best]), f"± {noise:.1g} (standard error)"
     if fall < CLEAR * math.sqrt(2) * noise or fall <= 0:
-        why = f"the smoothed loss never falls clearly: by {fall:.3g} {size}"
-        return nothing | {"because": f"{why}; use more steps, more smoothing or a lower start"}
+        why = f"{name} never falls clearly: by {fall:.3g} {size}"
+        more = "longer runs, more seeds" if runs else "more steps, more smoothing"
+        return nothing | {"because": f"{why}; use {more} or a lower start"}
     rise = math.inf if lost else float(smooth[best:].max() - smooth[best])
     if rise < CLEAR * math.sqrt(2) * noise:
         why = (
@@ -205,9 +213,29 @@ def _judge(
     began = int(np.flatnonzero(before - smooth >= min(fall / 10 + CLEAR * noise, fall))[0])
     suggestion, high = float(lr[best] / ORDER), float(lr[best] / 3)
     low = float(min(lr[began], suggestion))
+    if why := _unseen(lr, suggestion, low, high):
+        more = "points" if runs else "steps"
+        return nothing | {"because": f"{why}; use an exponential ramp, a lower start or more {more}"}
     rose = "is lost" if lost else f"rises by {rise:.3g}"
     evidence = (
-        f"the smoothed loss falls by {fall:.3g} {size}, is least at lr = {lr[best]:.3g} and {rose} above it; the "
+        f"{name} falls by {fall:.3g} {size}, is least at lr = {lr[best]:.3g} and {rose} above it; the "
         f"suggestion is a tenth of that lr, the interval from where it has clearly begun to fall to a third"
     )
     return {"suggestion": suggestion, "low": low, "high": high, "evidence": evidence, "because": ""}
+
+
+def _unseen(lr: Array, suggestion: float, low: float, high: float) -> str:
+    """Why nothing is known of the loss about a suggestion; "" if something is.
+
+    A linear ramp leaps from its first learning rate over orders of magnitude: a rule of thumb that lands in the leap
+    rests on no measurement.
+    """
+    least = f"a tenth of the lr with the least loss is {suggestion:.3g}"
+    edge = 1.1  # so near to what was tried is no gap
+    below, above = lr[lr <= suggestion * edge], lr[lr * edge >= suggestion]
+    if below.size and above[0] > ORDER * edge * below[-1]:
+        return f"{least}, in a gap of the ramp: nothing was tried between {below[-1]:.3g} and {above[0]:.3g}"
+    if not ((lr * edge >= low) & (lr <= high * edge)).any():
+        where = f"between {below[-1]:.3g} and {above[0]:.3g}" if below.size else f"below {lr[0]:.3g}"
+        return f"{least}, where nothing was tried ({where})"
+    return ""

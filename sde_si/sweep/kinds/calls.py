@@ -63,7 +63,7 @@ def find_function(reference: str) -> Callable[..., Any]:
         else:
             module = importlib.import_module(where)
         function = getattr(module, name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a file that reads its command line on import ends the program
         got = f"{reference!r} ({type(error).__name__}: {error})"
         defined = [key for key, value in vars(module).items() if inspect.isfunction(value)] if module else []
         advice = f'"{where}:{nearest(name, defined, defined[0])}"' if defined else "a file that Python can import"
