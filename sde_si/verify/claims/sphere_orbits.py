@@ -189,7 +189,8 @@ CLAIMS = (
     Claim(id="sphere-chaos-onset", source="theory.md 5.4", expected=HOLDS, check=_onset,
           statement="Several pairs become chaotic not at the threshold of convergence, but well above it: "
                     "their largest Lyapunov exponent is not positive near the threshold, and positive at twice it.",
-          formula="exponent <= 0 for a <= 1.2, > 0 for a = 2", where={"a": "eta sum(alpha), effective LR over its threshold"},
+          formula="exponent <= 0 for a <= 1.2, > 0 for a = 2",
+          where={"a": "eta sum(alpha), effective LR over its threshold", "t": "iterates so far"},
           assumes=f"{PROJECTED}; two, three and five groups of different alphas; onset near a = 1.8",
           tolerance={"growth as a power of time, ln(t)/t": 1e-3},
           wrong="chaos at once, at the rate ln(2a - 1) at which the minimum repels; never, as for one pair"),

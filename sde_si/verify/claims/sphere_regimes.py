@@ -61,7 +61,7 @@ CLAIMS = (
           statement="A regression that its teacher solves has all three regimes: at increasing effective LRs minibatch "
                     "SGD converges, settles at a level below that of random directions, and diverges to that level.",
           formula="E L = (tr(M)/d + E b^2)/2 over directions y uniform on the sphere, L = E (z - b)^2/2",
-          where={"M": "second moments of the rows", "z": "scalar product of a row and y", "b": "target of a row",
+          where={"tr": "trace", "M": "second moments of the rows", "z": "scalar product of a row and y", "b": "target of a row",
                  "E": "mean over directions, or over the rows"},
           assumes="all weights rescaled to length 1 after every step; isotropic rows, targets without noise, B = 1",
           # a step far above 1/d replaces y by a row and a sign: the row is among the data, which raises the loss by
