@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -396,8 +397,11 @@ def test_what_is_wrong_is_called_by_its_own_name(words, label, said, capsys):
 
 @pytest.mark.parametrize("words", [["suggest"], ["transfer", "--from", FROM, "--to", "N=12500", "--record"]])
 def test_a_record_that_cannot_be_read_has_another_code(words, tmp_path):
-    (tmp_path / "broken.nc").write_text("no record")
+    record = next((Path(__file__).parent.parent / "validation" / "records" / "networks").glob("*.nc")).read_bytes()
+    (tmp_path / "broken.nc").write_bytes(record[: len(record) // 2])
     assert main([*words, str(tmp_path / "broken.nc")]) == 4
+    (tmp_path / "notes.nc").write_text("no record")
+    assert main([*words, str(tmp_path / "notes.nc")]) == 2
 
 
 def test_json_of_a_transfer(capsys):
