@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -437,7 +438,10 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_nobody_behind(tmp_path):
     (tmp_path / "slow.toml").write_text(f'function = "{tmp_path}/slow.py:slow"\nout = "{tmp_path}/o"\nseeds = 500\n')
     command = [sys.executable, "-m", "sde_si", "sweep", str(tmp_path / "slow.toml"), "--executor", "local:2"]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    # A shell that runs the tests in the background has them ignore Ctrl-C, and their children with them.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    options = {"text": True, "start_new_session": True, "preexec_fn": heed}
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, **options)
     while len(list((tmp_path / "o").glob("*.nc"))) < 3 and process.poll() is None:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
