@@ -5,6 +5,8 @@ needs scale invariance, coupled decay, noise and a settled norm, so most tricks 
 the control without normalisation not. The rule, and all numbers, stand in `tricks-table`.
 """
 
+from typing import Any
+
 import numpy as np
 
 from paper_figs import networks, style
@@ -56,7 +58,7 @@ def draw(records: Records) -> Drawn:
     return Drawn(figure, f"{networks.caption(record)}. {counted(rows)}")
 
 
-def counted(rows: list) -> str:
+def counted(rows: list[Any]) -> str:
     """How many rows got which verdict, per step and per epoch."""
     from validation.experiments import verdict
 
@@ -67,7 +69,7 @@ def counted(rows: list) -> str:
             found = {word: [row.trick for row in rows if getattr(getattr(row, name), key) == word] for word in words}
             parts = [
                 f"{len(tricks)} {SAID.get(word, word)}"
-                + (f" ({', '.join(tricks)})" if len(tricks) <= len(rows) // 3 else "")
+                + (f" ({'; '.join(tricks)})" if len(tricks) <= len(rows) // 3 else "")
                 for word, tricks in found.items()
                 if tricks
             ]

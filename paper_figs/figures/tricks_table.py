@@ -5,6 +5,7 @@ the measured gradients; the split of the cosine per epoch; the change of the mea
 """
 
 import math
+from typing import Any
 
 from paper_figs import networks, style
 from paper_figs.grid import Table
@@ -40,12 +41,12 @@ def draw(records: Records) -> Drawn:
     more = [f"{trick} {value:.2f}" for trick, value in known.items() if abs(value - 1) > verdict.TOLERANCE]
     seen = (f"{networks.caption(record)}. The rule of the verdicts stands above the table. The noise's law has no drift term; "
             f"decay and velocity alone would turn {len(known) - len(more)} of {len(known)} scale-invariant rows with a recorded "
-            f"split within {100 * verdict.TOLERANCE:.0f} % of the predicted angle per epoch (not: {', '.join(more) or 'none'}), so it is "
-            "the gradients' pull back that keeps every row below it.")  # fmt: skip
+            f"split within {100 * verdict.TOLERANCE:.0f} % of the predicted angle per epoch (not: {', '.join(more) or 'none'}), so in these it is "
+            "the gradients' pull back that keeps the angle below it.")  # fmt: skip
     return Drawn(figure, seen, (table,))
 
 
-def _numbers(row) -> tuple[str, ...]:
+def _numbers(row: Any) -> tuple[str, ...]:
     angles = []
     for one in (row.step, row.epoch):
         predicted, transient, measured, error = (style.DEGREES * value for value in one[:4])
@@ -54,7 +55,7 @@ def _numbers(row) -> tuple[str, ...]:
     return f"{row.share:.2f}", *angles, *(_shown(value, 4) for value in row.split), seeds
 
 
-def _words(row) -> tuple[str, ...]:
+def _words(row: Any) -> tuple[str, ...]:
     return tuple(text for one in (row.step, row.epoch) for text in (one.equilibrium, one.course, one.why))
 
 
