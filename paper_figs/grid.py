@@ -1,10 +1,10 @@
-"""Tables of the papers' kind: accuracy over hyperparameters; as Markdown, LaTeX and image."""
+"""Tables as Markdown, LaTeX and image: of words, and of the papers' kind, accuracy over hyperparameters."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -17,8 +17,8 @@ NOTE = "† equal tuning factor; bold: best of the column"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
-    r"""One table.
+class Table:
+    r"""A table of words.
 
     Attributes
     ----------
@@ -27,6 +27,108 @@ class Grid:
         What rows and columns are, as ``lr, wd \ N``.
     rows, columns : tuple of str
         Their heads.
+    cells : tuple of tuple of str
+        Row by row.
+    note : str
+        Beside the title; empty: none.
+    """
+
+    title: str
+    corner: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...] = ()
+    note: str = ""
+    side: ClassVar[str] = "left"  # of the picture's cells
+
+    @property
+    def best(self) -> Array:
+        """Which cells are bold, shape (row, column)."""
+        return np.zeros((len(self.rows), len(self.columns)), bool)
+
+    @property
+    def framed(self) -> Array:
+        """Which cells are marked, shape (row, column)."""
+        return np.zeros((len(self.rows), len(self.columns)), bool)
+
+    @property
+    def widths(self) -> Array:
+        """Of the picture's columns, the heads of the rows first, in characters."""
+        inside = [[self.cell(i, j) for i in range(len(self.rows))] for j in range(len(self.columns))]
+        longest = [max(map(len, (head, *column))) for head, column in zip(self.columns, inside, strict=True)]
+        return np.array([max(map(len, (self.corner, *self.rows))), *longest]) + 3.0
+
+    def cell(self, row: int, column: int) -> str:
+        """What stands in a cell."""
+        return self.cells[row][column]
+
+    def markdown(self) -> str:
+        """Markdown: the best of a column bold, marked cells with a dagger."""
+        lines = [f"**{self.title}**" + (f" ({self.note})" if self.note else ""), ""]
+        lines += [
+            f"| {self.corner} | " + " | ".join(self.columns) + " |",
+            "|---|" + ("---:|" if self.side == "right" else "---|") * len(self.columns),
+        ]
+        best, framed = self.best, self.framed
+        for i, head in enumerate(self.rows):
+            cells = []
+            for j in range(len(self.columns)):
+                text = self.cell(i, j)
+                text = f"**{text}**" if text and best[i, j] else text
+                cells.append(f"{text} †" if text and framed[i, j] else text)
+            lines.append(f"| {head} | " + " | ".join(cells) + " |")
+        return "\n".join(lines)
+
+    def latex(self) -> str:
+        r"""LaTeX with booktabs and ``\usepackage[table]{xcolor}``."""
+        lines = [rf"% {line}" for line in (self.title, self.note) if line]
+        lines += [rf"\begin{{tabular}}{{l{'r' * len(self.columns)}}}", r"\toprule"]
+        lines += [" & ".join(_escaped(head) for head in (self.corner, *self.columns)) + r" \\", r"\midrule"]
+        best, framed = self.best, self.framed
+        for i, head in enumerate(self.rows):
+            cells = []
+            for j in range(len(self.columns)):
+                text = _escaped(self.cell(i, j)).replace(" ± ", r"\,$\pm$\,")
+                text = rf"\textbf{{{text}}}" if text and best[i, j] else text
+                cells.append(rf"\cellcolor{{yellow!40}}{text}" if text and framed[i, j] else text)
+            lines.append(" & ".join([_escaped(head), *cells]) + r" \\")
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+    def draw(self, axis: Axes) -> None:
+        """The table as a picture."""
+        from matplotlib.transforms import Bbox
+
+        axis.set_axis_off()
+        axis.set_title(self.title, fontsize="small", loc="left")
+        cells = [[head, *(self.cell(i, j) for j in range(len(self.columns)))] for i, head in enumerate(self.rows)]
+        widths = self.widths
+        table = axis.table(cells, colLabels=[self.corner, *self.columns], colWidths=list(widths / widths.sum()),
+                           bbox=Bbox.from_bounds(0, 0, 1, 1), cellLoc=self.side)  # fmt: skip
+        table.auto_set_font_size(False)
+        table.set_fontsize(7.5)
+        best, framed = self.best, self.framed
+        for (row, column), cell in table.get_celld().items():
+            cell.set_edgecolor("0.8")
+            cell.set_linewidth(0.4)
+            if self.side == "left":  # as a share of the column the space would push long words out
+                cell.PAD = 0.03
+            if row == 0:
+                cell.set_facecolor("0.93")
+            elif column and framed[row - 1, column - 1]:
+                cell.set_facecolor(MARK)
+                cell.set_edgecolor("0.2")
+                cell.set_linewidth(1.1)
+                cell.set_zorder(3)
+            if row and column and best[row - 1, column - 1]:
+                cell.set_text_props(weight="bold")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid(Table):
+    """A table of numbers.
+
+    Attributes
+    ----------
     value, stderr : ndarray, shape (row, column)
         nan where there is no cell or no error.
     marked : ndarray of bool, shape (row, column)
@@ -35,14 +137,12 @@ class Grid:
         After the point.
     """
 
-    title: str
-    corner: str
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
     value: Array
     stderr: Array
     marked: Array
     digits: int = 2
+    note: str = NOTE
+    side: ClassVar[str] = "right"
 
     @property
     def best(self) -> Array:
@@ -58,59 +158,18 @@ class Grid:
         shown = f"{value:.{self.digits}f}"
         return f"{shown} ± {error:.{self.digits}f}" if math.isfinite(error) else shown
 
-    def markdown(self) -> str:
-        """Markdown: the best of a column bold, marked cells with a dagger."""
-        lines = [f"**{self.title}** ({NOTE})", ""]
-        lines += [f"| {self.corner} | " + " | ".join(self.columns) + " |", "|---|" + "---:|" * len(self.columns)]
-        for i, head in enumerate(self.rows):
-            cells = []
-            for j in range(len(self.columns)):
-                text = self.cell(i, j)
-                text = f"**{text}**" if text and self.best[i, j] else text
-                cells.append(f"{text} †" if text and self.marked[i, j] else text)
-            lines.append(f"| {head} | " + " | ".join(cells) + " |")
-        return "\n".join(lines)
+    @property
+    def framed(self) -> Array:
+        """Cells of the constant tuning factor."""
+        return self.marked
 
-    def latex(self) -> str:
-        r"""LaTeX with booktabs and ``\usepackage[table]{xcolor}``."""
-        lines = [rf"% {self.title}", rf"\begin{{tabular}}{{l{'r' * len(self.columns)}}}", r"\toprule"]
-        lines += [" & ".join(_escaped(head) for head in (self.corner, *self.columns)) + r" \\", r"\midrule"]
-        for i, head in enumerate(self.rows):
-            cells = []
-            for j in range(len(self.columns)):
-                text = self.cell(i, j).replace(" ± ", r"\,$\pm$\,")
-                text = rf"\textbf{{{text}}}" if text and self.best[i, j] else text
-                cells.append(rf"\cellcolor{{yellow!40}}{text}" if text and self.marked[i, j] else text)
-            lines.append(" & ".join([_escaped(head), *cells]) + r" \\")
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
-
-    def draw(self, axis: Axes) -> None:
-        """The table as a picture."""
-        from matplotlib.transforms import Bbox
-
-        axis.set_axis_off()
-        axis.set_title(self.title, fontsize="small", loc="left")
-        cells = [[head, *(self.cell(i, j) for j in range(len(self.columns)))] for i, head in enumerate(self.rows)]
-        longest = max(len(row[0]) for row in [[self.corner], *cells])
-        wide = max((len(text) for row in cells for text in row[1:]), default=5)
-        wide = max(wide, *map(len, self.columns)) + 1.5
-        widths = np.array([longest + 1.0, *[wide] * len(self.columns)])
-        table = axis.table(cells, colLabels=[self.corner, *self.columns], colWidths=list(widths / widths.sum()),
-                           bbox=Bbox.from_bounds(0, 0, 1, 1), cellLoc="right")  # fmt: skip
-        table.auto_set_font_size(False)
-        table.set_fontsize(7.5)
-        for (row, column), cell in table.get_celld().items():
-            cell.set_edgecolor("0.8")
-            cell.set_linewidth(0.4)
-            if row == 0:
-                cell.set_facecolor("0.93")
-            elif column and self.marked[row - 1, column - 1]:
-                cell.set_facecolor(MARK)
-                cell.set_edgecolor("0.2")
-                cell.set_linewidth(1.1)
-                cell.set_zorder(3)
-            if row and column and self.best[row - 1, column - 1]:
-                cell.set_text_props(weight="bold")
+    @property
+    def widths(self) -> Array:
+        """All columns of one width."""
+        cells = [self.cell(i, j) for i in range(len(self.rows)) for j in range(len(self.columns))]
+        longest = max(map(len, (self.corner, *self.rows)))
+        wide = max(map(len, ("     ", *cells, *self.columns))) + 1.5
+        return np.array([longest + 1.0, *[wide] * len(self.columns)])
 
 
 def _escaped(text: str) -> str:

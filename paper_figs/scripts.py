@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-    from paper_figs.grid import Grid
+    from paper_figs.grid import Table
 
 FOLDER = Path(__file__).parent / "figures"
 SIMULATED = "simulated"
@@ -42,13 +42,13 @@ class Drawn(NamedTuple):
     figure : Figure
     seen : str
         What is seen, in sentences, with numbers taken from the records.
-    tables : tuple of Grid
+    tables : tuple of Table
         Written as Markdown and LaTeX, too.
     """
 
     figure: Figure
     seen: str
-    tables: tuple[Grid, ...] = ()
+    tables: tuple[Table, ...] = ()
 
 
 def styled() -> Any:

@@ -19,6 +19,7 @@ from paper_figs.scripts import FOLDER, SIMULATED, scripts
 from sde_si import theory
 from sde_si.errors import BadInput
 from validation import experiments
+from validation.experiments import verdict
 from validation.experiments.setups import hyperparameters
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,9 +82,10 @@ def made(name: str, scale: str = "cpu", *, seeds: int = SEEDS, epochs: int | Non
         for key in ("angle_step", "angle_epoch"):
             for part, value in (("mean", 0.1), ("stderr", 0.01), ("equilibrium", 0.11)):
                 record[f"{key}_{part}"] = ("cell", np.full(len(cells), value))
-            record[f"{key}_verdict"] = ("cell", np.array(["keeps", *["breaks"] * (len(cells) - 1)]))
         record["invariant_share"] = ("cell", np.linspace(1, 0, len(cells)))
-        record["why"] = ("cell", np.where(np.arange(len(cells)) % 2, "its norm has not settled", ""))
+        record["norm_drift"] = ("cell", np.full(len(cells), 0.01))
+        for part, value in (("decay", 0.95), ("velocity", 0.0), ("drift", 0.03)):
+            record[f"split_{part}"] = (flat, np.full((len(cells), seeds, E), value))
         return record
     return experiment.derive(record) if experiment.derive else record
 
@@ -156,6 +158,61 @@ def test_a_table_is_written_in_all_forms(tmp_path, monkeypatch, capsys, records)
     assert "†" in markdown
     assert r"\cellcolor" in (tmp_path / "yun-table1.tex").read_text()
     assert "rank correlation" in capsys.readouterr().out
+
+
+def test_the_table_of_tricks_has_every_row_its_rule_and_its_verdicts(tmp_path, monkeypatch, records):
+    monkeypatch.setattr(cli, "records_of", lambda *_: ({"tricks": records["tricks"]}, []))
+    assert cli.main(["tricks-table", "--out", str(tmp_path), "--quiet"]) == 0
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".md", ".tex"}
+    markdown, tex = ((tmp_path / f"tricks-table.{end}").read_text() for end in ("md", "tex"))
+    names = records["tricks"]["trick"].values.tolist()
+    assert verdict.RULE in markdown
+    assert verdict.RULE in tex
+    assert [line.split("|")[1].strip() for line in markdown.splitlines() if line.startswith("| ")] == ["trick", *names]
+    assert tex.count(r"\\") == len(names) + 1
+
+
+@pytest.mark.parametrize(
+    ("ratio", "stderr", "said"),
+    [
+        (1.0, 0.001, verdict.KEEPS),
+        (0.96, 0.003, verdict.KEEPS),
+        (0.96, 0.004, verdict.UNDECIDED),  # noise does not help
+        (1.0, 0.03, verdict.UNDECIDED),
+        (0.9, 0.03, verdict.UNDECIDED),
+        (0.9, 0.01, verdict.BREAKS),
+        (1.063, 0.0056, verdict.UNDECIDED),
+        (1.0, math.nan, verdict.UNDECIDED),
+        (math.nan, math.nan, verdict.NOTHING),
+    ],
+)
+def test_a_noisy_angle_is_undecided(ratio, stderr, said):
+    assert verdict.judge(ratio, stderr) == said
+
+
+def test_the_norm_gates_every_row_and_the_transient_is_judged_all_the_same(records):
+    record = records["tricks"].copy(deep=True)
+    for key in ("step", "epoch"):
+        record[f"angle_{key}_mean"][:], record[f"angle_{key}_stderr"][:] = 0.11, 0.001
+        record[f"angle_{key}"][:] = record[f"angle_{key}_predicted"][:] = 0.11
+    record["weight_norm"][:] = 2.0
+    assert {(row.step.equilibrium, row.step.course) for row in verdict.rows(record)} == {(verdict.KEEPS, verdict.KEEPS)}
+    # Opposite drifts of two seeds: their mean norm stands still.
+    record["weight_norm"][:, 0, -1], record["weight_norm"][:, 1, -1] = 2.2, 1.8
+    for row in verdict.rows(record):
+        assert (row.step.equilibrium, row.step.course) == (verdict.UNSETTLED, verdict.KEEPS)
+        assert "norm not settled" in row.step.why
+        assert row.epoch.equilibrium == verdict.UNSETTLED
+
+
+def test_the_committed_tricks_are_judged_by_their_numbers():
+    """Weight norm drifts most and its angle is nearest: no equilibrium. No row keeps the angle per epoch."""
+    found = {row.trick: row for row in verdict.rows(experiments.load("tricks", "cpu"))}
+    assert found["weight norm"].step.equilibrium == verdict.UNSETTLED
+    assert found["label smoothing"].step.equilibrium == verdict.KEEPS
+    assert found["batch growth"].step.course == verdict.BREAKS
+    assert {row.epoch.equilibrium for row in found.values()} == {verdict.BREAKS, verdict.UNSETTLED}
+    assert verdict.free(found["none"].epoch, found["none"].split) == pytest.approx(1, abs=0.02)
 
 
 @pytest.mark.parametrize(
