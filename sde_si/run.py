@@ -143,7 +143,7 @@ class Run:
             "shape": self.shape,
         }
         files = {name: source_digest(python_function(function)) for name, function in functions.items() if function}
-        return files | {name: file_digest(Path(__file__).parent / f"{name}.py") for name in _LOOP}
+        return files | _loop_digests()
 
     def digest(self, **changes: Any) -> str:
         """Hex digest of configuration, sources and format; `changes` replace entries of the configuration."""
@@ -160,6 +160,11 @@ _LOOP = (
     "angles", "block", "engine", "jit", "kernel", "losses/base", "methods/base", "pcg64", "pointers", "problem", "rows",
     "schedules/functions", "schedules/timetable", "segments", "streams", "wide",
 )  # fmt: skip
+
+
+@functools.cache
+def _loop_digests() -> dict[str, str]:
+    return {name: file_digest(Path(__file__).parent / f"{name}.py") for name in _LOOP}
 
 
 @functools.lru_cache(maxsize=256)

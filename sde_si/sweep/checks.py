@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sde_si.errors import require
+from sde_si.errors import BadInput, require
 from sde_si.hyperparameters import check_count, check_number
 
 
@@ -17,7 +17,7 @@ def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     return next(iter(difflib.get_close_matches(name, list(known), 1)), otherwise)
 
 
-def check_setting(name: str, known: Iterable[str], what: str, otherwise: str) -> None:
+def check_setting(name: str, known: Collection[str], what: str, otherwise: str) -> None:
     """Refuse a setting that nobody knows.
 
     Raises
@@ -25,8 +25,8 @@ def check_setting(name: str, known: Iterable[str], what: str, otherwise: str) ->
     BadInput
         With the name that was probably meant.
     """
-    known = sorted(known)
-    require(name in known, name, f"{what} ({', '.join(known)})", repr(name), nearest(name, known, otherwise))
+    if name not in known:
+        raise BadInput(name, f"{what} ({', '.join(sorted(known))})", repr(name), nearest(name, sorted(known), otherwise))
 
 
 def check_limits(timeout: float | None, minutes: float | None, retries: int) -> None:

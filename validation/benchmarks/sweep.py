@@ -1,9 +1,12 @@
 """``python -m validation.benchmarks sweep [runs]``: what a sweep costs, beside joblib and dask on the same callable.
 
 Every contestant is a process of its own that does the same tiny simulations and writes the same records, in two workers
-(the plain loop in one). A run's cost is the slope between a tenth of the runs and all of them, so that starting
-up counts for nothing; CPU time is that of the process and all its children. Runs of a second are interleaved repeats of
-the same slope, in one worker and in two; the gain is the median over the repeats.
+of one thread each. A run's cost is the slope between a tenth of the runs and all of them, so that starting up counts for
+nothing; CPU time is that of the process and all its children; medians of interleaved repeats. What a run costs by
+itself is that of two plain loops, each in its own process, at once: two cores that share their caches are slower than
+one alone, whoever uses them. It is taken off repeat by repeat, because a machine's speed changes within minutes; one
+plain loop stands beside it. Runs of a second are interleaved repeats of the same
+slope, in one worker and in two; the gain is the median over the repeats.
 """
 
 from __future__ import annotations
@@ -20,11 +23,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sde_si.sweep.worker import THREADS
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 RECORD, PAGE = ROOT / "validation" / "records" / "benchmark_sweep.json", ROOT / "docs" / "benchmark-sweep.md"
 TINY = {"N": 640, "B": 64, "dim": 8, "paths": 4, "epochs": 3}
 GOALS = {"overhead": 5.0, "speed-up": 1.8}
 REPEATS, FEW_AND_MANY = 5, (2, 12)
+REPEATS_OF_MANY = 3
 Case = Callable[[int, str], None]
 Job = Callable[[int, str], Any]
 
@@ -45,9 +51,19 @@ def busy(seed: int, folder: str = "") -> dict[str, float]:
     return {"total": float(total % 1000)}
 
 
-def _loop(runs: int, folder: str) -> None:
+def loop(runs: int, folder: str) -> None:
+    """The runs one after another, by nothing but a loop."""
     for seed in range(runs):
         tiny(seed, folder)
+
+
+def _two_loops(runs: int, folder: str) -> None:
+    code = "import sys; from validation.benchmarks.sweep import loop; loop(int(sys.argv[1]), sys.argv[2])"
+    folders = [Path(folder) / half for half in "ab"]
+    for one in folders:
+        one.mkdir()
+    halves = [subprocess.Popen([sys.executable, "-c", code, str(runs // 2), str(one)], cwd=ROOT) for one in folders]
+    assert not any([half.wait() for half in halves])
 
 
 def _sweep(runs: int, folder: str) -> None:
@@ -105,7 +121,8 @@ def number(seed: int) -> float:
 
 
 TINY_RUNS: dict[str, Case] = {
-    "plain loop, one process": _loop, "sde_si.sweep": _sweep, "joblib": _joblib(tiny), "dask": _dask(tiny),
+    "plain loop": loop, "two plain loops": _two_loops,
+    "sde_si.sweep": _sweep, "joblib": _joblib(tiny), "dask": _dask(tiny),
 }  # fmt: skip
 SECONDS: dict[str, Case] = {
     "sde_si.sweep, one worker": _seconds(1), "sde_si.sweep, two": _seconds(2),
@@ -129,22 +146,27 @@ def case(name: str, runs: int) -> None:
 def measure(name: str, runs: int) -> dict[str, float]:
     """The same in a process of its own."""
     code = f"from validation.benchmarks.sweep import case; case({name!r}, {runs})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | THREADS, capture_output=True, text=True, check=True
+    )
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def compare(runs: int) -> dict[str, Any]:
     """All figures."""
     few = max(1, runs // 10)
-    rows: dict[str, dict[str, float]] = {}
-    for name in TINY_RUNS:
-        small, large = measure(name, few), measure(name, runs)
-        per = {key: 1e3 * (large[key] - small[key]) / (runs - few) for key in ("wall", "cpu")}
-        rows[name] = {"cpu_ms": per["cpu"], "wall_ms": per["wall"], "start_s": small["cpu"] - few * per["cpu"] / 1e3}
-        print(name, rows[name], flush=True)
-    own = rows["plain loop, one process"]["cpu_ms"]
-    for row in rows.values():
-        row["overhead_ms"] = row["cpu_ms"] - own
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in TINY_RUNS}
+    for _ in range(REPEATS_OF_MANY):
+        for name, repeats in found.items():
+            small, large = measure(name, few), measure(name, runs)
+            cpu, wall = (1e3 * (large[key] - small[key]) / (runs - few) for key in ("cpu", "wall"))
+            repeats.append({"cpu_ms": cpu, "wall_ms": wall, "start_s": small["cpu"] - few * cpu / 1e3})
+            print(name, repeats[-1], flush=True)
+    for repeats in found.values():
+        for one, own in zip(repeats, found["two plain loops"], strict=True):
+            one["overhead_ms"] = one["cpu_ms"] - own["cpu_ms"]
+    rows = {name: {key: statistics.median(one[key] for one in repeats) for key in repeats[0]}
+            for name, repeats in found.items()}  # fmt: skip
     few, many = measure("nothing", max(1, runs // 10)), measure("nothing", 2 * runs)
     return {"runs": runs, "rows": rows, "seconds": seconds(), "memory": [few["peak_MB"], many["peak_MB"]],
             "load": os.getloadavg()[0]}  # fmt: skip
@@ -174,7 +196,7 @@ def page(result: Mapping[str, Any], made: Mapping[str, Any]) -> str:
     lines = ["# Benchmark of sweeps", "", "Made by `python -m validation.benchmarks sweep`.", "",
              (__doc__ or "").partition("\n\n")[2].strip(), "",
              f"{runs} simulations of {TINY['paths']} paths x {TINY['dim']} weights x 30 steps:", "",
-             "| | CPU ms a run | beyond the plain loop | wall ms a run | start, CPU s |",
+             "| | CPU ms a run | beyond two plain loops | wall ms a run | start, CPU s |",
              "|---|---:|---:|---:|---:|"]  # fmt: skip
     for name, row in result["rows"].items():
         cells = (row["cpu_ms"], row["overhead_ms"], row["wall_ms"], row["start_s"])
