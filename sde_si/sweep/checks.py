@@ -26,7 +26,9 @@ def check_setting(name: str, known: Collection[str], what: str, otherwise: str) 
         With the name that was probably meant.
     """
     if name not in known:
-        raise BadInput(name, f"{what} ({', '.join(sorted(known))})", repr(name), nearest(name, sorted(known), otherwise))
+        raise BadInput(
+            name, f"{what} ({', '.join(sorted(known))})", repr(name), nearest(name, sorted(known), otherwise)
+        )
 
 
 def check_limits(timeout: float | None, minutes: float | None, retries: int) -> None:

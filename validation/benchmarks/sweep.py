@@ -1,12 +1,12 @@
 """``python -m validation.benchmarks sweep [runs]``: what a sweep costs, beside joblib and dask on the same callable.
 
 Every contestant is a process of its own that does the same tiny simulations and writes the same records, in two workers
-of one thread each. A run's cost is the slope between a tenth of the runs and all of them, so that starting up counts for
-nothing; CPU time is that of the process and all its children; medians of interleaved repeats. What a run costs by
+of one thread each. A run's cost is the slope between a tenth of the runs and all of them, so that starting up counts
+for nothing; CPU time is that of the process and all its children; medians of interleaved repeats. What a run costs by
 itself is that of two plain loops, each in its own process, at once: two cores that share their caches are slower than
 one alone, whoever uses them. It is taken off repeat by repeat, because a machine's speed changes within minutes; one
-plain loop stands beside it. Runs of a second are interleaved repeats of the same
-slope, in one worker and in two; the gain is the median over the repeats.
+plain loop stands beside it. Runs of a second are interleaved repeats of the same slope, in one worker and in two; the
+gain is the median over the repeats.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 RECORD, PAGE = ROOT / "validation" / "records" / "benchmark_sweep.json", ROOT / "docs" / "benchmark-sweep.md"
 TINY = {"N": 640, "B": 64, "dim": 8, "paths": 4, "epochs": 3}
 GOALS = {"overhead": 5.0, "speed-up": 1.8}
-REPEATS, FEW_AND_MANY = 5, (2, 12)
-REPEATS_OF_MANY = 3
+REPEATS, FEW_AND_MANY = 3, (2, 22)
 Case = Callable[[int, str], None]
 Job = Callable[[int, str], Any]
 
@@ -46,7 +45,7 @@ def tiny(seed: int, folder: str) -> None:
 def busy(seed: int, folder: str = "") -> dict[str, float]:
     """Fixed work of about a second, nothing of which two processes share."""
     total = 0
-    for i in range(12_000_000):
+    for i in range(30_000_000):
         total += i ^ seed
     return {"total": float(total % 1000)}
 
@@ -63,7 +62,7 @@ def _two_loops(runs: int, folder: str) -> None:
     for one in folders:
         one.mkdir()
     halves = [subprocess.Popen([sys.executable, "-c", code, str(runs // 2), str(one)], cwd=ROOT) for one in folders]
-    assert not any([half.wait() for half in halves])
+    assert [half.wait() for half in halves] == [0, 0]
 
 
 def _sweep(runs: int, folder: str) -> None:
@@ -156,7 +155,7 @@ def compare(runs: int) -> dict[str, Any]:
     """All figures."""
     few = max(1, runs // 10)
     found: dict[str, list[dict[str, float]]] = {name: [] for name in TINY_RUNS}
-    for _ in range(REPEATS_OF_MANY):
+    for _ in range(REPEATS):
         for name, repeats in found.items():
             small, large = measure(name, few), measure(name, runs)
             cpu, wall = (1e3 * (large[key] - small[key]) / (runs - few) for key in ("cpu", "wall"))
