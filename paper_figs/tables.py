@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def table(record: xr.Dataset, number: int) -> Drawn:
     """Every part: ours on the left, the paper's on the right; and both in words."""
     mine, paper = ours(record), theirs(json.loads(record.attrs["paper"]))
-    figure, axes = style.panels(2, len(mine), width=5.2, height=0.45 + 0.2 * max(len(p.lr) for p in mine.values()))
+    rows = max(len(part.lr) for part in (*mine.values(), *paper.values()))
+    figure, axes = style.panels(2, len(mine), width=5.2, height=0.65 + 0.2 * rows)
     tables, said = [], []
     for row, (tuned, part) in enumerate(mine.items()):
         letter = f"({'abc'[row]}) " if len(mine) > 1 else ""

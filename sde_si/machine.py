@@ -47,6 +47,13 @@ def check_memory(name: str, needed: float, what: str, advice: str) -> None:
     )
 
 
+def lasting(seconds: float) -> str:
+    """A time for people: two digits, in seconds, minutes or hours."""
+    size, unit = (1, "s") if seconds < 120 else (60, "min") if seconds < 7200 else (3600, "h")
+    value = seconds / size
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.2g} {unit}"
+
+
 def human(size: float) -> str:
     """Bytes for people."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from sde_si.errors import DIVERGED, DONE, require
 from sde_si.hyperparameters import check_count
+from sde_si.machine import human, lasting, usable_cores
 from sde_si.options import parse
 from sde_si.resolve import EXTRAS, default_methods, find_method, read_norm, resolve, start_norm, unused_extras
 from sde_si.run import Run
@@ -46,7 +47,6 @@ def _main(args: Sequence[str] | None) -> int:
     runs = resolve_all(options)
     if options.theory:
         return _theory(options, runs)
-    from sde_si.machine import usable_cores
     from sde_si.simulate import cost
 
     threads = options.threads or usable_cores()
@@ -153,7 +153,6 @@ def _theory(options: Any, runs: list[Run]) -> int:
 
 
 def _dry_run(options: Any, runs: list[Run], threads: int) -> int:
-    from sde_si.machine import human
     from sde_si.simulate import cost
     from sde_si.simulate.store import announce_compilation
 
@@ -165,7 +164,7 @@ def _dry_run(options: Any, runs: list[Run], threads: int) -> int:
     for name, found in estimates.items():
         print(
             f"{name}: {found['steps']} steps ({found['substeps']} substeps) on {found['paths']} paths, "
-            f"{human(found['memory_bytes'])}, about {found['seconds']:.2g} s on {threads} threads"
+            f"{human(found['memory_bytes'])}, about {lasting(found['seconds'])} on {threads} threads"
         )
     return DONE
 
@@ -217,7 +216,7 @@ def _simulate(options: Any, runs: list[Run], threads: int) -> int:
         return DIVERGED if dead else DONE
     below = []
     for name, o in outcomes.items():
-        below += report.lines(name, o.record, "loaded" if o.reused else f"simulated in {o.seconds:.2g} s")
+        below += report.lines(name, o.record, "loaded" if o.reused else f"simulated in {lasting(o.seconds)}")
     below += [f"record: {o.path}" for o in outcomes.values()] + ([f"figure: {figure}"] if figure else [])
     report.print_tables(tables, _title(next(iter(outcomes.values())).run), below)
     return DIVERGED if dead else DONE

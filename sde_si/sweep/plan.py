@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import DONE
+from sde_si.machine import lasting, usable_cores
 from sde_si.sweep.executors import starter, workers_of
 from sde_si.sweep.folder import STATES, Folder
 from sde_si.terminal import emit
@@ -26,7 +27,6 @@ def dry_run(sweep: Sweep, limits: Mapping[str, Any], *, as_json: bool, quiet: bo
     BadInput
         Whatever the sweep itself would refuse, before anything is printed.
     """
-    from sde_si.machine import usable_cores
     from sde_si.simulate.store import announce_compilation
     from sde_si.sweep.checks import check_limits
 
@@ -60,9 +60,9 @@ def dry_run(sweep: Sweep, limits: Mapping[str, Any], *, as_json: bool, quiet: bo
         return DONE
     for row in rows:
         place = " ".join(f"{k}={v}" for k, v in row["point"].items())
-        about = f"  about {row['seconds']:.2g} s" if row["seconds"] is not None else ""
+        about = f"  about {lasting(row['seconds'])}" if row["seconds"] is not None else ""
         print(f"{row['status']:10} {row['name']}  {place}{about}")
-    of_runs = f"; about {estimate:.2g} s on {workers} workers" if estimate is not None else ""
+    of_runs = f"; about {lasting(estimate)} on {workers} workers" if estimate is not None else ""
     of_start = f"{', plus' if of_runs else ';'} about {startup:.0f} s to start the workers" if startup else ""
     print(counted(counts) + of_runs + of_start)
     return DONE
