@@ -41,7 +41,7 @@ class Group:
     param_group: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """One window: scalars per group and, last, of all together."""
 
@@ -130,29 +130,26 @@ class History:
 
     def add(self, lags: list[int], rows: list[Row]) -> None:
         """Take in windows of these lags."""
-        angles = angle(np.stack([row.values for row in rows]))
-        cosines = np.cos(angles)
+        values = np.stack([row.values for row in rows])
+        angles = angle(values)
+        cosines, squares, balances = np.cos(angles), angles**2, np.stack([values[..., 2], values[..., 0]], axis=1)
         for i, (lag, row) in enumerate(zip(lags, rows, strict=True)):
-            self._add(lag, row, angles[i], cosines[i])
-
-    def _add(self, lag: int, row: Row, angles: Array, cosines: Array) -> None:
-        if lag == 1 and not row.values[-1, 2] > 0:
-            return  # a step that moved nothing: skipped by a gradient scaler inside the optimizer
-        rows = self.rows.setdefault(lag, [])
-        rows.append(row)
-        if len(rows) > KEEP + KEEP // 4:
-            del rows[: len(rows) - KEEP]
-        epoch = self.epochs.setdefault(row.epoch, Epoch())
-        if lag == EPOCH:
-            epoch.whole = row.values
-            return
-        if lag == 1:
-            both = row.values[:, [2, 0]].T
-            epoch.squares = angles**2 if epoch.squares is None else epoch.squares + angles**2
-            epoch.balance = both if epoch.balance is None else epoch.balance + both
-            epoch.count += 1
-        count, total = epoch.cosines.get(lag, (0, 0.0))
-        epoch.cosines[lag] = (count + 1, total + cosines)
+            if lag == 1 and not row.values[-1, 2] > 0:
+                continue  # a step that moved nothing: skipped by a gradient scaler inside the optimizer
+            kept = self.rows.setdefault(lag, [])
+            kept.append(row)
+            if len(kept) > KEEP + KEEP // 4:
+                del kept[: len(kept) - KEEP]
+            epoch = self.epochs.setdefault(row.epoch, Epoch())
+            if lag == EPOCH:
+                epoch.whole = row.values
+                continue
+            if lag == 1:
+                epoch.squares = squares[i] if epoch.squares is None else epoch.squares + squares[i]
+                epoch.balance = balances[i] if epoch.balance is None else epoch.balance + balances[i]
+                epoch.count += 1
+            count, total = epoch.cosines.get(lag, (0, 0.0))
+            epoch.cosines[lag] = (count + 1, total + cosines[i])
 
     def state(self) -> dict[str, Any]:
         """Everything as numbers, lists and arrays, for a checkpoint."""

@@ -66,7 +66,7 @@ def _kept_type(tensor: torch.Tensor) -> torch.dtype:
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
-@dataclass
+@dataclass(slots=True)
 class Pending:
     """Scalars of one window, still on the device: a row of `COLUMNS` per tensor, perhaps filled in by `collect`."""
 
@@ -208,31 +208,30 @@ class Probe:
         start = kept.split(self.sizes)[i].view(self.tensors[i].shape) if self.packed else kept.kept[i]
         return torch.sum(weights * (self.tensors[i].to(start.dtype) - start) ** 2)
 
-    def collect(self) -> list[tuple[Pending, Array, Array]]:
-        """Bring what is pending to the host, one wait per device: rows (tensor, column), extras (tensor, `EXTRA`)."""
+    def collect(self) -> tuple[list[Pending], Array, Array]:
+        """Bring what is pending to the host, one wait per device.
+
+        Returns
+        -------
+        pending : list of Pending
+        values : array (window, tensor, column)
+        extra : array (window, tensor, `EXTRA`)
+        """
         self._compare()
-        flat = [t for p in self.pending for t in (*p.values, *(e for e in p.extra if e is not None))]
-        by_device: dict[torch.device, list[int]] = {}
-        for i, t in enumerate(flat):
-            by_device.setdefault(t.device, []).append(i)
-        host: dict[int, Array] = {}
-        for indices in by_device.values():
-            joined = torch.cat([flat[i].reshape(-1) for i in indices]).cpu().double().numpy()
-            parts = np.split(joined, np.cumsum([flat[i].numel() for i in indices])[:-1])
-            host |= dict(zip(indices, parts, strict=True))
-        out, position = [], 0
-        for p in self.pending:
-            count = len(self.tensors)
-            rows = np.full((count, len(COLUMNS)), math.nan)
-            blocks = [host[position + j] for j in range(len(p.values))]
-            position += len(p.values)
-            for j, part in enumerate(blocks[0].reshape(count, -1) if len(blocks) == 1 else blocks):
-                rows[j, : part.size] = part
-            extra = np.full((count, EXTRA), math.nan)
-            for j, e in enumerate(p.extra):
-                if e is not None:
-                    extra[j] = host[position]
-                    position += 1
-            out.append((p, rows, extra))
-        self.pending = []
-        return out
+        pending, self.pending = self.pending, []
+        values = np.full((len(pending), len(self.tensors), len(COLUMNS)), math.nan)
+        extra = np.full((len(pending), len(self.tensors), EXTRA), math.nan)
+        by_device: dict[torch.device, list[tuple[torch.Tensor, Array]]] = {}  # and where each goes
+        for i, p in enumerate(pending):
+            whole = len(p.values) < len(self.tensors)  # the rows of all tensors as one
+            places = [values[i]] if whole else list(values[i])
+            places += [place for place, e in zip(extra[i], p.extra, strict=False) if e is not None]
+            sources = [*p.values, *(e for e in p.extra if e is not None)]
+            for one, place in zip(sources, places, strict=True):
+                by_device.setdefault(one.device, []).append((one, place[..., : one.shape[-1]]))
+        for found in by_device.values():
+            host, low = torch.cat([one.reshape(-1) for one, _ in found]).cpu().double().numpy(), 0
+            for _, place in found:
+                place[...] = host[low : low + place.size].reshape(place.shape)
+                low += place.size
+        return pending, values, extra

@@ -232,21 +232,20 @@ class Windows:
         if self._initial is not None:
             squares = torch.stack([n.cpu() for n in self._initial]).double().numpy()
             history.initial, self._initial = history.by_group(squares[:, None])[:, 0], None
-        found = self.probe.collect()
+        found, values, extra = self.probe.collect()
         if not found:
             return
-        sums = history.by_group(np.stack([tensors for _, tensors, _ in found], axis=1))
-        more = history.by_group(np.stack([extra for *_, extra in found], axis=1))
+        values, extra = (history.by_group(np.swapaxes(of, 0, 1)) for of in (values, extra))
         rows = []
-        for i, (pending, _, _) in enumerate(found):
+        for i, pending in enumerate(found):
             rules = pending.rules
             if pending.lrs:
                 rules = tuple(
-                    dataclasses.replace(rule, lr=float(pending.lrs[i])) if i in pending.lrs else rule
-                    for i, rule in enumerate(pending.rules)
+                    dataclasses.replace(rule, lr=float(pending.lrs[j])) if j in pending.lrs else rule
+                    for j, rule in enumerate(rules)
                 )
-            rows.append(Row(pending.step, pending.epoch, history.snapshot(rules), sums[:, i], more[:, i]))
-        history.add([pending.lag for pending, *_ in found], rows)
+            rows.append(Row(pending.step, pending.epoch, history.snapshot(rules), values[:, i], extra[:, i]))
+        history.add([pending.lag for pending in found], rows)
 
     def remove(self) -> None:
         """Take the hooks off and free the copies."""
