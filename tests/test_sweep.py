@@ -340,7 +340,7 @@ def test_a_run_that_lets_nobody_else_speak_is_killed_from_outside(tmp_path, monk
 
 
 def test_only_what_living_processes_write_is_left_alone(tmp_path):
-    from sde_si.record import born, owner
+    from sde_si.disk import born, owner
     from sde_si.sweep.folder import Folder
 
     dead = subprocess.Popen([sys.executable, "-c", ""])
