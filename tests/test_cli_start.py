@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from sde_si.__main__ import COMMANDS
 from sde_si.__main__ import main as entry
 from sde_si.provenance import version
 from sde_si.simulate.cli import main
+from sde_si.terminal import EVERY, guarded
 
 
 def test_list_and_version(capsys):
@@ -74,3 +76,9 @@ def test_the_module_is_callable_and_so_is_the_function():
     assert callable(sde_si.simulate)
     hp = sde_si.HyperParameters(N=8, B=4, epochs=1)
     assert module(sde_si.Problem("isotropic", dim=4), hp, paths=2).sizes["path"] == 2
+
+
+def test_a_command_looks_for_garbage_less_often_and_only_while_it_runs():
+    before = gc.get_threshold()
+    assert guarded(lambda: gc.get_threshold()[0]) >= EVERY
+    assert gc.get_threshold() == before
