@@ -24,7 +24,7 @@ TOLERANCE = 0.05
 ERRORS = 3.0
 COVERED = 0.5  # of the weights scale-invariant: below, the law does not apply
 KEEPS, BREAKS, UNSETTLED, UNDECIDED, NOTHING = "keeps", "breaks", "not in equilibrium", "undecided", "no prediction"
-NO_CLAIM, ALIKE, DIFFERS = "law does not apply", f"as {BASE}", "differs"
+NO_CLAIM, ALIKE, DIFFERS, BASELINE = "law does not apply", f"as {BASE}", "differs", "the baseline"
 RULE = (
     "All numbers are of the last third of the epochs. A ratio is taken seed by seed, measured over predicted, and "
     "printed as the mean over seeds ± its standard error; every verdict follows from the printed ratio. The norm comes "
@@ -45,6 +45,7 @@ RULE = (
 ).replace("%", " %")
 # Reasons that no measured number shows.
 KNOWN = {"Nesterov": "its law takes gradients for noise alone"}
+SAME = f"trains as {BASE} does, bit for bit"
 NO_SPLIT = "no split: its step is not linear in the gradient (theory.md 1.11)"
 
 
@@ -120,14 +121,14 @@ def rows(record: xr.Dataset) -> list[Row]:
         live = alive[i]
         reasons = _unmet(share, changes[i], ends[i], ~live, record["seed"].values)
         if base is not None and i != base and by_seed.same(record, i, base):
-            reasons.append(f"trains as {BASE} does, bit for bit")
+            reasons.append(SAME)
         own = []
         if step.course.verdict == BREAKS and share >= COVERED and not settled(changes[i][live]).all():
             own.append(f"norm {changes[i][live].mean():+.0%}, by its gradients' size {expected[i][live].mean():+.0%}")
         if BREAKS in (step.equilibrium.verdict, step.course.verdict) and trick in KNOWN:
             own.append(KNOWN[trick])
         free = parts[i].free
-        pull = f"without the drift term {free:.2f} of the transient" if math.isfinite(free) else NO_SPLIT
+        pull = f"without drift {free:.2f} of the transient" if math.isfinite(free) else NO_SPLIT
         out.append(Row(trick, share, ends[i], changes[i], parts[i], _said(step, [*reasons, *own]),
                        _said(epoch, reasons if _kept(epoch) else [*reasons, pull])))  # fmt: skip
     return out
@@ -137,6 +138,7 @@ def _angles(record: xr.Dataset, name: str) -> list[Angle]:
     """Every cell's angle with its ratios and verdicts, still without reasons."""
     seeds, law = by_seed.ratios(record, name), record[f"angle_{name}_equilibrium"].values.astype(float)
     measured, said = (by_seed.late_angles(record, key) for key in (name, f"{name}_predicted"))
+    base = by_seed.baseline(record)
     at_rest = (settled(by_seed.drifts(record)) | ~by_seed.living(record)).all(1)
     out = []
     for i in range(len(law)):
@@ -145,7 +147,12 @@ def _angles(record: xr.Dataset, name: str) -> list[Angle]:
         words = {key: judge(*one, control=control) for key, one in made.items()}
         if not (at_rest[i] or control or words["equilibrium"] == NOTHING):
             words["equilibrium"] = UNSETTLED
-        words["beside"] = {KEEPS: ALIKE, NO_CLAIM: ALIKE, BREAKS: DIFFERS}.get(words["beside"], words["beside"])
+        # The baseline beside itself says nothing.
+        words["beside"] = (
+            BASELINE
+            if i == base
+            else {KEEPS: ALIKE, NO_CLAIM: ALIKE, BREAKS: DIFFERS}.get(words["beside"], words["beside"])
+        )
         judged = {key: Ratio(*one, words[key]) for key, one in made.items()}
         out.append(
             Angle(float(law[i]), by_seed.mean_and_error(said[i])[0], *by_seed.mean_and_error(measured[i]), **judged)
@@ -157,8 +164,8 @@ def _unmet(share: float, changes: Array, ends: Array, dead: Array, seeds: Array)
     """What the law asks for and the row does not have."""
     reasons = [] if share >= COVERED else [f"the law does not apply: {share:.0%} scale-invariant"]
     if dead.any():
-        which = ", ".join(f"{seed} ({end:.1%} right)" for seed, end in zip(seeds[dead], ends[dead], strict=True))
-        reasons.append(f"dead, left out: seeds {which}")
+        which, how = ", ".join(map(str, seeds[dead])), ", ".join(f"{end:.1%}" for end in ends[dead])
+        reasons.append(f"seeds {which} dead ({how} right), left out")
         reasons += ["one living seed: no s.e."] if (~dead).sum() == 1 else []
     moved = (~settled(changes) & ~dead).sum()
     return reasons + ([f"norm not settled in {moved} of {len(seeds)} seeds"] if moved else [])
