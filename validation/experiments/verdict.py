@@ -46,7 +46,7 @@ RULE = (
 # Reasons that no measured number shows.
 KNOWN = {"Nesterov": "its law takes gradients for noise alone"}
 SAME = f"trains as {BASE} does, bit for bit"
-NO_SPLIT = "no split: its step is not linear in the gradient (theory.md 1.11)"
+NO_SPLIT = "no split: step not linear in the gradient"
 
 
 class Ratio(NamedTuple):
@@ -128,7 +128,7 @@ def rows(record: xr.Dataset) -> list[Row]:
         if BREAKS in (step.equilibrium.verdict, step.course.verdict) and trick in KNOWN:
             own.append(KNOWN[trick])
         free = parts[i].free
-        pull = f"without drift {free:.2f} of the transient" if math.isfinite(free) else NO_SPLIT
+        pull = f"without drift {free:.2f}" if math.isfinite(free) else NO_SPLIT
         out.append(Row(trick, share, ends[i], changes[i], parts[i], _said(step, [*reasons, *own]),
                        _said(epoch, reasons if _kept(epoch) else [*reasons, pull])))  # fmt: skip
     return out
@@ -165,8 +165,7 @@ def _unmet(share: float, changes: Array, ends: Array, dead: Array, seeds: Array)
     reasons = [] if share >= COVERED else [f"the law does not apply: {share:.0%} scale-invariant"]
     if dead.any():
         which, how = ", ".join(map(str, seeds[dead])), ", ".join(f"{end:.1%}" for end in ends[dead])
-        reasons.append(f"seeds {which} dead ({how} right), left out")
-        reasons += ["one living seed: no s.e."] if (~dead).sum() == 1 else []
+        reasons.append(f"dead, left out: seeds {which} ({how})")
     moved = (~settled(changes) & ~dead).sum()
     return reasons + ([f"norm not settled in {moved} of {len(seeds)} seeds"] if moved else [])
 

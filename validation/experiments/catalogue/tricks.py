@@ -111,7 +111,7 @@ EXPERIMENT = Experiment(
     "these hyperparameters, and does the control without normalisation fail?",
     cells=cells,
     record=(*KEPT, *MOMENTS, *SPLIT),
-    figures=("tricks", "tricks-table"),
+    figures=("tricks", "tricks-table", "tricks-why"),
     paper={},
     derive=measured,
 )
