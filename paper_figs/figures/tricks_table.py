@@ -36,10 +36,13 @@ def _seen(rows: list[Any]) -> str:
 
     kept = [row.trick for row in rows if verdict.KEEPS in (row.epoch.equilibrium.verdict, row.epoch.course.verdict)]
     baseline = ", and the baseline does not either" * (verdict.BASE not in kept)
+    first = "".join(
+        f" The baseline itself: {row.step.why}." for row in rows if row.trick == verdict.BASE and row.step.why
+    )
     differ = sorted((row.epoch.beside.mean, row.trick) for row in rows if row.epoch.beside.verdict == verdict.DIFFERS)
     return (f"Per epoch {len(kept)} of {len(rows)} rows keep the law of the equilibrium or of the transient{baseline}: the gradients "
             f"pull back, with and without a trick (`tricks-why`). What tells tricks apart is the angle over that of {verdict.BASE}, which "
-            f"these change: {', '.join(f'{trick} {mean:.2f}' for mean, trick in differ) or 'none'}.")  # fmt: skip
+            f"these change: {', '.join(f'{trick} {mean:.2f}' for mean, trick in differ) or 'none'}.{first}")  # fmt: skip
 
 
 def _cells(one: Any) -> tuple[str, ...]:

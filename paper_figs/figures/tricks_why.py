@@ -41,7 +41,7 @@ def draw(records: Records) -> Drawn:
         Table(title="Tricks of training: reasons of the verdicts", corner="trick", rows=heads, columns=("per step", "per epoch"),
               cells=tuple((row.step.why, row.epoch.why) for row in rows), note=REASONS),
     )  # fmt: skip
-    return Drawn(stacked(tables, width=11.5), f"{networks.caption(record)}. {_seen(rows)}", tables)
+    return Drawn(stacked(tables, width=13.0), f"{networks.caption(record)}. {_seen(rows)}", tables)
 
 
 def _seen(rows: list[Any]) -> str:
