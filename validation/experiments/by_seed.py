@@ -111,11 +111,12 @@ def splits(record: xr.Dataset) -> list[Split]:
     parts = [_values(late(record)[f"split_{part}"]) for part in ("decay", "velocity", "drift")]
     # Epoch by epoch, and only then the mean: see `Split`.
     angles = [np.arccos(np.clip(cosine, -1, 1)) for cosine in (sum(parts), parts[0] + parts[1])]
-    *means, free = (np.where(living(record), values.mean(-1), math.nan) for values in (*parts, *angles))
-    return [
-        Split(*(mean_and_error(one[i])[0] for one in means), *mean_and_error(free[i] / said[i]))
-        for i in range(len(said))
-    ]
+    late_means = [np.where(living(record), values.mean(-1), math.nan) for values in (*parts, *angles)]
+    out = []
+    for i, transient in enumerate(said):
+        decay, velocity, drift, angle = (mean_and_error(values[i])[0] for values in late_means[:4])
+        out.append(Split(decay, velocity, drift, angle, *mean_and_error(late_means[4][i] / transient)))
+    return out
 
 
 def same(record: xr.Dataset, i: int, j: int) -> bool:

@@ -28,9 +28,10 @@ NO_CLAIM, ALIKE, DIFFERS, BASELINE = "law does not apply", f"as {BASE}", "differ
 RULE = (
     "All numbers are of the last third of the epochs. A ratio is taken seed by seed, measured over predicted, and "
     "printed as the mean over seeds ± its standard error; every verdict follows from the printed ratio. The norm comes "
-    f"first: if in any seed it changes by more than {TOLERANCE:.0%} from the first to the last of these epochs, the "
-    "row is not in equilibrium, and the law of the equilibrium is not judged, whatever the angle is. Then the ratio: "
-    f"the row keeps the law if the ratio with {ERRORS:g} standard errors to either side lies within {TOLERANCE:.0%} of "
+    f"first (tricks-why): if in any living seed it changes by more than {TOLERANCE:.0%} from the first to the last of "
+    "these epochs, the row is not in equilibrium, and the law of the equilibrium is not judged, whatever the angle is. "
+    f"Then the ratio: the row keeps the law if the ratio with {ERRORS:g} standard errors to either side lies within "
+    f"{TOLERANCE:.0%} of "
     "1, breaks it if all of that lies outside, and is undecided if that straddles the limit, so that noise helps no "
     "row. Settled or not, a row is also judged by the same limits against the transient: the recursion of the second "
     "moments, which follows the norm with the measured size of the gradients (theory.md 9.10). Last it is compared "
@@ -139,7 +140,7 @@ def _angles(record: xr.Dataset, name: str) -> list[Angle]:
     seeds, law = by_seed.ratios(record, name), record[f"angle_{name}_equilibrium"].values.astype(float)
     measured, said = (by_seed.late_angles(record, key) for key in (name, f"{name}_predicted"))
     base = by_seed.baseline(record)
-    at_rest = (settled(by_seed.drifts(record)) | ~by_seed.living(record)).all(1)
+    at_rest = np.all(settled(by_seed.drifts(record)) | ~by_seed.living(record), axis=1)
     out = []
     for i in range(len(law)):
         control = bool(record["invariant_share"][i] < COVERED)
@@ -153,10 +154,9 @@ def _angles(record: xr.Dataset, name: str) -> list[Angle]:
             if i == base
             else {KEEPS: ALIKE, NO_CLAIM: ALIKE, BREAKS: DIFFERS}.get(words["beside"], words["beside"])
         )
-        judged = {key: Ratio(*one, words[key]) for key, one in made.items()}
-        out.append(
-            Angle(float(law[i]), by_seed.mean_and_error(said[i])[0], *by_seed.mean_and_error(measured[i]), **judged)
-        )
+        equilibrium, course, beside = (Ratio(*made[key], words[key]) for key in ("equilibrium", "course", "beside"))
+        transient, (mean, error) = by_seed.mean_and_error(said[i])[0], by_seed.mean_and_error(measured[i])
+        out.append(Angle(float(law[i]), transient, mean, error, equilibrium, course, beside))
     return out
 
 
