@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import math
-import re
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from paper_figs import style  # noqa: E402
-from paper_figs.scripts import scripts  # noqa: E402
-from sde_si import HyperParameters  # noqa: E402
+import small_training  # noqa: E402
+from small_training import HP  # noqa: E402
+from small_tricks import job_of, trained  # noqa: E402
+
 from sde_si.errors import BadInput  # noqa: E402
 from sde_si.theory import lag_cosines  # noqa: E402
 from sde_si.theory.optimizers import Rule, equilibrium_versine  # noqa: E402
-from validation import experiments  # noqa: E402
-from validation.data import load  # noqa: E402
-from validation.experiments import by_seed, verdict  # noqa: E402
-from validation.networks.layers import Shares  # noqa: E402
-from validation.train.job import Job  # noqa: E402
-from validation.train.loop import Order, Trainer  # noqa: E402
+from validation.train.loop import Trainer  # noqa: E402
 from validation.train.many import train  # noqa: E402
 from validation.train.optimizers import OPTIMIZERS, Setting  # noqa: E402
 from validation.train.outcome import predictions  # noqa: E402
 from validation.train.teacher import OTHER_SEED, state_file, teach  # noqa: E402
 from validation.train.tricks import Tricks  # noqa: E402
 
-HP = HyperParameters(N=160, B=32, lr=0.1, wd=0.02, momentum=0.9, epochs=3)
-NET = {"network": "si-mlp", "width": 8, "blocks": (2,), "data": "digits", "norm_eps": 0.0, "precision": "fp64"}
-
-
-@pytest.fixture(scope="module")
-def images():
-    return load("digits", N=160)
-
-
-def job_of(hp=HP, tricks=None, **more):
-    return Job(
-        **({**NET, "noise_batches": 2, "evaluate_every": 3} | more), hyperparameters=hp, tricks=tricks or Tricks()
-    )
-
-
-def trained(images, job, seed=0):
-    trainer = Trainer(job, images, [seed])
-    for _ in range(job.hyperparameters.epochs):
-        trainer.run_epoch()
-    return trainer
+images = small_training.images
 
 
 def test_label_smoothing_is_a_share_of_the_mean_loss_over_all_labels(images):
@@ -255,201 +228,3 @@ def test_probes_of_the_plain_loss_refuse_another_target(trick):
     for probe in ({"curvature": 1}, {"response": 1, "lags": (1, 2)}):
         with pytest.raises(BadInput, match=trick):
             job_of(tricks=Tricks(**{trick: 0.2}), **probe)
-
-
-SHAKE = {"network": "si-shake-resnet18", "width": 4, "blocks": (1, 1), "ghost": 16}
-
-
-def test_shares_mix_values_and_gradients_apart():
-    layer = Shares()
-    layer.shares = torch.tensor([0.2, 0.9])
-    first, second = (torch.full((3,), v, requires_grad=True) for v in (2.0, 5.0))
-    got = layer(first, second)
-    torch.testing.assert_close(got.detach(), torch.full((3,), 0.2 * 2 + 0.8 * 5))
-    a, b = torch.autograd.grad(got.sum(), (first, second))
-    torch.testing.assert_close((a, b), (torch.full((3,), 0.9), torch.full((3,), 0.1)))
-    torch.testing.assert_close(layer.eval()(first, second).detach(), torch.full((3,), 3.5))
-
-
-def test_shares_are_drawn_for_every_minibatch_from_the_seed_and_the_epoch(images):
-    one, both = Trainer(job_of(**SHAKE), images, [1]), Trainer(job_of(**SHAKE), images, [0, 1])
-    for epoch in (0, 3):
-        drawn = both.orders(epoch, 32, 5).shares
-        assert drawn.shape == (2, 5, 2, 2)
-        assert len(set(drawn.flatten().tolist())) == drawn.numel()
-        assert torch.equal(drawn[1:, :3], one.orders(epoch, 32, 3).shares)
-    order = one.orders(0, 32, 2)
-    same = Order(order.indices[:, :1].repeat(1, 2, 1), order.moves[:, :1].repeat(1, 2, 1, 1), None, order.shares)
-    (_, loss), (_, other) = (one.gradients(same, at) for at in (0, 1))
-    assert abs(float(loss - other)) > 1e-6
-    side_by_side = both.gradients(both.orders(0, 32, 2), 0)[0][1]
-    torch.testing.assert_close(side_by_side, one.gradients(order, 0)[0][0], rtol=1e-8, atol=1e-10)
-    with pytest.raises(BadInput, match="network"):
-        job_of(**SHAKE, curvature=1).check(images)
-
-
-def test_a_random_network_obeys_the_exact_laws_and_its_evaluation_draws_nothing(images):
-    trainer = trained(images, job_of(**SHAKE))
-    got = trainer.results()
-    parts = sum(got[f"split_{name}"] for name in ("decay", "velocity", "drift"))
-    assert np.abs(parts - np.cos(got["angle_epoch"])).max() < 1e-9
-    assert got["radial_gradient"].max() < 1e-13
-    chunk = [(trainer.test.scaled(trainer.test.images[:50]), trainer.test.labels[:50])]
-    calibration = [trainer.batches.scaled(trainer.batches.images[:32])]
-    before = trainer.stack.evaluate(calibration, chunk)
-    trainer.gradients(trainer.orders(9, 32, 1), 0)
-    assert trainer.stack.evaluate(calibration, chunk) == before
-
-
-def test_weight_norm_normalises_every_filter(images):
-    network = {"network": "si-resnet18", "width": 4, "blocks": (1, 1), "norm": "weight"}
-    model = job_of(**network).build(images).double()
-    conv, x = model.stem, torch.randn(3, 1, 8, 8, dtype=torch.float64)
-    filters = torch.nn.functional.conv2d(x, conv.weight, padding=1) / conv.weight.flatten(1).norm(dim=1)[:, None, None]
-    torch.testing.assert_close(conv(x), filters)
-    logits = model(x)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter *= 1 + torch.rand(len(parameter), dtype=torch.float64)[:, None, None, None]
-    torch.testing.assert_close(model(x), logits)
-    got = trained(images, job_of(**network)).results()
-    assert got["radial_gradient"].max() < 1e-13
-    affine = job_of(network="resnet18", width=4, blocks=(1, 1), norm="weight").build(images)
-    scale, shift = affine.norm.weight, affine.norm.bias
-    assert torch.equal(affine.norm(torch.ones(2, 4, 3, 3)), (scale + shift)[:, None, None].expand(2, 4, 3, 3))
-    with pytest.raises(BadInput, match="norm"):
-        job_of(network="fixup-resnet18", norm="weight").build(images)
-
-
-def test_resnet_b_throws_no_pixel_away(images):
-    """With the stride in a 1x1 convolution three quarters of the pixels reach only the shortcut's filters, never."""
-    x = torch.rand(16, 16, 4, 4)
-    for name, reached in (("si-resnet50", 4), ("si-resnet50-b", 16)):
-        model = job_of(network=name, width=4, blocks=(1, 1), ghost=0).build(images).float()
-        block = model.stages[1]
-        at = x.clone().requires_grad_()
-        y = block.norm2(block.conv2(block.norm1(block.conv1(at))))
-        (gradient,) = torch.autograd.grad((y * torch.rand_like(y)).sum(), at)
-        assert block(x).shape == (16, 32, 2, 2)
-        assert int((gradient.abs().sum((0, 1)) > 1e-9).sum()) == reached
-
-
-@pytest.fixture(scope="module")
-def judged():
-    return {row.trick: row for row in verdict.rows(experiments.load("tricks", "cpu"))}
-
-
-@pytest.mark.parametrize("name", ["step", "epoch"])
-def test_every_verdict_follows_from_the_printed_ratio(name):
-    """From the table's words and numbers alone, by the rule beside it."""
-    record = {"tricks": experiments.load("tricks", "cpu")}
-    first, second = scripts()["tricks-table"].draw(record).tables
-    network = dict(zip(first.rows, scripts()["tricks-why"].draw(record).tables[0].cells, strict=True))
-    table = first if name == "step" else second
-    for trick, cells in zip(table.rows, table.cells, strict=True):
-        control = float(network[trick][0]) < 0.5
-        moved = max(abs(float(word)) for word in re.findall(r"[-+][\d.]+", network[trick][2])) > 5
-        for i, printed, said in zip(range(3), cells[3:6], cells[6:9], strict=True):
-            mean, error = (float(word) if word != "-" else math.nan for word in [*printed.split(" ± "), "-"][:2])
-            margin = 3 * (0 if control and math.isnan(error) else error)
-            words = [("keeps", "breaks"), ("as none", "differs")][i == 2]
-            want = (
-                words[0]
-                if abs(mean - 1) + margin <= 0.05
-                else words[1]
-                if abs(mean - 1) - margin > 0.05
-                else "undecided"
-            )
-            if math.isnan(mean):
-                want = "no prediction"
-            elif i == 0 and moved and not control:
-                want = "not in equilibrium"
-            elif i == 2 and trick == "none":
-                want = "the baseline"
-            assert said == want, (trick, i, printed)
-
-
-def test_a_ratio_is_the_mean_of_the_seeds_ratios_in_table_and_picture(judged):
-    """Weight norm's seeds differ most: a ratio of means would be another number."""
-    record = by_seed.late(experiments.load("tricks", "cpu")).isel(cell=21)
-    ratios = (record["angle_step"].mean("epoch") / record["angle_step_predicted"].mean("epoch")).values
-    found = judged["weight norm"].step.course
-    assert found[:2] == pytest.approx((ratios.mean(), ratios.std(ddof=1) / 3**0.5))
-    assert abs(found.mean - float(record["angle_step"].mean() / record["angle_step_predicted"].mean())) > 1e-4
-    figure = scripts()["tricks"].draw({"tricks": experiments.load("tricks", "cpu")}).figure
-    for axis, name in zip(figure.axes, ("step", "epoch"), strict=False):
-        drawn = {line.get_label(): line for line in axis.containers}
-        points, _, bars = drawn["against the transient"].lines
-        courses = [getattr(row, name).course for row in judged.values()]
-        np.testing.assert_allclose(points.get_xdata(), [one.mean for one in courses])
-        widths = [np.ptp(segment[:, 0]) / 2 for segment in bars[0].get_segments() if len(segment)]
-        np.testing.assert_allclose(widths, np.nan_to_num([one.stderr for one in courses if math.isfinite(one.mean)]))
-
-
-def test_dead_seeds_are_named_and_left_out_and_the_control_breaks(judged):
-    row = judged["Fixup, no norm"]
-    for one in (row.step, row.epoch):
-        assert one.equilibrium.verdict == one.course.verdict == verdict.BREAKS
-        assert "the law does not apply: 0 % scale-invariant" in one.why
-        assert "dead, left out: seeds 0, 2 (9.5 %, 9.5 %)" in one.why
-        assert math.isnan(one.equilibrium.stderr)
-    assert np.degrees(row.step.measured) == pytest.approx(0.386, abs=5e-4)
-    assert not any("dead" in one.step.why for one in judged.values() if one is not row)
-    assert all(load(name, N=160).classes == 10 for name in ("digits", "synthetic"))  # twice chance is DEAD
-
-
-def test_a_control_is_told_from_a_row_that_keeps_the_law():
-    """Near 1 it is no evidence for a law that claims nothing; one living seed decides of a control alone."""
-    record = experiments.load("tricks", "cpu").isel(cell=[0, 22])
-    record["angle_step"][1] = record["angle_step_equilibrium"][1]
-    assert verdict.rows(record)[1].step.equilibrium.verdict == verdict.NO_CLAIM
-    record["invariant_share"][1] = 1.0
-    assert verdict.rows(record)[1].step.equilibrium.verdict == verdict.UNDECIDED
-
-
-def test_the_drift_of_the_norm_is_the_mean_of_the_seeds_drifts(judged):
-    cells = scripts()["tricks-why"].draw({"tricks": experiments.load("tricks", "cpu")}).tables[0].cells
-    assert cells[-1][2] == "-45.3 (-70.1 to +1.8)"
-    assert judged["weight norm"].drifts.max() == pytest.approx(1.22, abs=0.001)
-    assert cells[-2][2] == "+39.9 (-2.7 to +122.0)"
-
-
-def test_the_angle_of_the_split_is_the_measured_one(judged):
-    """In every row that has a split; the arc cosine of the averaged parts is not, where epochs and seeds differ."""
-    for trick, row in judged.items():
-        if trick == "AdamW":
-            assert math.isnan(row.split.angle)
-            assert verdict.NO_SPLIT in row.epoch.why
-        else:
-            assert row.split.angle == pytest.approx(row.epoch.measured, rel=1e-3), trick
-    split = judged["weight norm"].split
-    assert math.acos(sum(split[:3])) > 1.2 * split.angle
-
-
-def test_tricks_are_told_apart_by_the_baseline(judged):
-    """Per epoch no row keeps the law, the baseline included, yet half of them turn as the baseline does."""
-    assert verdict.KEEPS not in {row.epoch.equilibrium.verdict for row in judged.values()}
-    assert judged["none"].epoch.beside == (1, 0, verdict.BASELINE)
-    assert judged["label smoothing"].epoch.beside.verdict == verdict.ALIKE
-    assert judged["shake-shake"].epoch.beside.verdict == verdict.DIFFERS
-    assert judged["EMA"].epoch.beside[:2] == pytest.approx((1, 0))
-    assert verdict.SAME in judged["EMA"].step.why
-    assert [trick for trick, row in judged.items() if verdict.SAME in row.step.why] == ["EMA"]
-
-
-def test_the_text_says_what_fixup_starts_with(images):
-    model = job_of(network="fixup-resnet18", width=4, blocks=(1,)).build(images)
-    assert not model.head.weight.any()
-    assert not any(block.conv2.weight.any() for block in model.stages)
-    assert "ZeroInit is part of Fixup" in scripts()["tricks-why"].text.replace("\n", " ")
-
-
-def test_a_grey_picture_needs_eight_greys():
-    from PIL import Image
-
-    for colour, most in (("0.4", 8), ("C0", 128)):
-        figure, axes = style.panels(1)
-        axes[0].plot([0, 1], [0, 1], color=colour)
-        with Image.open(io.BytesIO(style.png(figure))) as image:
-            assert len(image.getcolors()) <= most
-            assert (most == 8) == (len(image.convert("RGB").getcolors()) <= 8)
