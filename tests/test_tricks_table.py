@@ -12,12 +12,12 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from paper_figs import style  # noqa: E402
-from paper_figs.scripts import scripts  # noqa: E402
-from validation import experiments  # noqa: E402
-from validation.data import load  # noqa: E402
-from validation.experiments import by_seed, verdict  # noqa: E402
-from validation.train.job import Job  # noqa: E402
+from paper_figs import style
+from paper_figs.scripts import scripts
+from validation import experiments
+from validation.data import load
+from validation.experiments import by_seed, verdict
+from validation.train.job import Job
 
 
 @pytest.fixture(scope="module")
