@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Array = np.ndarray
 MARK = "#fff2b3"  # of cells on the diagonal; in grey they are told by their frame
@@ -152,11 +154,7 @@ class Grid(Table):
 
     def cell(self, row: int, column: int) -> str:
         """Value and standard error; empty if there is none."""
-        value, error = self.value[row, column], self.stderr[row, column]
-        if not math.isfinite(value):
-            return ""
-        shown = f"{value:.{self.digits}f}"
-        return f"{shown} ± {error:.{self.digits}f}" if math.isfinite(error) else shown
+        return with_error(self.value[row, column], self.stderr[row, column], self.digits, absent="")
 
     @property
     def framed(self) -> Array:
@@ -170,6 +168,23 @@ class Grid(Table):
         longest = max(map(len, (self.corner, *self.rows)))
         wide = max(map(len, ("     ", *cells, *self.columns))) + 1.5
         return np.array([longest + 1.0, *[wide] * len(self.columns)])
+
+
+def with_error(value: float, error: float = math.nan, digits: int = 3, absent: str = "-") -> str:
+    """A number and its standard error, where they are there."""
+    if not math.isfinite(value):
+        return absent
+    return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if math.isfinite(error) else "")
+
+
+def stacked(tables: Sequence[Table], width: float) -> Figure:
+    """Tables of equally many rows as one picture, one under the other; `width` in inches."""
+    from paper_figs import style
+
+    figure, axes = style.panels(1, len(tables), width=width, height=0.45 + 0.19 * len(tables[0].rows))
+    for axis, table in zip(axes, tables, strict=True):
+        table.draw(axis)
+    return figure
 
 
 def _escaped(text: str) -> str:

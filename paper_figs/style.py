@@ -120,13 +120,15 @@ def tidy(figure: Figure) -> None:
 
 
 def png(figure: Figure, dpi: int = 110) -> bytes:
-    """The figure as a small PNG: 128 colours are more than a plot has."""
+    """The figure as a small PNG: 128 colours are more than a plot has, 8 greys enough for a table of words."""
     from PIL import Image
 
     buffer, small = io.BytesIO(), io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     with Image.open(buffer) as image:
-        image.convert("RGB").quantize(128).save(small, "PNG", optimize=True)
+        rgb = image.convert("RGB")
+        grey = np.ptp(np.asarray(rgb), axis=2).max() == 0
+        (rgb.convert("L").quantize(8) if grey else rgb.quantize(128)).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from validation.experiments import by_seed
+from validation.experiments.by_seed import BASE, DEAD, Split
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -19,29 +22,40 @@ Array = np.ndarray
 # step by d/(2 T E) (theory.md 1.3): in 20 epochs of factor 0.064 by 0.4 d, less than half of the tolerance at the gate.
 TOLERANCE = 0.05
 ERRORS = 3.0
+COVERED = 0.5  # of the weights scale-invariant: below, the law does not apply
 KEEPS, BREAKS, UNSETTLED, UNDECIDED, NOTHING = "keeps", "breaks", "not in equilibrium", "undecided", "no prediction"
+NO_CLAIM, ALIKE, DIFFERS, BASELINE = "law does not apply", f"as {BASE}", "differs", "the baseline"
 RULE = (
-    "All numbers are of the last third of the epochs. First the norm: if in any seed it changes by more than "
-    f"{TOLERANCE:.0%} from the first to the last of these epochs, the row is not in equilibrium, and the law of the "
-    "equilibrium is not judged, whatever the angle is. Then the angle, measured over predicted: the row keeps the law "
-    f"if the mean over seeds with {ERRORS:g} standard errors to either side lies within {TOLERANCE:.0%} of 1, breaks "
-    "it if all of that lies outside, and is undecided if that straddles the limit, so that noise helps no row. Settled "
-    "or not, a row is also judged by the same limits, seed by seed, against the transient: the recursion of the second "
-    "moments, which follows the norm with the measured size of the gradients (theory.md 9.10)."
+    "All numbers are of the last third of the epochs. A ratio is taken seed by seed, measured over predicted, and "
+    "printed as the mean over seeds ± its standard error; every verdict follows from the printed ratio. The norm comes "
+    f"first (tricks-why): if in any living seed it changes by more than {TOLERANCE:.0%} from the first to the last of "
+    "these epochs, the row is not in equilibrium, and the law of the equilibrium is not judged, whatever the angle is. "
+    f"Then the ratio: the row keeps the law if the ratio with {ERRORS:g} standard errors to either side lies within "
+    f"{TOLERANCE:.0%} of "
+    "1, breaks it if all of that lies outside, and is undecided if that straddles the limit, so that noise helps no "
+    "row. Settled or not, a row is also judged by the same limits against the transient: the recursion of the second "
+    "moments, which follows the norm with the measured size of the gradients (theory.md 9.10). Last it is compared "
+    f"with the baseline '{BASE}': its ratio at equilibrium over that of the same seed of '{BASE}' (where the law "
+    f"predicts the same, that is the ratio of the two angles), '{ALIKE}' or '{DIFFERS}' by the same limits, without "
+    f"asking for the norm. A seed whose test accuracy at the end is below {DEAD:.0%}, twice the chance of ten classes, "
+    "is dead: its network has learned nothing, it is named and left out of all ratios and of the split. A row of which "
+    f"less than {COVERED:.0%} of the weights is scale-invariant is a control: the law does not apply to it, its norm "
+    "need not settle, and it must break. If one living seed is left there is no standard error: then no row is "
+    "decided but a control, which breaks if the ratio itself is outside, since nothing is claimed for it that noise "
+    "could seem to confirm."
 ).replace("%", " %")
 # Reasons that no measured number shows.
 KNOWN = {"Nesterov": "its law takes gradients for noise alone"}
+SAME = f"trains as {BASE} does, bit for bit"
+NO_SPLIT = "no split: step not linear in the gradient"
 
 
-def late(record: xr.Dataset) -> xr.Dataset:
-    """The last third of the epochs."""
-    return record.isel(epoch=slice(-max(1, record.sizes["epoch"] // 3), None))
+class Ratio(NamedTuple):
+    """Mean over seeds of the seeds' ratios, its standard error (nan: fewer than two), and the verdict on both."""
 
-
-def drifts(record: xr.Dataset, name: str = "weight_norm") -> Array:
-    """Relative change of the norm from the first to the last of the `late` epochs, shape (cell, seed)."""
-    norm = late(record)[name].transpose("cell", "seed", "epoch").values.astype(float)
-    return norm[..., -1] / norm[..., 0] - 1
+    mean: float
+    stderr: float
+    verdict: str
 
 
 class Angle(NamedTuple):
@@ -50,97 +64,118 @@ class Angle(NamedTuple):
     Attributes
     ----------
     predicted, transient, measured, stderr : float
-        At equilibrium; by the recursion; mean over late epochs and seeds, and its error. nan: none.
-    followed : float
-        Measured over transient, mean of the seeds' ratios.
-    equilibrium, course : str
-        Verdicts against `predicted` and `transient`.
+        At equilibrium; by the recursion; mean over late epochs and living seeds, and its error. nan: none.
+    equilibrium, course : Ratio
+        Measured over `predicted` and over `transient`.
+    beside : Ratio
+        `equilibrium` over that of the baseline.
     why : str
-        What is behind a verdict that is not `KEEPS`; empty if all keep.
+        What is behind the verdicts; empty if the law is kept.
     """
 
     predicted: float
     transient: float
     measured: float
     stderr: float
-    followed: float
-    equilibrium: str
-    course: str
-    why: str
+    equilibrium: Ratio
+    course: Ratio
+    beside: Ratio
+    why: str = ""
 
 
 class Row(NamedTuple):
-    """One trick: scale-invariant share, split of the cosine (theory.md 1.11), drift of the norm, both angles."""
+    """One trick: scale-invariant share, accuracies and drifts of the norm of all seeds, split, both angles."""
 
     trick: str
     share: float
-    split: tuple[float, float, float]
-    drift: float
+    accuracies: Array
     drifts: Array
+    split: Split
     step: Angle
     epoch: Angle
 
 
-def judge(ratio: float, stderr: float) -> str:
-    """The angle's part of `RULE`; without a standard error nothing is decided."""
+def judge(ratio: float, stderr: float, *, control: bool = False) -> str:
+    """The ratio's part of `RULE`; without a standard error nothing is decided but a control."""
     if not math.isfinite(ratio):
         return NOTHING
-    away, margin = abs(ratio - 1), ERRORS * stderr
+    away, margin = abs(ratio - 1), ERRORS * (0.0 if control and math.isnan(stderr) else stderr)
     if away + margin <= TOLERANCE:
-        return KEEPS
+        return NO_CLAIM if control else KEEPS
     return BREAKS if away - margin > TOLERANCE else UNDECIDED
 
 
-def settled(changes: Array) -> bool:
-    """The norm's part of `RULE`."""
-    return bool((np.abs(changes) <= TOLERANCE).all())
+def settled(changes: Array) -> Array:
+    """The norm's part of `RULE`, seed by seed."""
+    return np.abs(changes) <= TOLERANCE
 
 
 def rows(record: xr.Dataset) -> list[Row]:
     """Every cell of a record of `tricks`, judged."""
-    last, changes, expected = late(record), drifts(record), drifts(record, "weight_norm_predicted").mean(1)
-    split = [last[f"split_{part}"].mean(("epoch", "seed")).values for part in ("decay", "velocity", "drift")]
+    changes, expected = by_seed.drifts(record), by_seed.drifts(record, "weight_norm_predicted")
+    ends, alive = by_seed.accuracies(record), by_seed.living(record)
+    found = {name: _angles(record, name) for name in ("step", "epoch")}
+    parts, base = by_seed.splits(record), by_seed.baseline(record)
     out = []
-    for i, trick in enumerate(record["trick"].values.astype(str)):
-        parts = (float(split[0][i]), float(split[1][i]), float(split[2][i]))
-        share, at_rest = float(record["invariant_share"][i]), settled(changes[i])
-        found = {}
-        for name in ("angle_step", "angle_epoch"):
-            law, mean, error = (float(record[f"{name}_{key}"][i]) for key in ("equilibrium", "mean", "stderr"))
-            said = last[f"{name}_predicted"].isel(cell=i).mean("epoch").values
-            # Seed by seed, each against the course of its own gradients: no seed's large angle outweighs the others.
-            ratios = last[name].isel(cell=i).mean("epoch").values / said
-            against = float(ratios.std(ddof=1)) / ratios.size**0.5 if ratios.size > 1 else math.nan
-            first = (judge(mean / law, error / law) if at_rest else UNSETTLED) if math.isfinite(law) else NOTHING
-            second = judge(float(ratios.mean()), against)
-            found[name] = Angle(law, float(said.mean()), mean, error, float(ratios.mean()), first, second, "")
-        reasons = [] if share >= 0.5 else ["weights not scale-invariant"]
-        reasons += [] if at_rest else ["norm not settled"]
-        unmet, step = tuple(reasons), found["angle_step"]
-        if step.course == BREAKS and not at_rest and share >= 0.5:
-            reasons.append(f"norm {changes[i].mean():+.0%}, by its gradients' size {expected[i]:+.0%}")
-        if BREAKS in (step.equilibrium, step.course) and trick in KNOWN:
-            reasons.append(KNOWN[trick])
-        if UNDECIDED in (step.equilibrium, step.course):
-            reasons.append(f"{ERRORS:g} s.e. straddle the limit")
-        found["angle_step"] = step._replace(why="; ".join(reasons).replace("%", " %"))
-        found["angle_epoch"] = found["angle_epoch"]._replace(why=_pull(found["angle_epoch"], parts, unmet))
-        out.append(
-            Row(trick, share, parts, float(record["norm_drift"][i]), changes[i], *found.values()),
-        )
+    for i, trick in enumerate(record["trick"].values.astype(str).tolist()):
+        share, step, epoch = float(record["invariant_share"][i]), found["step"][i], found["epoch"][i]
+        live = alive[i]
+        reasons = _unmet(share, changes[i], ends[i], ~live, record["seed"].values)
+        if base is not None and i != base and by_seed.same(record, i, base):
+            reasons.append(SAME)
+        own = []
+        if step.course.verdict == BREAKS and share >= COVERED and not settled(changes[i][live]).all():
+            own.append(f"norm {changes[i][live].mean():+.0%}, by its gradients' size {expected[i][live].mean():+.0%}")
+        if BREAKS in (step.equilibrium.verdict, step.course.verdict) and trick in KNOWN:
+            own.append(KNOWN[trick])
+        free = parts[i].free
+        pull = f"without drift {free:.2f}" if math.isfinite(free) else NO_SPLIT
+        out.append(Row(trick, share, ends[i], changes[i], parts[i], _said(step, [*reasons, *own]),
+                       _said(epoch, reasons if _kept(epoch) else [*reasons, pull])))  # fmt: skip
     return out
 
 
-def free(angle: Angle, split: tuple[float, float, float]) -> float:
-    """Angle per epoch that decay and velocity alone leave, over the predicted one: noise alone has no drift term."""
-    left = split[0] + split[1]
-    return math.acos(min(1.0, left)) / angle.predicted if math.isfinite(left) else math.nan
+def _angles(record: xr.Dataset, name: str) -> list[Angle]:
+    """Every cell's angle with its ratios and verdicts, still without reasons."""
+    seeds, law = by_seed.ratios(record, name), record[f"angle_{name}_equilibrium"].values.astype(float)
+    measured, said = (by_seed.late_angles(record, key) for key in (name, f"{name}_predicted"))
+    base = by_seed.baseline(record)
+    at_rest = np.all(settled(by_seed.drifts(record)) | ~by_seed.living(record), axis=1)
+    out = []
+    for i in range(len(law)):
+        control = bool(record["invariant_share"][i] < COVERED)
+        made = {key: by_seed.mean_and_error(values[i]) for key, values in seeds.items()}
+        words = {key: judge(*one, control=control) for key, one in made.items()}
+        if not (at_rest[i] or control or words["equilibrium"] == NOTHING):
+            words["equilibrium"] = UNSETTLED
+        # The baseline beside itself says nothing.
+        words["beside"] = (
+            BASELINE
+            if i == base
+            else {KEEPS: ALIKE, NO_CLAIM: ALIKE, BREAKS: DIFFERS}.get(words["beside"], words["beside"])
+        )
+        equilibrium, course, beside = (Ratio(*made[key], words[key]) for key in ("equilibrium", "course", "beside"))
+        transient, (mean, error) = by_seed.mean_and_error(said[i])[0], by_seed.mean_and_error(measured[i])
+        out.append(Angle(float(law[i]), transient, mean, error, equilibrium, course, beside))
+    return out
 
 
-def _pull(angle: Angle, split: tuple[float, float, float], unmet: tuple[str, ...]) -> str:
-    """Why the angle per epoch is not the predicted one: what the row does not meet, and what the split shows."""
-    if (angle.equilibrium, angle.course) == (KEEPS, KEEPS):
-        return ""
-    left = free(angle, split)
-    pull = f"without the drift term {left:.2f} of predicted" if math.isfinite(left) else "split not recorded"
-    return "; ".join([*unmet, pull])
+def _unmet(share: float, changes: Array, ends: Array, dead: Array, seeds: Array) -> list[str]:
+    """What the law asks for and the row does not have."""
+    reasons = [] if share >= COVERED else [f"the law does not apply: {share:.0%} scale-invariant"]
+    if dead.any():
+        which, how = ", ".join(map(str, seeds[dead])), ", ".join(f"{end:.1%}" for end in ends[dead])
+        reasons.append(f"dead, left out: seeds {which} ({how})")
+    moved = (~settled(changes) & ~dead).sum()
+    return reasons + ([f"norm not settled in {moved} of {len(seeds)} seeds"] if moved else [])
+
+
+def _kept(angle: Angle) -> bool:
+    return angle.equilibrium.verdict == angle.course.verdict == KEEPS
+
+
+def _said(angle: Angle, reasons: list[str]) -> Angle:
+    """The angle with its reasons."""
+    straddles = UNDECIDED in (angle.equilibrium.verdict, angle.course.verdict)
+    reasons = [*reasons, *([f"{ERRORS:g} s.e. straddle the limit"] if straddles else [])]
+    return angle._replace(why="; ".join(reasons).replace("%", " %"))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from validation.experiments.base import KEPT, MOMENTS, SPLIT, Cell, Experiment, cell
+from validation.experiments.by_seed import late
 from validation.experiments.setups import STEADY
-from validation.experiments.verdict import late
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -111,7 +111,7 @@ EXPERIMENT = Experiment(
     "these hyperparameters, and does the control without normalisation fail?",
     cells=cells,
     record=(*KEPT, *MOMENTS, *SPLIT),
-    figures=("tricks", "tricks-table"),
+    figures=("tricks", "tricks-table", "tricks-why"),
     paper={},
     derive=measured,
 )
