@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sde_si import theory
 from sde_si.errors import require
@@ -21,9 +21,6 @@ from sde_si.tune.cautions import CLOSE
 from sde_si.tune.effects import persistence
 from sde_si.tune.evidence import Evidence
 from sde_si.tune.suggestion import Suggestion
-
-if TYPE_CHECKING:
-    pass
 
 NORMAL = 1.96  # standard errors on either side of a 95 % interval
 WITHIN = 0.05  # distance of the angle from equilibrium that a phase is asked to reach
@@ -85,6 +82,8 @@ def suggest(
     DiskProblem
     """
     require(like is None or angle_epoch is None, "like", "another run or an angle, not both", "both")
+    if why := evidence.unready(source):
+        return tuple(Suggestion(about=about, because=why) for about in ADVICE)
     found = evidence.of(source)
     if B is not None:
         found = Evidence(**{**vars(found), "B": B})

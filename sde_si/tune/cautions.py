@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sde_si import theory
+from sde_si.comparison import finite
 from sde_si.hyperparameters import HyperParameters
 from sde_si.tune.effects import Effect, Gradients, factor_of, is_decoupled, is_sgd, persistence
 from sde_si.tune.lag import lag
@@ -41,9 +42,9 @@ class Caution:
     number: float
     limit: float
 
-    def to_json(self) -> dict[str, str | float]:
-        """Plain JSON types."""
-        return {"kind": self.kind, "text": self.text, "number": self.number, "limit": self.limit}
+    def to_json(self) -> dict[str, str | float | None]:
+        """Plain JSON types; None for a number that is not finite (a relaxation without weight decay)."""
+        return {"kind": self.kind, "text": self.text, "number": finite(self.number), "limit": finite(self.limit)}
 
 
 @dataclass(frozen=True, kw_only=True)

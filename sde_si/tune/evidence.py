@@ -12,6 +12,7 @@ from sde_si import estimators
 from sde_si.comparison import predictions
 from sde_si.errors import BadInput, require
 from sde_si.estimators import Estimate, Window, window_of
+from sde_si.estimators.window import verdict_of
 from sde_si.hyperparameters import HyperParameters
 from sde_si.methods import METHODS
 from sde_si.record import configuration
@@ -108,24 +109,20 @@ def of_record(record: xr.Dataset, name: str = "record") -> Evidence:
 
 
 def of_monitor(monitor: Any) -> Evidence:
-    """The evidence of an `AngularMonitor` at work.
+    """The evidence of an `AngularMonitor` at work: that of its record, which carries the monitor's verdict.
 
     Raises
     ------
     BadInput
         If it has not seen a whole epoch.
     """
-    found = of_record(monitor.record(), "monitor")
-    # The monitor's own windows know more of the present than its closed epochs.
-    reading = monitor.readings()[-1]
-    steps = float(np.median([epoch.steps for epoch in monitor.history.epochs.values() if epoch.steps]))
-    error = (reading.high - reading.ratio) / 1.96
-    window = Window(found.epochs, found.epochs, reading.why) if reading.equilibrated else Window(0, 0, reading.why)
-    window = found.window if found.window and reading.equilibrated else window
-    return Evidence(**{
-        **vars(found), "ratio": Estimate(reading.ratio, error), "window": window,
-        "relaxation_predicted": reading.relaxation_steps / steps,
-    })  # fmt: skip
+    return of_record(monitor.record(), "monitor")
+
+
+def unready(source: Any) -> str:
+    """Why a monitor cannot be asked yet: before the end of its first epoch; empty for all else."""
+    why = source.unready() if hasattr(source, "readings") else ""
+    return f"the monitor has seen {why}: nothing is measured over an epoch yet" if why else ""
 
 
 def of(source: Any, name: str = "record") -> Evidence:
@@ -159,7 +156,9 @@ def _gradients(record: xr.Dataset, window: Window) -> tuple[float, float, Estima
 
 
 def _ratio(record: xr.Dataset, window: Window) -> Estimate:
-    """Rms angle per step over its prediction at equilibrium, in the last epochs."""
+    """Rms angle per step over its prediction at equilibrium, in the last epochs; a monitor's record says it."""
+    if verdict := verdict_of(record):
+        return Estimate(*(math.nan if verdict[name] is None else verdict[name] for name in ("ratio", "stderr")))
     since, known = _since(record, window), predictions(record).get("angle_step")
     target = known.value if known is not None else None
     if target is None and "angle_step_predicted" in record:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 RAMPS = ("exponential", "linear")
 FEWEST = 6  # finite losses
-CLEAR = 3.0  # standard errors by which the smoothed loss must fall, and rise again
+CLEAR = 3.0  # standard errors beyond which a fall has begun
+ORDERS = (2, 3, 4)  # of the differences that noise is estimated from
 ORDER = 10.0  # the suggestion lies an order of magnitude below the least loss (theory.md 7.3)
 BLOW_UP = 4.0  # times its best value: the loss has diverged, and the test ends
 ROWS = 14
@@ -162,7 +163,7 @@ def read(
         Of the running mean, in [0, 1).
     angle_step, weight_norm : sequence of float, optional
     error : ndarray, optional
-        Standard error of every loss; by default from the differences of neighbouring losses.
+        Standard error of every loss, of which the mean square counts; by default from differences of neighbours.
     notes : sequence of str
     runs : bool
         Whether each loss is that of a run of its own.
@@ -181,13 +182,26 @@ def read(
     )  # fmt: skip
 
 
-def _noise(loss: Array, smoothing: float, error: Array | None) -> float:
-    """Standard error of a smoothed loss: that of one loss, from second differences, over root of the mean's memory."""
+def _noise(loss: Array, error: Array | None) -> float:
+    """Standard error of one loss: as given by the seeds, else from differences of neighbours.
+
+    Differences do not see a trend, their median does not see the divergence at the end. Of few points the second still
+    see how the loss curves, which is no noise: of the second to the fourth, those count that leave least.
+    """
     if error is not None and np.isfinite(error).any():
-        return float(np.sqrt(np.nanmean(error**2) * (1 - smoothing) / (1 + smoothing)))
-    # Second differences do not see a trend; the median does not see the divergence at the end.
-    spread = np.abs(loss[2:] - 2 * loss[1:-1] + loss[:-2])
-    return float(np.median(spread) / 0.6745 / math.sqrt(6) * math.sqrt((1 - smoothing) / (1 + smoothing)))
+        return float(np.sqrt(np.nanmean(error**2)))
+    orders = [k for k in ORDERS if loss.size - k >= 4]
+    left = [np.median(np.abs(np.diff(loss, n=k))) / math.sqrt(math.comb(2 * k, k)) for k in orders]
+    return float(min(left) / 0.6745)
+
+
+def clear(points: int) -> float:
+    """Standard errors by which a loss must fall, and rise again: pure noise does so in at most 1 % of ramps.
+
+    The largest difference of many numbers is several of their errors, and an error from few of them is too small by
+    chance; found by simulation, for independent noise of any smoothing.
+    """
+    return 5.5 + 20 / points
 
 
 def _judge(
@@ -196,21 +210,24 @@ def _judge(
     nothing = {"suggestion": None, "low": None, "high": None, "evidence": "", "because": ""}
     if lr.size < FEWEST:
         return nothing | {"because": f"only {lr.size} losses are finite, {FEWEST} are needed: start lower"}
-    name = "the loss" if runs else "the smoothed loss"
-    best, noise = int(np.argmin(smooth)), _noise(loss, smoothing, error)
-    before = np.maximum.accumulate(smooth)
-    fall, size = float(before[best] - smooth[best]), f"± {noise:.1g} (standard error)"
-    if fall < CLEAR * math.sqrt(2) * noise or fall <= 0:
-        why = f"{name} never falls clearly: by {fall:.3g} {size}"
+    name, needed = "the loss" if runs else "the smoothed loss", clear(lr.size)
+    best, shrunk = int(np.argmin(smooth)), smoothing ** np.arange(1, lr.size + 1)
+    # the running mean begins with one loss and has the less noise the more it has seen
+    noise = _noise(loss, error) * np.sqrt((1 - smoothing) / (1 + smoothing) * (1 + shrunk) / (1 - shrunk))
+    apart, errors = smooth - smooth[best], np.hypot(noise, noise[best])
+    top = _clearest(apart[: best + 1], errors[: best + 1])
+    fall, size = float(apart[top]), f"± {errors[top]:.1g} (standard error)"
+    if fall <= 0 or fall < needed * errors[top]:
+        why = f"{name} never falls clearly: by {fall:.3g} {size}, {needed:.2g} of them are needed to tell it from noise"
         more = "longer runs, more seeds" if runs else "more steps, more smoothing"
         return nothing | {"because": f"{why}; use {more} or a lower start"}
-    rise = math.inf if lost else float(smooth[best:].max() - smooth[best])
-    if rise < CLEAR * math.sqrt(2) * noise:
-        why = (
-            f"the loss is still falling or flat at the largest lr, {lr[-1]:.3g}: it rises by {max(rise, 0):.3g} {size}"
-        )
+    end = best + _clearest(apart[best:], errors[best:])
+    rise, size = (math.inf, "") if lost else (float(apart[end]), f"± {errors[end]:.1g} (standard error)")
+    if rise < needed * errors[end]:
+        why = f"the loss is still falling or flat at the largest lr, {lr[-1]:.3g}: it rises by {max(rise, 0):.3g} {size}"
         return nothing | {"because": f"{why}; raise the end of the ramp"}
-    began = int(np.flatnonzero(before - smooth >= min(fall / 10 + CLEAR * noise, fall))[0])
+    before = np.maximum.accumulate(smooth)
+    began = int(np.flatnonzero(before - smooth >= min(fall / 10 + CLEAR * noise[-1], fall))[0])
     suggestion, high = float(lr[best] / ORDER), float(lr[best] / 3)
     low = float(min(lr[began], suggestion))
     if why := _unseen(lr, suggestion, low, high):
@@ -218,10 +235,17 @@ def _judge(
         return nothing | {"because": f"{why}; use an exponential ramp, a lower start or more {more}"}
     rose = "is lost" if lost else f"rises by {rise:.3g}"
     evidence = (
-        f"{name} falls by {fall:.3g} {size}, is least at lr = {lr[best]:.3g} and {rose} above it; the "
-        f"suggestion is a tenth of that lr, the interval from where it has clearly begun to fall to a third"
+        f"{name} falls by {fall:.3g} ± {errors[top]:.1g} (standard error), is least at lr = {lr[best]:.3g} and {rose} "
+        f"above it; the suggestion is a tenth of that lr, the interval from where it has clearly begun to fall to a third"
     )
     return {"suggestion": suggestion, "low": low, "high": high, "evidence": evidence, "because": ""}
+
+
+def _clearest(apart: Array, errors: Array) -> int:
+    """Where the loss is most standard errors above its least; without noise, where it is highest."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        told = np.where(errors > 0, apart / errors, apart)
+    return int(np.argmax(told))
 
 
 def _unseen(lr: Array, suggestion: float, low: float, high: float) -> str:
