@@ -92,7 +92,7 @@ def suggest(
         check_number("angle_epoch", angle_epoch, above=0, below=math.pi / 2, advice="0.38")
         target, name = Estimate(2 * math.sin(angle_epoch / 2) ** 2, 0.0), f"{angle_epoch * DEGREES:.4g} degrees"
     elif like is not None:
-        other = evidence.of(like, "the other run")
+        other = evidence.of(like, "the other run", "like")
         target, name = other.versine_epoch, other.name
         require(bool(other.window), "like", "a run in equilibrium", f"{other.name}: {other.window.why}")
     asked = Asked(found=found, target=target, target_name=name)
@@ -149,7 +149,9 @@ def phase(asked: Asked) -> Suggestion:
     measured, law = found.relaxation, theory.lr_drop_steps(1 / (4 * found.relaxation_predicted * DROP), DROP, WITHIN)
     if not math.isfinite(measured.value) or not math.isfinite(measured.stderr):
         seen = "no approach to equilibrium that can be measured" if found.window else found.window.why
-        why = f"the relaxation of the norm was not measured ({seen}); by the law it would be {law:.4g} epochs"
+        why = f"the relaxation of the norm was not measured ({seen})"
+        if math.isfinite(law):
+            why += f"; by the law it is {found.relaxation_predicted:.4g} epochs, and the phase needs {law:.4g}"
         return Suggestion(about=about, because=why)
     value, low, high = _interval(lambda t: theory.lr_drop_steps(1 / (4 * t * DROP), DROP, WITHIN), measured)
     return Suggestion(

@@ -98,7 +98,8 @@ def transient(change: Change) -> Caution | None:
     if not late:
         return None
     worst = max(late, key=lambda one: one.relaxation_epochs / one.left)
-    also = f"; so do {len(late) - 1} others" if len(late) > 1 else ""
+    others = len(late) - 1
+    also = f", nor in {others} other phase{'s' if others > 1 else ''}" if others else ""
     text = f"{worst.text(change.after.lr)}: the angle of equilibrium is not reached there{also} (theory.md 10.7)"
     return Caution("transient", text, worst.relaxation_epochs, worst.left)
 

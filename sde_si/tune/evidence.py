@@ -10,12 +10,12 @@ import numpy as np
 
 from sde_si import estimators
 from sde_si.comparison import predictions
-from sde_si.errors import BadInput, require
+from sde_si.errors import BadInput, DiskProblem, require
 from sde_si.estimators import Estimate, Window, window_of
 from sde_si.estimators.window import verdict_of
 from sde_si.hyperparameters import HyperParameters
 from sde_si.methods import METHODS
-from sde_si.record import configuration
+from sde_si.record import configuration, load
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -125,13 +125,44 @@ def unready(source: Any) -> str:
     return f"the monitor has seen {why}: nothing is measured over an epoch yet" if why else ""
 
 
-def of(source: Any, name: str = "record") -> Evidence:
-    """The evidence in a record, a file or a monitor."""
+def of(source: Any, name: str = "record", flag: str = "record") -> Evidence:
+    """The evidence in a record, a file or a monitor; `flag` is what the user calls it."""
     if isinstance(source, str) or hasattr(source, "__fspath__"):
-        from sde_si.record import load
-
-        return of_record(load(source), str(source))
+        return of_record(record_of_run(source, flag), str(source))
     return of_monitor(source) if hasattr(source, "readings") else of_record(source, name)
+
+
+def record_of_run(file: Any, flag: str = "record") -> xr.Dataset:
+    """The record in a file.
+
+    Raises
+    ------
+    BadInput
+        If it is whole, but not that of a run.
+    DiskProblem
+        If it is missing or damaged.
+    """
+    try:
+        return load(file)
+    except DiskProblem:
+        if not (kind := _foreign(file)):
+            raise
+    raise BadInput(flag, "a record of simulate, train or a monitor", f"{file}, which is {kind}", "the .nc file of a run")
+
+
+def _foreign(file: Any) -> str:
+    """What a NetCDF file is that no run wrote; empty for a run's, and for what cannot be read."""
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(file, engine="scipy") as opened:
+            attributes = dict(opened.attrs)
+    except Exception:
+        return ""  # damaged
+    if "configuration" in attributes:
+        return ""
+    name = attributes.get("experiment")
+    return f"the record of the experiment {name}" if name else "a NetCDF file without the settings of a run"
 
 
 def _since(record: xr.Dataset, window: Window) -> slice:
@@ -183,7 +214,8 @@ def gradients_of(record: xr.Dataset, source: HyperParameters) -> dict[str, float
         If the record has none, or is not of the tuned settings.
     """
     found = of_record(record)
-    for name, value in {"B": found.B, "lr": found.lr, "wd": found.wd}.items():
+    tuned = {"N": configuration(record).get("N"), "B": found.B, "lr": found.lr, "wd": found.wd}
+    for name, value in tuned.items():
         same = value is None or math.isclose(value, getattr(source, name), rel_tol=1e-9)
         require(same, "record", f"a record with the tuned {name} = {getattr(source, name):g}", value)
     if not math.isfinite(found.noise_trace):

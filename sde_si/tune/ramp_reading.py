@@ -12,6 +12,7 @@ import numpy as np
 from sde_si.comparison import finite, number
 from sde_si.errors import require_known
 from sde_si.hyperparameters import SMALLEST, check_count, check_number
+from sde_si.tune.ramp_noise import clear, clearest, noise_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +21,6 @@ Array = np.ndarray
 RAMPS = ("exponential", "linear")
 FEWEST = 6  # finite losses
 CLEAR = 3.0  # standard errors beyond which a fall has begun
-ORDERS = (2, 3, 4)  # of the differences that noise is estimated from
 ORDER = 10.0  # the suggestion lies an order of magnitude below the least loss (theory.md 7.3)
 BLOW_UP = 4.0  # times its best value: the loss has diverged, and the test ends
 ROWS = 14
@@ -65,8 +65,8 @@ class LrRange:
     weight_norm : ndarray, shape (steps,)
         Their length before the step.
     suggestion, low, high : float or None
-        An order of magnitude below the least smoothed loss; between where the loss has clearly begun to fall and a
-        third of where it is least. None: no suggestion.
+        An order of magnitude below the least smoothed loss; between where the loss has clearly begun to fall (or, if
+        that is later, the suggestion) and a third of where it is least. None: no suggestion.
     evidence, because : str
         The measurement; or why there is no suggestion.
     notes : tuple of str
@@ -182,28 +182,6 @@ def read(
     )  # fmt: skip
 
 
-def _noise(loss: Array, error: Array | None) -> float:
-    """Standard error of one loss: as given by the seeds, else from differences of neighbours.
-
-    Differences do not see a trend, their median does not see the divergence at the end. Of few points the second still
-    see how the loss curves, which is no noise: of the second to the fourth, those count that leave least.
-    """
-    if error is not None and np.isfinite(error).any():
-        return float(np.sqrt(np.nanmean(error**2)))
-    orders = [k for k in ORDERS if loss.size - k >= 4]
-    left = [np.median(np.abs(np.diff(loss, n=k))) / math.sqrt(math.comb(2 * k, k)) for k in orders]
-    return float(min(left) / 0.6745)
-
-
-def clear(points: int) -> float:
-    """Standard errors by which a loss must fall, and rise again: pure noise does so in at most 1 % of ramps.
-
-    The largest difference of many numbers is several of their errors, and an error from few of them is too small by
-    chance; found by simulation, for independent noise of any smoothing.
-    """
-    return 5.5 + 20 / points
-
-
 def _judge(
     lr: Array, loss: Array, smooth: Array, smoothing: float, error: Array | None, *, lost: bool, runs: bool
 ) -> dict[str, Any]:
@@ -213,15 +191,15 @@ def _judge(
     name, needed = "the loss" if runs else "the smoothed loss", clear(lr.size)
     best, shrunk = int(np.argmin(smooth)), smoothing ** np.arange(1, lr.size + 1)
     # the running mean begins with one loss and has the less noise the more it has seen
-    noise = _noise(loss, error) * np.sqrt((1 - smoothing) / (1 + smoothing) * (1 + shrunk) / (1 - shrunk))
+    noise = noise_of(loss, error) * np.sqrt((1 - smoothing) / (1 + smoothing) * (1 + shrunk) / (1 - shrunk))
     apart, errors = smooth - smooth[best], np.hypot(noise, noise[best])
-    top = _clearest(apart[: best + 1], errors[: best + 1])
+    top = clearest(apart[: best + 1], errors[: best + 1])
     fall, size = float(apart[top]), f"± {errors[top]:.1g} (standard error)"
     if fall <= 0 or fall < needed * errors[top]:
         why = f"{name} never falls clearly: by {fall:.3g} {size}, {needed:.2g} of them are needed to tell it from noise"
         more = "longer runs, more seeds" if runs else "more steps, more smoothing"
         return nothing | {"because": f"{why}; use {more} or a lower start"}
-    end = best + _clearest(apart[best:], errors[best:])
+    end = best + clearest(apart[best:], errors[best:])
     rise, size = (math.inf, "") if lost else (float(apart[end]), f"± {errors[end]:.1g} (standard error)")
     if rise < needed * errors[end]:
         why = f"the loss is still falling or flat at the largest lr, {lr[-1]:.3g}: it rises by {max(rise, 0):.3g} {size}"
@@ -233,19 +211,14 @@ def _judge(
     if why := _unseen(lr, suggestion, low, high):
         more = "points" if runs else "steps"
         return nothing | {"because": f"{why}; use an exponential ramp, a lower start or more {more}"}
-    rose = "is lost" if lost else f"rises by {rise:.3g}"
+    rose, since = "is lost" if lost else f"rises by {rise:.3g}", "from where it has clearly begun to fall"
+    if lr[began] > suggestion:
+        since = f"from the suggestion itself, as the fall is clear only from lr = {lr[began]:.3g} on,"
     evidence = (
         f"{name} falls by {fall:.3g} ± {errors[top]:.1g} (standard error), is least at lr = {lr[best]:.3g} and {rose} "
-        f"above it; the suggestion is a tenth of that lr, the interval from where it has clearly begun to fall to a third"
+        f"above it; the suggestion is a tenth of that lr, the interval {since} to a third"
     )
     return {"suggestion": suggestion, "low": low, "high": high, "evidence": evidence, "because": ""}
-
-
-def _clearest(apart: Array, errors: Array) -> int:
-    """Where the loss is most standard errors above its least; without noise, where it is highest."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        told = np.where(errors > 0, apart / errors, apart)
-    return int(np.argmax(told))
 
 
 def _unseen(lr: Array, suggestion: float, low: float, high: float) -> str:
