@@ -9,7 +9,7 @@ from typing import Any
 
 from paper_figs.scripts import scripts, styled
 from paper_figs.style import png
-from sde_si.record import write_bytes
+from sde_si.disk import write_bytes
 
 PICTURES = "gallery"
 LARGEST = 100 * 1024  # bytes of a picture

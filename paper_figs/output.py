@@ -7,7 +7,7 @@ from pathlib import Path
 
 from paper_figs.scripts import Drawn, Script, styled
 from paper_figs.style import picture
-from sde_si.record import write_bytes
+from sde_si.disk import write_bytes
 
 
 def write(script: Script, drawn: Drawn, folder: Path, formats: Sequence[str]) -> list[Path]:

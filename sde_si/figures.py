@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sde_si import estimators
+from sde_si.disk import write_bytes
 from sde_si.quantities import shown
-from sde_si.record import configuration, write_bytes
+from sde_si.record import configuration
 
 if TYPE_CHECKING:
     import xarray as xr

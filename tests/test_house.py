@@ -27,7 +27,7 @@ LAYERS = [
     {"problem"},
     {"run"},
     {"resolve"},
-    {"pcg64", "pointers", "rows", "angles", "kernel", "record"},
+    {"disk", "pcg64", "pointers", "rows", "angles", "kernel", "record"},
     {"theory"},
     {"segments"},
     {"wide"},

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import sde_si
+from sde_si.disk import write_bytes
 from sde_si.machine import usable_cores
-from sde_si.record import write_bytes
 from sde_si.terminal import Progress
 from sde_si.verify import CLAIMS, Claim, verify
 from validation import zscores_page

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sde_si.block import Block
+from sde_si.disk import write_bytes
 from sde_si.engine import Engine, Observe, Progress
 from sde_si.errors import DiskProblem
 from sde_si.provenance import provenance
-from sde_si.record import make, write_bytes
+from sde_si.record import make
 from sde_si.run import Run
 from sde_si.streams import block_size
 from sde_si.theory import displacement_ratio, predict, relaxation_rate

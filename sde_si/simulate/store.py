@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sde_si.disk import owner, write_bytes
 from sde_si.errors import DiskProblem
-from sde_si.record import load, owner, save, write_bytes
+from sde_si.record import load, save
 from sde_si.run import Run
 from sde_si.simulate.api import next_epochs, next_paths
 from sde_si.terminal import Progress, say

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sde_si import regimes
+from sde_si.disk import write_bytes
 from sde_si.figures import STYLE
-from sde_si.record import write_bytes
 from sde_si.sphere import laws
 from sde_si.sphere.course import Course, courses
 from sde_si.sphere.survey import Point, Survey

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sde_si.disk import born, owner, write_bytes
 from sde_si.errors import DiskProblem
-from sde_si.record import born, owner, write_bytes
 from sde_si.sweep import locks
 from sde_si.sweep.job import Job, readable
 from sde_si.sweep.status import Status

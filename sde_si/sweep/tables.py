@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sde_si.disk import write_bytes
 from sde_si.errors import require
-from sde_si.record import write_bytes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sde_si.disk import write_bytes
 from sde_si.figures import PANELS, STYLE
 from sde_si.quantities import shown
-from sde_si.record import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sde_si.disk import write_bytes
 from sde_si.figures import STYLE
-from sde_si.record import write_bytes
 from sde_si.verify.claim import EXPLAINED, FAILS, Claim, Measurement, Result
 from sde_si.verify.sheet import PERCENT
 

@@ -9,8 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from sde_si.disk import write_bytes
 from sde_si.errors import DiskProblem, require
-from sde_si.record import write_bytes
 from sde_si.verify.claim import VERDICTS, Result
 from sde_si.verify.claims import CLAIMS
 from sde_si.verify.report import repeat

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sde_si.record import write_bytes
+from sde_si.disk import write_bytes
 from sde_si.verify.claim import Claim
 from sde_si.verify.claims import CLAIMS
 from sde_si.verify.glossary import SYMBOLS

@@ -87,8 +87,8 @@ def write(draw: Callable[[], Any], file: Path) -> Path:
     """Draw in the house style and write the picture."""
     import matplotlib as mpl
 
+    from sde_si.disk import write_bytes
     from sde_si.figures import STYLE
-    from sde_si.record import write_bytes
 
     buffer = io.BytesIO()
     with mpl.rc_context(fname=str(STYLE)):

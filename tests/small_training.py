@@ -1,0 +1,31 @@
+"""Small trainings on digits, for tests of the trainer."""
+
+from __future__ import annotations
+
+import pytest
+
+from sde_si import HyperParameters
+from validation.data import load
+from validation.train.job import Job
+from validation.train.loop import Trainer
+
+HP = HyperParameters(N=160, B=32, lr=0.1, wd=0.02, momentum=0.9, epochs=3)
+
+
+def small_job(hp=HP, **options):
+    defaults = {"network": "si-mlp", "width": 8, "blocks": (2,), "data": "digits", "norm_eps": 0.0}
+    return Job(
+        **(defaults | {"precision": "fp64", "noise_batches": 2, "evaluate_every": 2} | options), hyperparameters=hp
+    )
+
+
+@pytest.fixture(scope="module")
+def images():
+    return load("digits", N=160)
+
+
+def trained(job, images, seeds=(0,)):
+    trainer = Trainer(job, images, list(seeds))
+    for _ in range(job.hyperparameters.epochs):
+        trainer.run_epoch()
+    return trainer

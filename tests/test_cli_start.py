@@ -1,0 +1,84 @@
+"""The command line: light answers, start-up, ways to call it."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+
+import pytest
+
+import sde_si
+from sde_si.__main__ import COMMANDS
+from sde_si.__main__ import main as entry
+from sde_si.provenance import version
+from sde_si.simulate.cli import main
+from sde_si.terminal import EVERY, guarded
+
+
+def test_list_and_version(capsys):
+    assert main(["--list"]) == 0
+    text = capsys.readouterr().out
+    for registry in (sde_si.LOSSES, sde_si.METHODS, sde_si.NOISES, sde_si.SCHEDULES):
+        assert all(name in text for name in registry)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == version()
+    assert entry([]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+    assert entry(["nonsense"]) == 2
+
+
+LIGHT = """
+import sys
+sys.argv = {argv!r}
+try:
+    from sde_si.simulate.cli import main
+    code = main()
+except SystemExit as stop:
+    code = stop.code
+heavy = {{"xarray", "pandas", "scipy", "matplotlib", "torch", "numba"}}
+loaded = {{name.partition(".")[0] for name in sys.modules}} & heavy
+print("CODE", code, sorted(loaded), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["sde-si", "--help"],
+        ["sde-si", "--list"],
+        ["sde-si", "--version"],
+        ["sde-si", "--lr", "nan"],
+        ["sde-si", "--foo"],
+        ["sde-si", "--method", "svag"],
+        ["sde-si", "--init-norm", "x"],
+        ["sde-si", "--lags", "0"],
+        ["sde-si", "--loss", "nothing"],
+    ],
+)
+def test_light_answers_load_nothing_heavy(argv):
+    done = subprocess.run([sys.executable, "-c", LIGHT.format(argv=argv)], capture_output=True, text=True, check=False)
+    code = "0" if argv[1] in ("--help", "--list", "--version") else "2"
+    assert f"CODE {code} []" in done.stderr
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import sde_si, sys; print([m for m in ('torch', 'matplotlib', 'numba', 'xarray') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_module_is_callable_and_so_is_the_function():
+    import sde_si.simulate as module
+
+    assert callable(module)
+    assert callable(sde_si.simulate)
+    hp = sde_si.HyperParameters(N=8, B=4, epochs=1)
+    assert module(sde_si.Problem("isotropic", dim=4), hp, paths=2).sizes["path"] == 2
+
+
+def test_a_command_looks_for_garbage_less_often_and_only_while_it_runs():
+    before = gc.get_threshold()
+    assert guarded(lambda: gc.get_threshold()[0]) >= EVERY
+    assert gc.get_threshold() == before

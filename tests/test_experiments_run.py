@@ -1,0 +1,179 @@
+"""Running experiments: each runs, survives a kill, stops in time, and refuses wrong input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+import xarray as xr  # noqa: E402
+
+from sde_si.errors import BAD_INPUT, DISK, DONE, UNFINISHED  # noqa: E402
+from sde_si.record import save  # noqa: E402
+from validation.experiments import EXPERIMENTS, current, load, path_of, present  # noqa: E402
+from validation.experiments.base import unique  # noqa: E402
+from validation.experiments.cli import main  # noqa: E402
+from validation.experiments.run import Plan, estimate  # noqa: E402
+from validation.experiments.summary import up_to_date  # noqa: E402
+from validation.experiments.work import name_of  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+
+QUICK = "wan-lr-drop"
+
+
+def run(tmp_path, *words):
+    return main([*words, "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--quiet"])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Folder of the experiment in `QUICK`, run once."""
+    folder = tmp_path_factory.mktemp("quick")
+    assert run(folder, QUICK, "--scale", "tiny", "--workers", "1") == DONE
+    return folder
+
+
+def test_quick_experiments_run(finished):
+    _runs(QUICK, finished)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != QUICK])
+def test_experiments_run(name, tmp_path):
+    _runs(name, tmp_path)
+
+
+def _runs(name, tmp_path):
+    assert run(tmp_path, name, "--scale", "tiny", "--workers", "1") == DONE
+    data = load(name, folder=tmp_path / "out")
+    experiment = EXPERIMENTS[name]
+    cells = experiment.cells("tiny")
+    assert data.sizes["cell"] == len(cells)
+    assert ("group" in data.dims) == experiment.groups
+    assert data.attrs["digest"] == current(name, "tiny")
+    assert data.attrs["command"] == f"python -m validation.experiments {name} --scale tiny --seeds 1"
+    assert json.loads(data.attrs["provenance"])["runs"] == len(unique(cells))
+    assert json.loads(data.attrs["provenance"])["seconds"] > 0
+    assert json.loads(data.attrs["paper"]) == json.loads(json.dumps(dict(experiment.paper)))
+    for label in {key for one in cells for key in one.labels}:
+        assert "cell" in data[label].dims
+    assert np.isfinite(data["angle_step"]).any()
+    np.testing.assert_allclose(data["N"], [one.settings["N"] for one in cells])
+    # A second time nothing is trained, and the summary stays.
+    before = path_of(name, "tiny", tmp_path / "out").read_bytes()
+    assert run(tmp_path, name, "--scale", "tiny") == DONE
+    assert path_of(name, "tiny", tmp_path / "out").read_bytes() == before
+
+
+def numbers(path):
+    with xr.open_dataset(path, engine="scipy") as opened:
+        data = opened.load()
+    del data.attrs["provenance"]
+    return data
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_the_same(finished, tmp_path, capsys):
+    words = [sys.executable, "-m", "validation.experiments", QUICK, "--scale", "tiny", "--workers", "1", "--quiet"]
+    words += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        limit = time.monotonic() + 120
+        while not list((tmp_path / "work").glob("*.nc")):
+            assert time.monotonic() < limit
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    left = {path.name: path.read_bytes() for path in (tmp_path / "work").glob("*.nc")}
+    assert 0 < len(left) < 4
+    assert not list((tmp_path / "out").glob("*.nc"))
+    assert run(tmp_path, QUICK, "--scale", "tiny", "--workers", "1", "--json") == DONE
+    assert f"{len(left)} found done" in json.loads(capsys.readouterr().out)["experiments"][0]["text"]
+    assert all((tmp_path / "work" / name).read_bytes() == content for name, content in left.items())
+    xr.testing.assert_identical(*(numbers(path_of(QUICK, "tiny", p / "out")) for p in (tmp_path, finished)))
+
+
+def test_a_time_limit_stops_cleanly_and_writes_no_summary(tmp_path, capsys):
+    assert run(tmp_path, "wan-equilibrium", "--scale", "tiny", "--max-minutes", "0.0001", "--json") == UNFINISHED
+    [row] = json.loads(capsys.readouterr().out)["experiments"]
+    assert row["status"] == "unfinished"
+    assert not present("wan-equilibrium", tmp_path / "out")
+
+
+def test_a_summary_of_another_configuration_is_out_of_date(tmp_path, capsys):
+    name = "wan-lr-drop"
+    made = xr.Dataset({"angle_epoch": (("cell", "seed"), np.zeros((1, 2)))}, attrs={"digest": current(name, "tiny")})
+    save(made, path_of(name, "tiny", tmp_path))
+    assert up_to_date(name, "tiny", 2, tmp_path)
+    assert not up_to_date(name, "tiny", 3, tmp_path)
+    assert not up_to_date(name, "cpu", 2, tmp_path)
+    made.attrs["digest"] = "0" * 64
+    save(made, path_of(name, "tiny", tmp_path))
+    assert not up_to_date(name, "tiny", 2, tmp_path)
+    assert run(tmp_path, name, "--pending", "--scale", "tiny", "--json") == DONE
+    [row] = json.loads(capsys.readouterr().out)["experiments"]
+    assert row["missing"] == 4
+    assert not row["recorded"]
+
+
+def test_pending_lists_what_is_left_with_hours(tmp_path, capsys):
+    assert run(tmp_path, "--pending", "--device", "cuda", "--dry-run", "--json") == DONE
+    told = json.loads(capsys.readouterr().out)
+    assert {row["scale"] for row in told["experiments"]} == {"gpu"}
+    assert {row["name"] for row in told["experiments"]} == set(EXPERIMENTS)
+    assert 0 < told["hours"] < 20
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_finished_run_is_not_counted_as_left(tmp_path):
+    plan = Plan(EXPERIMENTS["wan-lr-drop"], "tiny", 1, tmp_path)
+    before = sum(estimate([plan]).values())
+    (tmp_path / name_of(*plan.runs[0])).write_bytes(b"")
+    assert sum(estimate([plan]).values()) < before
+    twice = estimate([plan, Plan(EXPERIMENTS["wan-lr-drop"], "tiny", 1, tmp_path, tmp_path)])
+    assert min(twice.values()) >= 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "names: expected at least one experiment"),
+        (["nonsense"], "names: expected one of"),
+        (["tricks", "--scale", "huge"], "scale: expected one of tiny, cpu, gpu, full"),
+        (["tricks", "--device", "tpu"], "device: expected one of auto, cpu, cuda"),
+        (["tricks", "--seeds", "0"], "seeds: expected a whole number >= 1"),
+        (["tricks", "--workers", "0"], "workers: expected a whole number >= 1"),
+        (["tricks", "--max-minutes", "-1"], "max-minutes: expected a number in (0, inf)"),
+        (["yun-table1", "--scale", "full"], "data-dir: expected the folder of cifar10"),
+    ],
+)
+def test_wrong_input_is_refused_before_any_work(words, said, tmp_path, capsys):
+    assert main([*words, "--work", str(tmp_path / "work"), "--out", str(tmp_path)]) == BAD_INPUT
+    out, err = capsys.readouterr()
+    assert said in err
+    assert not out
+    assert not list(tmp_path.rglob("*.nc"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_no_accelerator_is_said(tmp_path, capsys):
+    assert run(tmp_path, "tricks", "--device", "cuda") == BAD_INPUT
+    assert "a CUDA device, got none here" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path, capsys):
+    (tmp_path / "work").write_text("a file")
+    assert run(tmp_path, "wan-lr-drop", "--scale", "tiny") == DISK
+    assert "Traceback" not in capsys.readouterr().err

@@ -1,0 +1,111 @@
+"""What the papers' figures say of records of networks: verdicts on tricks, courses, cells left out."""
+
+from __future__ import annotations
+
+import math
+
+import made_records
+import numpy as np
+import pytest
+from made_records import made
+
+from paper_figs import accuracy, cli, networks
+from sde_si import theory
+from validation import experiments
+from validation.experiments import verdict
+
+records = made_records.records
+
+
+def test_the_table_of_tricks_has_every_row_its_rule_and_its_verdicts(tmp_path, monkeypatch, records):
+    monkeypatch.setattr(cli, "records_of", lambda *_: ({"tricks": records["tricks"]}, []))
+    assert cli.main(["tricks-table", "--out", str(tmp_path), "--quiet"]) == 0
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".md", ".tex"}
+    markdown, tex = ((tmp_path / f"tricks-table.{end}").read_text() for end in ("md", "tex"))
+    names = records["tricks"]["trick"].values.tolist()
+    assert verdict.RULE in markdown
+    assert verdict.RULE in tex
+    assert [line.split("|")[1].strip() for line in markdown.splitlines() if line.startswith("| ")] == ["trick", *names]
+    assert tex.count(r"\\") == len(names) + 1
+
+
+@pytest.mark.parametrize(
+    ("ratio", "stderr", "said"),
+    [
+        (1.0, 0.001, verdict.KEEPS),
+        (0.96, 0.003, verdict.KEEPS),
+        (0.96, 0.004, verdict.UNDECIDED),  # noise does not help
+        (1.0, 0.03, verdict.UNDECIDED),
+        (0.9, 0.03, verdict.UNDECIDED),
+        (0.9, 0.01, verdict.BREAKS),
+        (1.063, 0.0056, verdict.UNDECIDED),
+        (1.0, math.nan, verdict.UNDECIDED),
+        (math.nan, math.nan, verdict.NOTHING),
+    ],
+)
+def test_a_noisy_angle_is_undecided(ratio, stderr, said):
+    assert verdict.judge(ratio, stderr) == said
+
+
+def test_the_norm_gates_every_row_and_the_transient_is_judged_all_the_same(records):
+    record = records["tricks"].copy(deep=True)
+    for key in ("step", "epoch"):
+        record[f"angle_{key}_mean"][:], record[f"angle_{key}_stderr"][:] = 0.11, 0.001
+        record[f"angle_{key}"][:] = record[f"angle_{key}_predicted"][:] = 0.11
+    record["weight_norm"][:] = 2.0
+    assert {(row.step.equilibrium, row.step.course) for row in verdict.rows(record)} == {(verdict.KEEPS, verdict.KEEPS)}
+    # Opposite drifts of two seeds: their mean norm stands still.
+    record["weight_norm"][:, 0, -1], record["weight_norm"][:, 1, -1] = 2.2, 1.8
+    for row in verdict.rows(record):
+        assert (row.step.equilibrium, row.step.course) == (verdict.UNSETTLED, verdict.KEEPS)
+        assert "norm not settled" in row.step.why
+        assert row.epoch.equilibrium == verdict.UNSETTLED
+
+
+def test_the_committed_tricks_are_judged_by_their_numbers():
+    """Weight norm drifts most and its angle is nearest: no equilibrium. No row keeps the angle per epoch."""
+    found = {row.trick: row for row in verdict.rows(experiments.load("tricks", "cpu"))}
+    assert found["weight norm"].step.equilibrium == verdict.UNSETTLED
+    assert found["label smoothing"].step.equilibrium == verdict.KEEPS
+    assert found["batch growth"].step.course == verdict.BREAKS
+    assert {row.epoch.equilibrium for row in found.values()} == {verdict.BREAKS, verdict.UNSETTLED}
+    assert verdict.free(found["none"].epoch, found["none"].split) == pytest.approx(1, abs=0.02)
+
+
+def test_cells_of_different_length_end_in_nothing():
+    record = made("yun-table5", epochs=20)
+    for name in ("steps_per_epoch", "lr_end", "batch"):
+        record[name][0, 12:] = np.nan
+    for name in ("gradient", "angle_epoch"):
+        record[name][0, :, 12:] = np.nan
+    assert networks.epochs(record, 0) == 12
+    values = networks.sde(record, 0, "angle_epoch")
+    assert np.isfinite(values[:12]).all()
+    assert np.isnan(values[12:]).all()
+    assert networks.late(record, 0) == slice(9, 12)
+
+
+def test_the_sde_turns_by_its_own_law():
+    record = made("yun-table5", epochs=60)
+    record["gradient"][:] = 3.0
+    i = int(np.argmax(record["N"].values / record["B"].values))
+    hp = networks.hyperparameters(record, i)
+    law = theory.angle_of(1 - float(theory.sde_lag_cosine(hp.steps_per_epoch, hp.intrinsic_lr, hp.momentum)))
+    simulated = networks.sde(record, i, "angle_epoch", paths=64)[20:40].mean()  # before the first drop
+    assert simulated == pytest.approx(law, rel=0.02)
+    assert simulated != pytest.approx(math.acos(1 - hp.tuning_factor), rel=0.04)
+
+
+def test_the_exact_course_is_the_records_own(records):
+    record = records["yun-table5"]
+    said = networks.exact(record, 3)
+    assert said.angle_step == pytest.approx(record["angle_step_predicted"].isel(cell=3).mean("seed").values)
+    assert np.isnan(networks.exact(record.drop_vars("weight_norm_predicted"), 3).weight_norm).all()
+
+
+def test_missing_cells_and_diverged_runs_are_left_out(records):
+    record = made("yun-table1")
+    record["diverged_step"][0, 0] = 5
+    part = accuracy.ours(record)["lr"]
+    assert np.isnan(part.accuracy).sum() == 1
+    assert np.isfinite(part.mean).all()

@@ -1,0 +1,74 @@
+"""The command line of the trainer, and what jobs refuse."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("sklearn")
+
+from small_training import HP, small_job
+
+from sde_si.errors import BadInput
+from validation.train.cli import main
+
+WORDS = ["--network", "si-mlp", "--width", "8", "--blocks", "2", "--data", "digits", "--N", "160", "--B", "32"]
+
+
+def test_command_line(tmp_path, capsys):
+    words = [*WORDS, "--epochs", "2", "--wd", "0.02", "--out", str(tmp_path), "--quiet"]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["epochs"] == 2
+    assert 0 < found["final"]["test_accuracy"]["value"] <= 1
+    assert found["equilibrium"]["angle_step"]["predicted"] == pytest.approx((2 * 0.002 / 1.9) ** 0.5, rel=1e-3)
+    assert not found["reused"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "rms angle per step" in shown
+    assert "test accuracy" in shown
+
+
+def test_divergence_is_recorded_and_exits_with_3(tmp_path, capsys):
+    """A network with trained scales and last layer; one that is scale-invariant to all it trains survives this."""
+    words = [*WORDS, "--network", "resnet18", "--width", "4", "--blocks", "1", "--lr", "1e20", "--wd", "0"]
+    assert main([*words, "--epochs", "3", "--out", str(tmp_path), "--quiet", "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["diverged"][0]["step"] < 10
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--network", "nonsense"],
+        ["--data", "nonsense"],
+        ["--N", "10000"],
+        ["--B", "1"],
+        ["--optimizer", "nonsense"],
+        ["--effective-lr", "0.01"],
+        ["--svag", "2"],
+        ["--augment", "nonsense"],
+        ["--device", "nonsense"],
+        ["--lags", "5,1"],
+        ["--schedule", "nonsense"],
+        ["--blocks", "2,2"],
+        ["--image-size", "3"],
+        ["--precision", "fp8"],
+    ],
+)
+def test_bad_input(words, tmp_path, capsys):
+    assert main([*WORDS, *words, "--out", str(tmp_path / "o"), "--quiet"]) == 2
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / "o").exists()
+
+
+def test_jobs_check_themselves():
+    with pytest.raises(BadInput):
+        small_job(seeds=0)
+
+
+def test_a_network_makes_its_own_noise():
+    with pytest.raises(BadInput, match="schedule"):
+        small_job(HP.replace(schedule="noise:2"))
