@@ -60,7 +60,8 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
     After the transient, in the longest stretch to the end for which (a) the slope of ln |x|^2 per path is zero within
     three standard errors and under 2 % per relaxation time (`drifts`, as a monitor judges), and so is what is left of
     an exponential transient (0.1 % passes in any case: without momentum the SDE's norm has no standard error; of one
-    path the errors are those of straight lines through batch means), and (b) the squared displacement of a substep over the squared norm is what a stationary norm needs, within max(5 s.e., 2 %).
+    path the errors are those of straight lines through batch means), and (b) the squared displacement of a substep
+    over the squared norm is what a stationary norm needs, within max(5 s.e., 2 %).
 
     Parameters
     ----------

@@ -175,7 +175,9 @@ class AngularMonitor:
         found = self.readings()
         if why := self.unready():
             size = self._windows.steps_per_epoch
-            advice = f"again after step {size}" if size else "steps_per_epoch=..., or monitor.epoch() at each epoch's end"
+            advice = (
+                f"again after step {size}" if size else "steps_per_epoch=..., or monitor.epoch() at each epoch's end"
+            )
             raise BadInput("monitor", "a whole epoch", why, advice)
         return record(self.history, found, self._windows.form)
 

@@ -118,7 +118,10 @@ def lasting(
         why = f"it may be turning: seen {seen:.2g} relaxation times, {LASTING} are needed"
         return None, f"the norm stands still {place}; {why}"
     measured = Estimate(*norm_drift(rows, g, relaxation, SPAN))
-    shown, drifting = said(measured, "ln |w|^2") + f" over the last {SPAN}", drifts(measured, LEAVE if before else SETTLED)
+    shown, drifting = (
+        said(measured, "ln |w|^2") + f" over the last {SPAN}",
+        drifts(measured, LEAVE if before else SETTLED),
+    )
     if drifting:
         return False, f"the norm drifts: {shown}; it is {place}"
     if before is not True and drifting is None:

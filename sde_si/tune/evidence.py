@@ -147,7 +147,9 @@ def record_of_run(file: Any, flag: str = "record") -> xr.Dataset:
     except DiskProblem:
         if not (kind := _foreign(file)):
             raise
-    raise BadInput(flag, "a record of simulate, train or a monitor", f"{file}, which is {kind}", "the .nc file of a run")
+    raise BadInput(
+        flag, "a record of simulate, train or a monitor", f"{file}, which is {kind}", "the .nc file of a run"
+    )
 
 
 def _foreign(file: Any) -> str:

@@ -139,13 +139,14 @@ class Found:
         spread = "" if math.isnan(self.spread) else f" ± {self.spread:.2g} between seeds"
         interval = self.interval()
         top = f"best tuning factor {self.best.tuning_factor:.4g} per epoch, {interval}: median"
-        cost = (
-            f"cost: {self.samples} samples an epoch over all runs, {100 * self.share:.3g} % of the {self.samples_full}"
-        )
+        runs = len(self.best.values)
         return [
             f"{top} {self.metric} {self.best.median:.5g}{spread}",
-            f"{cost} of the same grid with every seed on the whole data set; with the {len(self.best.values)} runs of the "
-            f"found settings on the whole data set that follow {100 * self.share_with_run:.3g} %",
+            (
+                f"cost of the search: {self.samples} samples an epoch over all runs, {100 * self.share:.3g} % of the "
+                f"{self.samples_full} of the same grid with every seed on the whole data set"
+            ),
+            f"cost with the full runs to come ({runs} of one setting): {100 * self.share_with_run:.3g} %",
             *(f"note: {note}" for note in self.notes),
         ]
 

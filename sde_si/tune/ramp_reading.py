@@ -202,7 +202,9 @@ def _judge(
     end = best + clearest(apart[best:], errors[best:])
     rise, size = (math.inf, "") if lost else (float(apart[end]), f"± {errors[end]:.1g} (standard error)")
     if rise < needed * errors[end]:
-        why = f"the loss is still falling or flat at the largest lr, {lr[-1]:.3g}: it rises by {max(rise, 0):.3g} {size}"
+        why = (
+            f"the loss is still falling or flat at the largest lr, {lr[-1]:.3g}: it rises by {max(rise, 0):.3g} {size}"
+        )
         return nothing | {"because": f"{why}; raise the end of the ramp"}
     before = np.maximum.accumulate(smooth)
     began = int(np.flatnonzero(before - smooth >= min(fall / 10 + CLEAR * noise[-1], fall))[0])
