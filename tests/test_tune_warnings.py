@@ -142,10 +142,6 @@ def test_phases_that_are_too_short_are_counted():
     tuned = HyperParameters(N=50_000, B=256, lr=0.1, wd=1e-4, momentum=0.9)
     ends = {"constant": "", "multi-step:30,60": ", nor in 1 other phase"}
     ends["multi-step:30,50,70"] = ", nor in 2 other phases"
-        "constant": "",
-        "multi-step:30,60": ", nor in 1 other phase",
-        "multi-step:30,50,70": ", nor in 2 other phases",
-    }
     for schedule, said in ends.items():
         epochs = 10 if schedule == "constant" else 90
         option = transfer(tuned, N=50_000, B=2048, epochs=epochs, schedule=schedule).options[0]
