@@ -206,3 +206,23 @@ def test_the_figure_of_an_adaptive_optimizer_fits():
     for axis in figure.axes:
         label = axis.yaxis.label.get_window_extent()
         assert label.height <= axis.get_window_extent().height
+
+
+def test_json_of_an_explanation_has_the_warnings_of_the_text(capsys, tmp_path):
+    words = ["explain", "--N", "50000", "--B", "128", "--wd", "2e-4", "--epochs", "300", "--no-figure"]
+    words += ["--schedule", "multi-step:150,225", "--out", str(tmp_path)]
+    assert main(words) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["warnings"]
+    assert [f"warning: {one['text']}" for one in told] == said
+    assert [one["kind"] for one in told] == ["equilibrium"] * 2
+    assert (told[1]["number"], told[1]["limit"]) == pytest.approx((0.258, 0.98), abs=1e-3)
+    # negative control: a phase that is long enough is not warned of
+    hp = HyperParameters(N=50_000, B=128, lr=0.1, wd=2e-4, momentum=0.9, epochs=300)
+    assert not explain(hp).to_json()["warnings"]
+    # AdamW has no angle under a schedule; without decay the time is infinite, which JSON does not know
+    [one] = explain(hp.replace(epochs=20, schedule="cosine"), optimizer="adamw").to_json()["warnings"]
+    assert (one["kind"], one["limit"]) == ("transient", 20)
+    free = explain(hp.replace(wd=0.0, epochs=5), init_norm=10.0, noise_trace=3.0)
+    assert json.dumps(free.to_json(), allow_nan=False)

@@ -84,3 +84,63 @@ def test_a_range_that_is_not_smoothed_says_so():
         found = read(lr, (np.log10(lr) + 2) ** 2, ramp="exponential", smoothing=smoothing)
         labels = found.figure().axes[0].get_legend_handles_labels()[1]
         assert label in labels
+
+
+def curved(points, noise, rng):
+    """A loss that falls by 1 within two decades and then diverges: curved wherever it is tried."""
+    x = np.linspace(-4, 1, points)
+    falls = 2 - 1.2 / (1 + np.exp(-2 * (x + 2))) + np.where(x > -0.5, np.exp(2 * x), 0)
+    return 10**x, falls + noise * rng.standard_normal(points)
+
+
+@pytest.mark.parametrize("points", [8, 10, 16, 60])
+@pytest.mark.parametrize("noise", [0, 0.005, 0.02])
+def test_curvature_is_no_noise(points, noise, seed):
+    lr, loss = curved(points, noise, np.random.default_rng(seed))
+    found = read(lr, loss, ramp="exponential", smoothing=0.0, runs=True)
+    assert found.suggestion, found.because
+    clean = curved(points, 0, np.random.default_rng(0))[1]
+    off = found.suggestion * 10 / lr[np.argmin(clean)]
+    assert abs(math.log10(off)) < 1.1 * 5 / (points - 1)  # within a step of the ramp
+    # upside down nothing falls but noise and the divergence
+    assert not read(lr, -loss + 2 * loss.max(), ramp="exponential", smoothing=0.0, runs=True).suggestion
+
+
+@pytest.mark.parametrize(("points", "smoothing"), [(6, 0), (8, 0), (16, 0), (60, 0), (200, 0), (20, 0.9), (100, 0.9)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_pure_noise_has_no_suggestion(points, smoothing, sign, seed):
+    """In at most 1 % of ramps a loss of noise alone is said to fall and rise; before, in 3 to 88 %."""
+    rng, lr = np.random.default_rng(seed), learning_rates(1e-4, 10, points, "exponential")
+    tries = 800
+
+    def passes(loss, error=None):
+        why = read(lr, loss, ramp="exponential", smoothing=smoothing, error=error).because
+        return "falls clearly" not in why and "still falling or flat" not in why
+
+    noise = [sign * rng.standard_normal(points) for _ in range(tries)]
+    assert sum(passes(one) for one in noise) <= 0.01 * tries + 3 * math.sqrt(0.01 * tries)
+    assert sum(passes(one, np.ones(points)) for one in noise) <= 0.01 * tries + 3 * math.sqrt(0.01 * tries)
+    # a loss at the end that is lost instead of a rise: the fall alone must be clear
+    if points > 6:
+        lost = [np.append(one[:-1], math.nan) for one in noise]
+        assert sum(passes(one) for one in lost) <= 0.02 * tries + 3 * math.sqrt(0.02 * tries)
+
+
+def test_an_interval_that_begins_at_the_suggestion_says_so():
+    lr = learning_rates(1e-4, 10, 26, "exponential")
+    late = np.where(lr < 0.3, 1.0, 1 - np.minimum(lr, 1) + np.maximum(lr - 1, 0)) + 1e-3 * (np.arange(26) % 2)
+    found = read(lr, late, ramp="exponential", smoothing=0.0, runs=True)
+    assert found.low == found.suggestion
+    assert "from the suggestion itself, as the fall is clear only from lr = 0." in found.evidence
+    early = read(lr, np.abs(np.log(lr)), ramp="exponential", smoothing=0.0, runs=True)
+    assert early.low < early.suggestion
+    assert "from where it has clearly begun to fall to a third" in early.evidence
+
+
+def test_an_optimizer_that_needs_a_closure_is_refused():
+    torch = pytest.importorskip("torch")
+    from sde_si.tune import lr_range
+
+    model = torch.nn.Linear(3, 1)
+    with pytest.raises(BadInput, match=r"closure.*got LBFGS"):
+        lr_range(model, torch.optim.LBFGS(model.parameters()), [torch.ones(1, 3)], lambda m, b: m(b).sum())

@@ -204,3 +204,25 @@ def test_names_in_capitals_and_files_that_end_the_program(trainer, tmp_path, cap
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: --function: expected a function that can be imported")
     assert "SystemExit" in error
+
+
+def test_one_seed_has_no_level(trainer):
+    found = hunt(trainer, seeds=1, rounds=0)
+    assert "95 %" not in " ".join(found.lines())
+    assert "by the points tried" in found.interval()
+    assert found.to_json()["level"] is None
+    several = hunt(trainer, seeds=3, rounds=0)
+    assert several.interval().startswith("95 % ")
+    assert several.to_json()["level"] == 0.95
+
+
+def test_cost_with_and_without_the_full_runs(trainer):
+    """As the demonstration counts: what is done on the subset, and the best point's seeds on the whole set."""
+    found = hunt(trainer, seeds=3, rounds=0)
+    cost, full = found.to_json()["cost"], found.settings.target["N"]
+    assert cost["samples_run"] == 3 * full
+    assert cost["share_with_run"] == pytest.approx((cost["samples"] + 3 * full) / (5 * 3 * full))
+    assert cost["share"] == pytest.approx(cost["samples"] / (5 * 3 * full))
+    [search_, both] = [line for line in found.lines() if line.startswith("cost")]
+    assert f"{100 * cost['share']:.3g} % of" in search_
+    assert f"{100 * cost['share_with_run']:.3g} %" in both

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -154,8 +156,9 @@ def test_advice_of_a_monitor(one_thread):
     model = torch.nn.Sequential(torch.nn.Linear(16, 16, bias=False), torch.nn.LayerNorm(16, elementwise_affine=False))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5, weight_decay=1e-2)
     with AngularMonitor(model, optimizer, steps_per_epoch=20, groups=["0.weight"], every=1, quiet=True) as monitor:
-        with pytest.raises(BadInput, match="whole epoch"):
-            suggest(monitor)
+        assert not any(suggest(monitor))
+        with pytest.raises(BadInput, match=r"a whole epoch, got 0 steps of 20.*try again after step 20"):
+            monitor.record()
         for _ in range(100):
             optimizer.zero_grad()
             (model(torch.randn(8, 16)) * torch.randn(8, 16)).sum(1).mean().backward()
@@ -177,3 +180,69 @@ def test_the_law_of_an_epoch_for_advice(decoupled):
     long = SimpleNamespace(**{**vars(found), "steps_per_epoch": 50_000_000})
     assert _law(long, 1e-9) > 0
     assert time.process_time() - begin < 1
+
+
+def test_a_record_of_another_N_is_refused(records, seed):
+    _, made = records
+    record = with_gradients(made["settled"], 0.1, 0.02, np.random.default_rng(seed))
+    with pytest.raises(BadInput, match="tuned N = 1280, got 2000"):
+        gradients_of(record, SETTLED.replace(N=1280))
+    assert gradients_of(record, SETTLED)
+
+
+def test_a_record_of_another_kind_is_called_by_it(tmp_path, capsys):
+    file = next((Path(__file__).parent.parent / "validation/records/experiments").glob("tricks-cpu.nc"))
+    said = (
+        f"expected a record of simulate, train or a monitor, got {file}, which is the record of the experiment tricks"
+    )
+    transfer_ = ["transfer", "--from", "N=2000,B=50,lr=0.1,wd=8e-3,momentum=0.5", "--to", "B=500", "--record"]
+    for words in (["suggest"], transfer_):
+        assert main([*words, str(file)]) == 2
+        assert said in capsys.readouterr().err
+    (tmp_path / "half.nc").write_bytes(file.read_bytes()[:2000])
+    assert main(["suggest", str(tmp_path / "half.nc")]) == 4
+    assert main(["suggest", str(tmp_path / "missing.nc")]) == 2  # as README's table of exit codes says
+    for page in ("README.md", "docs/flags.md"):
+        text = " ".join((Path(__file__).parent.parent / page).read_text().split())
+        assert "2 bad input (also a file that is named but is not there" in text
+
+
+def test_the_relaxation_is_not_taken_for_the_phase(records):
+    _, made = records
+    why = by_name(suggest(made["far"]))["phase"].because
+    relaxation, needed = map(
+        float, re.search(r"by the law it is (\S+) epochs, and the phase needs (\S+)", why).groups()
+    )
+    assert relaxation == pytest.approx(of_record(made["far"]).relaxation_predicted, rel=1e-3)
+    assert needed > 10 * relaxation
+
+
+@pytest.mark.parametrize("torch_seed", [0, 2])
+def test_a_monitor_and_its_record_say_the_same(torch_seed, one_thread):
+    """One of the two networks is in equilibrium by the monitor's own windows, the other is between."""
+    torch = pytest.importorskip("torch")
+    from sde_si.estimators import window_of
+    from sde_si.monitor import AngularMonitor
+
+    torch.manual_seed(torch_seed)
+    F = torch.nn.functional
+    layers = torch.nn.Linear(20, 64), torch.nn.BatchNorm1d(64), torch.nn.ReLU(), torch.nn.Linear(64, 5)
+    model = torch.nn.Sequential(*layers)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=2e-3)
+    with AngularMonitor(model, optimizer, batch=torch.randn(32, 20), steps_per_epoch=30, quiet=True) as monitor:
+        early = suggest(monitor)
+        assert all("0 steps of 30 and no epoch that has ended" in one.because for one in early)
+        for _ in range(1500):
+            x = torch.randn(32, 20)
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), x[:, :5].argmax(1)).backward()
+            optimizer.step()
+        record, reading = monitor.record(), monitor.readings()[-1]
+        assert [str(one) for one in suggest(monitor)] == [str(one) for one in suggest(record)]
+    assert [str(one) for one in suggest(monitor)] == [str(one) for one in suggest(record)]
+    window = window_of(record)
+    assert bool(window) is (reading.equilibrated is True)
+    assert window.why == reading.why
+    assert window.first < 50
+    assert {early_.about for early_ in early} == {one.about for one in suggest(record)}
+    assert "0 per relaxation" not in " ".join(map(str, suggest(record)))

@@ -220,3 +220,10 @@ def test_refusals_from_python():
         transfer(TUNED, samples=3)
     with pytest.raises(BadInput, match="wd"):
         transfer(TUNED.replace(wd=0.0), N=100)
+
+
+def test_a_momentum_that_rounding_leaves_is_zero():
+    tuned = HyperParameters(N=50_000, B=256, lr=0.1, wd=1e-4, momentum=0.9)
+    found = transfer(tuned, N=50_000, B=256, lr=0.1, wd=1e-3)
+    assert found["momentum"].hyperparameters.momentum == 0
+    assert transfer(tuned, lr=0.1, wd=9e-4)["momentum"].hyperparameters.momentum == pytest.approx(0.1)

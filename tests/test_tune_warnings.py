@@ -136,3 +136,14 @@ def test_wording(capsys):
     assert "no table of epochs" in said
     assert "- .. -" not in said
     assert not any(line.split()[1:] == ["-"] * 5 for line in said.splitlines())
+
+
+def test_phases_that_are_too_short_are_counted():
+    tuned = HyperParameters(N=50_000, B=256, lr=0.1, wd=1e-4, momentum=0.9)
+    ends = {"constant": "", "multi-step:30,60": ", nor in 1 other phase"}
+    ends["multi-step:30,50,70"] = ", nor in 2 other phases"
+    for schedule, said in ends.items():
+        epochs = 10 if schedule == "constant" else 90
+        option = transfer(tuned, N=50_000, B=2048, epochs=epochs, schedule=schedule).options[0]
+        [text] = [one.text for one in option.warnings if one.kind == "transient"]
+        assert f"not reached there{said} (" in text

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sde_si.estimators.drift import FEWEST, SETTLED, drifts, said, slope
 from sde_si.estimators.reduced import values
-from sde_si.estimators.samples import mean_and_error, path_or_batch_means
+from sde_si.estimators.samples import Estimate, mean_and_error, path_or_batch_means
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,9 +58,10 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
     """Which epochs are in equilibrium, from measured quantities alone.
 
     After the transient, in the longest stretch to the end for which (a) the slope of ln |x|^2 per path is zero within
-    three standard errors and under 2 % per relaxation time (plus one standard error), and so is what is left of an
-    exponential transient (0.1 % passes in any case: without momentum the SDE's norm has no standard error), and (b) the
-    squared displacement of a substep over the squared norm is what a stationary norm needs, within max(5 s.e., 2 %).
+    three standard errors and under 2 % per relaxation time (`drifts`, as a monitor judges), and so is what is left of
+    an exponential transient (0.1 % passes in any case: without momentum the SDE's norm has no standard error; of one
+    path the errors are those of straight lines through batch means), and (b) the squared displacement of a substep
+    over the squared norm is what a stationary norm needs, within max(5 s.e., 2 %).
 
     Parameters
     ----------
@@ -96,10 +99,20 @@ def equilibrated(record: xr.Dataset, expected_ratio: float, group: str = "all") 
 
 
 def window_of(record: xr.Dataset, group: str = "all") -> Window:
-    """The equilibrated epochs of a record, judged by its own method's balance; none if it is a prediction."""
+    """The equilibrated epochs of a record, judged by its own method's balance; none if it is a prediction.
+
+    A monitor's record carries the monitor's own verdict, which rests on more than closed epochs.
+    """
     if "weight_norm" not in record:
         return Window(0, 0, "")
+    if verdict := verdict_of(record, group):
+        return Window(verdict["first"], verdict["first"], verdict["why"])
     return equilibrated(record, float(record.attrs["expected_displacement_ratio"]), group)
+
+
+def verdict_of(record: xr.Dataset, group: str = "all") -> dict[str, Any]:
+    """What the monitor that made a record said of a group; empty for other records."""
+    return json.loads(record.attrs.get("equilibrium", "{}")).get(group, {})
 
 
 def _stationary(log_norm: Array, moved: Array, size: Array, factor: float, expected: float) -> str:
@@ -108,17 +121,8 @@ def _stationary(log_norm: Array, moved: Array, size: Array, factor: float, expec
     if not alive.any():
         return "no path is finite"
     log_norm, moved, size = log_norm[alive], moved[alive], size[alive]
-    time = np.arange(log_norm.shape[1])
-    centred = time - time.mean()
-    # drift of ln |x|^2 per relaxation time 1/(4 tuning factor), and what is left of an exponential transient
-    slope = mean_and_error(log_norm @ centred / (centred @ centred) / (4 * factor))
-    decay = np.exp(-4 * factor * time)
-    decay -= decay.mean()
-    left = mean_and_error(log_norm @ decay / (decay @ decay))
-    for found in (slope, left):
-        error = found.stderr if math.isfinite(found.stderr) else 0.0
-        if abs(found.value) > max(3 * error, NEGLIGIBLE) or abs(found.value) > 0.02 + error:
-            return f"the norm drifts: ln|x|^2 changes by {found.value:+.2g} +- {error:.1g} per relaxation time"
+    if why := _drifting(log_norm, factor):
+        return why
     if math.isfinite(expected):
         # a ratio of means, not a mean of ratios: both fluctuate, and together
         ratio = moved.mean() / size.mean()
@@ -127,3 +131,30 @@ def _stationary(log_norm: Array, moved: Array, size: Array, factor: float, expec
         if abs(ratio - expected) > max(5 * error, 0.02 * expected):
             return f"displacement and norm are out of balance: {ratio / expected:.4g} of the stationary ratio"
     return ""
+
+
+def _drifting(log_norm: Array, factor: float) -> str:
+    """Empty if the norm stands still, else why not.
+
+    Of the drift of ln |x|^2 per relaxation time 1/(4 tuning factor), and of what is left of an exponential transient.
+    """
+    time = np.arange(log_norm.shape[1])
+    decay = np.exp(-4 * factor * time)
+    slope_, left = _change(log_norm, 4 * factor * (time - time.mean())), _change(log_norm, decay - decay.mean())
+    for found, still in ((slope_, drifts(slope_) is False), (left, True)):
+        change, error = abs(found.value), found.stderr if math.isfinite(found.stderr) else 0.0
+        # means of a record are held to 0.5 %: beyond what a monitor asks, a drift must not differ from zero
+        if change <= NEGLIGIBLE or (still and change <= min(3 * error, SETTLED + error)):
+            continue
+        if found.stderr <= SETTLED:
+            return f"the norm drifts: {said(found)}"
+        few = "" if math.isfinite(found.stderr) else f" (one path needs {FEWEST} epochs)"
+        return f"the norm's drift is not known well enough: {said(found)}{few}"
+    return ""
+
+
+def _change(log_norm: Array, regressor: Array) -> Estimate:
+    """Coefficient of ln |x|^2 on a centred regressor: from the spread between paths, or along the only one."""
+    if log_norm.shape[0] == 1:
+        return slope(regressor, log_norm[0])
+    return mean_and_error(log_norm @ regressor / (regressor @ regressor))

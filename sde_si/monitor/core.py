@@ -154,6 +154,14 @@ class AngularMonitor:
 
         return Summary(self.readings(), self.notices(), self.step)
 
+    def unready(self) -> str:
+        """Why there is no record yet; empty once an epoch has been closed."""
+        self._windows.collect()
+        if any(epoch.whole is not None for epoch in self.history.epochs.values()):
+            return ""
+        size = self._windows.steps_per_epoch
+        return f"{self.step} steps{f' of {size}' if size else ''} and no epoch that has ended"
+
     def record(self) -> xr.Dataset:
         """Closed epochs as a record of the project's schema.
 
@@ -165,13 +173,12 @@ class AngularMonitor:
         from sde_si.monitor.recording import record
 
         found = self.readings()
-        require(
-            any(epoch.whole is not None for epoch in self.history.epochs.values()),
-            "steps_per_epoch",
-            "a whole epoch",
-            f"{self.step} steps and none",
-            "steps_per_epoch=..., or monitor.epoch() at each epoch's end",
-        )
+        if why := self.unready():
+            size = self._windows.steps_per_epoch
+            advice = (
+                f"again after step {size}" if size else "steps_per_epoch=..., or monitor.epoch() at each epoch's end"
+            )
+            raise BadInput("monitor", "a whole epoch", why, advice)
         return record(self.history, found, self._windows.form)
 
     def plot(self) -> Figure:

@@ -14,10 +14,12 @@ from sde_si.comparison import finite
 from sde_si.monitor.history import EPOCH, History, angle, end_norm
 from sde_si.monitor.readings import Reading
 from sde_si.monitor.report import predicted_of, rows
-from sde_si.monitor.statistics import angle_from, predicted_versines
+from sde_si.monitor.statistics import angle_from, phase, predicted_versines, recent
 
 if TYPE_CHECKING:
     import xarray as xr
+
+NORMAL = 1.96  # standard errors on either side of a 95 % interval
 
 
 def _sharing(history: History, lrs: np.ndarray) -> list[str]:
@@ -25,6 +27,20 @@ def _sharing(history: History, lrs: np.ndarray) -> list[str]:
     return [
         g.name for g, of in zip(history.groups, lrs.T, strict=False) if np.array_equal(of, lrs[:, 0], equal_nan=True)
     ]
+
+
+def _verdict(history: History, reading: Reading, g: int, numbers: Sequence[int]) -> dict[str, Any]:
+    """What the monitor says of a group now: the first closed epoch (from 1) that its angle rests on, 0 if none.
+
+    A record that judged by its closed epochs alone would contradict the monitor that wrote it.
+    """
+    first = 0
+    if reading.equilibrated:
+        rows, scheduled = phase(history, g)
+        since = recent(rows, reading.relaxation_steps, scheduled=scheduled)[0].epoch
+        first = min(int(np.searchsorted(numbers, since, side="right")) + 1, len(numbers))
+    error = (reading.high - reading.ratio) / NORMAL
+    return {"first": first, "why": reading.why, "ratio": finite(reading.ratio), "stderr": finite(error)}
 
 
 def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
@@ -35,7 +51,7 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
     ``lr_by_group`` holds every group's own learning rate, and ``effective_lr`` is made of these.
     """
     from sde_si.provenance import provenance
-    from sde_si.record import make
+    from sde_si.record import group_names, make
     from sde_si.theory.optimizers import Rule
 
     numbers = sorted(number for number, epoch in history.epochs.items() if epoch.whole is not None)
@@ -93,8 +109,13 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
         "method": form,
         "digest": hashlib.sha256(b"".join(np.ascontiguousarray(v).tobytes() for v in data.values())).hexdigest(),
         "tuning_factor": total.tuning_factor,
+        "relaxation_rate": float(np.median([epoch.steps for epoch in epochs])) / total.relaxation_steps,
         "last_change": int(np.max(np.flatnonzero(np.diff(lr)), initial=-1)) + 1,
-        "expected_displacement_ratio": math.nan,  # readings judge equilibrium by their own windows
+        "expected_displacement_ratio": math.nan,  # readings judge equilibrium by their own windows:
+        "equilibrium": {
+            name: _verdict(history, reading, g, numbers)
+            for g, (name, reading) in enumerate(zip(group_names(groups), found, strict=True))
+        },
         "group_names": [group.name for group in history.groups],
         "group_levels": [group.level for group in history.groups],
         "lr_of": _sharing(history, lrs),  # the schema has one lr and one momentum per epoch

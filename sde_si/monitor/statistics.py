@@ -10,14 +10,13 @@ from itertools import pairwise
 import numpy as np
 
 from sde_si.estimators import Estimate, mean_and_error
+from sde_si.estimators.drift import BATCHES, FEWEST
 from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm
 from sde_si.theory import optimizers as laws
 from sde_si.theory.optimizers import Rule
 
 Array = np.ndarray
 SAME = 0.05  # hyperparameters within this of the present ones count as the same phase
-FEWEST = 8  # rows below which no interval is given
-BATCHES = 16  # of consecutive rows: neighbours share the norm, batches hardly
 LONG = 14  # relaxation times: the later half of such a phase begins when a transient has fallen to e^-7
 CHANGES = 3  # of the learning rate within 16 rows: a schedule, no drop
 DROP = 5  # a change by this factor from one row to the next ends any phase

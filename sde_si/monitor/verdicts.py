@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
+from sde_si.estimators import Estimate
+from sde_si.estimators.drift import SETTLED, drifts, said, slope
 from sde_si.monitor import statistics as stats
 from sde_si.monitor.history import Row
 from sde_si.theory import optimizers as laws
 from sde_si.theory.optimizers import DRIVEN, Rule
 
-SETTLED = 0.02  # change of ln |x|^2 per relaxation time at equilibrium (theory.md 17)
 LEAVE = 2 * SETTLED  # what was settled drifts if it changes by more: the length of few weights wanders by that
 BALANCE = 0.05  # of the squared one-step angle (theory.md 4.7, 17)
 WITHIN = 0.04  # of the squared angle: what `steps_left` leads to
@@ -31,20 +32,13 @@ def norm_drift(rows: list[Row], g: int, relaxation: float, span: float = 1.0) ->
     if not math.isfinite(relaxation):  # no decay: per phase
         relaxation = max(rows[-1].step - rows[0].step, 1)
     recent = stats.since(rows, span * relaxation, relaxation)
-    batches = min(stats.BATCHES, len(recent))
-    if batches < stats.FEWEST:
+    if len(recent) < stats.FEWEST:
         return math.nan, math.nan
-    parts = np.array_split(np.arange(len(recent)), batches)
     squares = np.array([row.values[g, 0] for row in recent])
     if not squares.all():
         return math.nan, math.nan
-    logs = np.log(squares)
-    y = np.array([logs[part].mean() for part in parts])
-    x = np.array([np.mean([recent[i].step for i in part]) for part in parts]) / relaxation
-    x = x - x.mean()
-    slope = float(x @ y / (x @ x))
-    left = y - y.mean() - slope * x
-    return slope, math.sqrt(float(left @ left) / (batches - 2) / float(x @ x))
+    found = slope(np.array([row.step for row in recent]) / relaxation, np.log(squares))
+    return found.value, found.stderr
 
 
 def settled(
@@ -70,14 +64,15 @@ def settled(
     change, error = drift
     if not math.isfinite(change) or not math.isfinite(found["ratio"]):
         return None, f"{len(recent)} records after the start of the phase, {stats.FEWEST} are needed"
-    shown = f"ln |w|^2 by {change:+.2g} ± {error:.1g} per relaxation time"
-    if abs(change) > (LEAVE if before else SETTLED) + 3 * error:
+    measured = Estimate(change, error)
+    shown, drifting = said(measured, "ln |w|^2"), drifts(measured, LEAVE if before else SETTLED)
+    if drifting:
         return False, f"the norm drifts: {shown}"
     if seen < relaxation:
         return None, f"seen {seen} steps of the {relaxation:.3g} in which the norm relaxes"
     square, spread = found["ratio"] ** 2, (found["high"] - found["ratio"]) * found["ratio"]
     # What was settled stays so until it is clearly not: a drift near its limit would turn the verdict at every look.
-    if before is not True and (abs(change) > SETTLED + error or error > SETTLED):
+    if before is not True and drifting is None:
         if error > SETTLED:
             return None, f"the norm's drift is not known well enough: {shown}"
         return None, f"between settled and drifting: {shown}, {SETTLED} is allowed"
@@ -122,11 +117,14 @@ def lasting(
     if seen < LASTING:
         why = f"it may be turning: seen {seen:.2g} relaxation times, {LASTING} are needed"
         return None, f"the norm stands still {place}; {why}"
-    change, error = norm_drift(rows, g, relaxation, SPAN)
-    shown = f"ln |w|^2 by {change:+.2g} ± {error:.1g} per relaxation time over the last {SPAN}"
-    if abs(change) > (LEAVE if before else SETTLED) + 3 * error:
+    measured = Estimate(*norm_drift(rows, g, relaxation, SPAN))
+    shown, drifting = (
+        said(measured, "ln |w|^2") + f" over the last {SPAN}",
+        drifts(measured, LEAVE if before else SETTLED),
+    )
+    if drifting:
         return False, f"the norm drifts: {shown}; it is {place}"
-    if before is not True and not (abs(change) <= SETTLED + error and error <= SETTLED):
+    if before is not True and drifting is None:
         return None, f"between settled and drifting: {shown}; the norm is {place}"
     return True, f"the norm is stationary, {place}: squared steps are {square:.2g} of theirs"
 

@@ -234,7 +234,7 @@ def _momentum(factor: float, least: float) -> float:
     require(
         value < 1, "tuning_factor", "one that a momentum below 1 has", factor, f"{1000 * least:.6g} (momentum 0.999)"
     )
-    return max(0.0, value)
+    return value if value > 1e-12 else 0.0  # what rounding leaves of momentum 0
 
 
 def _whole(target: str, value: float, factor: float) -> int:

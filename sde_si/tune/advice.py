@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sde_si import theory
 from sde_si.errors import require
@@ -21,9 +21,6 @@ from sde_si.tune.cautions import CLOSE
 from sde_si.tune.effects import persistence
 from sde_si.tune.evidence import Evidence
 from sde_si.tune.suggestion import Suggestion
-
-if TYPE_CHECKING:
-    pass
 
 NORMAL = 1.96  # standard errors on either side of a 95 % interval
 WITHIN = 0.05  # distance of the angle from equilibrium that a phase is asked to reach
@@ -85,6 +82,8 @@ def suggest(
     DiskProblem
     """
     require(like is None or angle_epoch is None, "like", "another run or an angle, not both", "both")
+    if why := evidence.unready(source):
+        return tuple(Suggestion(about=about, because=why) for about in ADVICE)
     found = evidence.of(source)
     if B is not None:
         found = Evidence(**{**vars(found), "B": B})
@@ -93,7 +92,7 @@ def suggest(
         check_number("angle_epoch", angle_epoch, above=0, below=math.pi / 2, advice="0.38")
         target, name = Estimate(2 * math.sin(angle_epoch / 2) ** 2, 0.0), f"{angle_epoch * DEGREES:.4g} degrees"
     elif like is not None:
-        other = evidence.of(like, "the other run")
+        other = evidence.of(like, "the other run", "like")
         target, name = other.versine_epoch, other.name
         require(bool(other.window), "like", "a run in equilibrium", f"{other.name}: {other.window.why}")
     asked = Asked(found=found, target=target, target_name=name)
@@ -150,7 +149,9 @@ def phase(asked: Asked) -> Suggestion:
     measured, law = found.relaxation, theory.lr_drop_steps(1 / (4 * found.relaxation_predicted * DROP), DROP, WITHIN)
     if not math.isfinite(measured.value) or not math.isfinite(measured.stderr):
         seen = "no approach to equilibrium that can be measured" if found.window else found.window.why
-        why = f"the relaxation of the norm was not measured ({seen}); by the law it would be {law:.4g} epochs"
+        why = f"the relaxation of the norm was not measured ({seen})"
+        if math.isfinite(law):
+            why += f"; by the law it is {found.relaxation_predicted:.4g} epochs, and the phase needs {law:.4g}"
         return Suggestion(about=about, because=why)
     value, low, high = _interval(lambda t: theory.lr_drop_steps(1 / (4 * t * DROP), DROP, WITHIN), measured)
     return Suggestion(

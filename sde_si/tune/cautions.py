@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sde_si import theory
+from sde_si.comparison import finite
 from sde_si.hyperparameters import HyperParameters
 from sde_si.tune.effects import Effect, Gradients, factor_of, is_decoupled, is_sgd, persistence
 from sde_si.tune.lag import lag
@@ -41,9 +42,9 @@ class Caution:
     number: float
     limit: float
 
-    def to_json(self) -> dict[str, str | float]:
-        """Plain JSON types."""
-        return {"kind": self.kind, "text": self.text, "number": self.number, "limit": self.limit}
+    def to_json(self) -> dict[str, str | float | None]:
+        """Plain JSON types; None for a number that is not finite (a relaxation without weight decay)."""
+        return {"kind": self.kind, "text": self.text, "number": finite(self.number), "limit": finite(self.limit)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,8 @@ def transient(change: Change) -> Caution | None:
     if not late:
         return None
     worst = max(late, key=lambda one: one.relaxation_epochs / one.left)
-    also = f"; so do {len(late) - 1} others" if len(late) > 1 else ""
+    others = len(late) - 1
+    also = f", nor in {others} other phase{'s' if others > 1 else ''}" if others else ""
     text = f"{worst.text(change.after.lr)}: the angle of equilibrium is not reached there{also} (theory.md 10.7)"
     return Caution("transient", text, worst.relaxation_epochs, worst.left)
 

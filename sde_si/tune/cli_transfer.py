@@ -73,10 +73,9 @@ def _main(args: Sequence[str] | None) -> int:
         both = options.signal is not None or options.noise_trace is not None
         require(not both, "record", "either a record or --signal and --noise-trace", "both", "--record FILE.nc")
         existing("record", options.record)
-        from sde_si.record import load
-        from sde_si.tune.evidence import gradients_of
+        from sde_si.tune.evidence import gradients_of, record_of_run
 
-        measured = gradients_of(load(options.record), source)
+        measured = gradients_of(record_of_run(options.record), source)
     from sde_si.tune.settings import transfer
 
     found = under(

@@ -25,9 +25,10 @@ from sde_si.tune.effects import (
     predicted,
     run_of,
 )
-from sde_si.tune.explanation import Explanation, Stretch
+from sde_si.tune.explanation import Explanation
 from sde_si.tune.lag import lag
 from sde_si.tune.phases import Phase, first_settings, phases, settings, way
+from sde_si.tune.stretch import REACHED, Stretch
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 Array = np.ndarray
 COURSE = ("angle_epoch", "angle_step", "weight_norm", "effective_lr")  # what is told epoch by epoch
 ADAPTIVE = (*COURSE[:-1], "relative_update")  # of optimizers whose update does not shrink with |x|
-REACHED = 0.02  # distance of the angle per epoch from its equilibrium that counts as there
 SPENT = math.log(1 / REACHED)  # relaxation times after which a small deviation is within REACHED
 
 

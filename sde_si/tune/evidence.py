@@ -10,11 +10,12 @@ import numpy as np
 
 from sde_si import estimators
 from sde_si.comparison import predictions
-from sde_si.errors import BadInput, require
+from sde_si.errors import BadInput, DiskProblem, require
 from sde_si.estimators import Estimate, Window, window_of
+from sde_si.estimators.window import verdict_of
 from sde_si.hyperparameters import HyperParameters
 from sde_si.methods import METHODS
-from sde_si.record import configuration
+from sde_si.record import configuration, load
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -108,33 +109,62 @@ def of_record(record: xr.Dataset, name: str = "record") -> Evidence:
 
 
 def of_monitor(monitor: Any) -> Evidence:
-    """The evidence of an `AngularMonitor` at work.
+    """The evidence of an `AngularMonitor` at work: that of its record, which carries the monitor's verdict.
 
     Raises
     ------
     BadInput
         If it has not seen a whole epoch.
     """
-    found = of_record(monitor.record(), "monitor")
-    # The monitor's own windows know more of the present than its closed epochs.
-    reading = monitor.readings()[-1]
-    steps = float(np.median([epoch.steps for epoch in monitor.history.epochs.values() if epoch.steps]))
-    error = (reading.high - reading.ratio) / 1.96
-    window = Window(found.epochs, found.epochs, reading.why) if reading.equilibrated else Window(0, 0, reading.why)
-    window = found.window if found.window and reading.equilibrated else window
-    return Evidence(**{
-        **vars(found), "ratio": Estimate(reading.ratio, error), "window": window,
-        "relaxation_predicted": reading.relaxation_steps / steps,
-    })  # fmt: skip
+    return of_record(monitor.record(), "monitor")
 
 
-def of(source: Any, name: str = "record") -> Evidence:
-    """The evidence in a record, a file or a monitor."""
+def unready(source: Any) -> str:
+    """Why a monitor cannot be asked yet: before the end of its first epoch; empty for all else."""
+    why = source.unready() if hasattr(source, "readings") else ""
+    return f"the monitor has seen {why}: nothing is measured over an epoch yet" if why else ""
+
+
+def of(source: Any, name: str = "record", flag: str = "record") -> Evidence:
+    """The evidence in a record, a file or a monitor; `flag` is what the user calls it."""
     if isinstance(source, str) or hasattr(source, "__fspath__"):
-        from sde_si.record import load
-
-        return of_record(load(source), str(source))
+        return of_record(record_of_run(source, flag), str(source))
     return of_monitor(source) if hasattr(source, "readings") else of_record(source, name)
+
+
+def record_of_run(file: Any, flag: str = "record") -> xr.Dataset:
+    """The record in a file.
+
+    Raises
+    ------
+    BadInput
+        If it is whole, but not that of a run.
+    DiskProblem
+        If it is missing or damaged.
+    """
+    try:
+        return load(file)
+    except DiskProblem:
+        if not (kind := _foreign(file)):
+            raise
+    raise BadInput(
+        flag, "a record of simulate, train or a monitor", f"{file}, which is {kind}", "the .nc file of a run"
+    )
+
+
+def _foreign(file: Any) -> str:
+    """What a NetCDF file is that no run wrote; empty for a run's, and for what cannot be read."""
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(file, engine="scipy") as opened:
+            attributes = dict(opened.attrs)
+    except Exception:
+        return ""  # damaged
+    if "configuration" in attributes:
+        return ""
+    name = attributes.get("experiment")
+    return f"the record of the experiment {name}" if name else "a NetCDF file without the settings of a run"
 
 
 def _since(record: xr.Dataset, window: Window) -> slice:
@@ -159,7 +189,9 @@ def _gradients(record: xr.Dataset, window: Window) -> tuple[float, float, Estima
 
 
 def _ratio(record: xr.Dataset, window: Window) -> Estimate:
-    """Rms angle per step over its prediction at equilibrium, in the last epochs."""
+    """Rms angle per step over its prediction at equilibrium, in the last epochs; a monitor's record says it."""
+    if verdict := verdict_of(record):
+        return Estimate(*(math.nan if verdict[name] is None else verdict[name] for name in ("ratio", "stderr")))
     since, known = _since(record, window), predictions(record).get("angle_step")
     target = known.value if known is not None else None
     if target is None and "angle_step_predicted" in record:
@@ -184,7 +216,8 @@ def gradients_of(record: xr.Dataset, source: HyperParameters) -> dict[str, float
         If the record has none, or is not of the tuned settings.
     """
     found = of_record(record)
-    for name, value in {"B": found.B, "lr": found.lr, "wd": found.wd}.items():
+    tuned = {"N": configuration(record).get("N"), "B": found.B, "lr": found.lr, "wd": found.wd}
+    for name, value in tuned.items():
         same = value is None or math.isclose(value, getattr(source, name), rel_tol=1e-9)
         require(same, "record", f"a record with the tuned {name} = {getattr(source, name):g}", value)
     if not math.isfinite(found.noise_trace):

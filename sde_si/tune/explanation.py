@@ -43,7 +43,7 @@ class Explanation:
         Angle per epoch by Yun et al. eqs. 18, 27, radians.
     stretches : tuple of Stretch
     warnings : tuple of Caution
-        Of a step so large that first order fails, of a partial batch, and of changes after the last epoch.
+        Of the settings: a step so large that first order fails, a partial batch, changes after the last epoch.
     """
 
     hyperparameters: HyperParameters
@@ -60,6 +60,12 @@ class Explanation:
     def followed(self) -> bool:
         """Whether there is a closed form under the schedule: else epochs have equilibrium values alone."""
         return not np.isnan(self.course["weight_norm"]).all()
+
+    @property
+    def all_warnings(self) -> tuple[Caution, ...]:
+        """`warnings`, then one for each phase that does not come to equilibrium: what text and JSON say."""
+        late = (one.warning(self.hyperparameters) for one in self.stretches)
+        return (*self.warnings, *(one for one in late if one is not None))
 
     def tables(self) -> list[Table]:
         """By phase, and by epoch where there is something to tell."""
@@ -108,9 +114,7 @@ class Explanation:
 
     def lines(self) -> list[str]:
         """What is said below the tables."""
-        out = [f"warning: {one.text}" for one in self.warnings]
-        told = [one.warning(self.hyperparameters) for one in self.stretches]
-        out += [f"warning: {text}" for text in told if text]
+        out = [f"warning: {one.text}" for one in self.all_warnings]
         if not self.followed:
             out.append(
                 f"{self.optimizer}: no closed form under a schedule, so no table of epochs: equilibrium values and "
@@ -154,7 +158,7 @@ class Explanation:
             "tuning_factor": factor_of(hp, self.optimizer),
             "relative": self.relative,
             "first_lr": self.first_lr,
-            "warnings": [one.to_json() for one in self.warnings],
+            "warnings": [one.to_json() for one in self.all_warnings],
             "phases": [one.to_json() for one in self.stretches],
             "epochs": epochs | {"angle_epoch_paper": [finite(v) for v in self.paper]},
         }

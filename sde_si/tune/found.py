@@ -11,6 +11,7 @@ import numpy as np
 
 from sde_si.comparison import number
 from sde_si.hyperparameters import HyperParameters
+from sde_si.tune.parabola import vertex
 from sde_si.tune.settings import Transfer, five
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ class Found:
     best : Trial
         Of those with every seed.
     low, high : float or None
-        95 % interval of the best tuning factor, from the spread between seeds; at least half-way to the neighbours of
+        95 % interval of the best tuning factor, from the spread between seeds (without one, see `measured`, it has no
+        level); at least half-way to the neighbours of
         the best point, and never beyond a point that failed. None: that side is open, since nothing that was tried
         bounds it.
     spread : float
@@ -90,8 +92,23 @@ class Found:
 
     @property
     def share(self) -> float:
-        """Of the cost of the full search."""
+        """Of the search's cost in that of the full search; what follows on the whole set is left out."""
         return self.samples / self.samples_full
+
+    @property
+    def samples_run(self) -> int:
+        """Samples an epoch of one option's runs on the whole data set, with as many seeds as the best point."""
+        return len(self.best.values) * int(self.settings.target["N"])
+
+    @property
+    def share_with_run(self) -> float:
+        """Of search and full runs together in the cost of the full search."""
+        return (self.samples + self.samples_run) / self.samples_full
+
+    @property
+    def measured(self) -> bool:
+        """Whether the interval rests on a spread between seeds; else it tells the points tried, at no level."""
+        return math.isfinite(self.spread) and self.spread > 0
 
     def interval(self) -> str:
         """The interval in words; an open side is called so, with what was tried there."""
@@ -101,7 +118,7 @@ class Found:
         high = f"open above (tried to {max(tried):.4g})" if self.high is None else f"{self.high:.4g}"
         if self.low is None and self.high is None:
             return f"no interval: open on both sides of the range tried, {min(tried):.4g} .. {max(tried):.4g}"
-        return f"95 % {low} .. {high}"
+        return f"{'95 %' if self.measured else 'by the points tried'} {low} .. {high}"
 
     def to_table(self) -> Table:
         """One row a point."""
@@ -122,12 +139,14 @@ class Found:
         spread = "" if math.isnan(self.spread) else f" ± {self.spread:.2g} between seeds"
         interval = self.interval()
         top = f"best tuning factor {self.best.tuning_factor:.4g} per epoch, {interval}: median"
-        cost = (
-            f"cost: {self.samples} samples an epoch over all runs, {100 * self.share:.3g} % of the {self.samples_full}"
-        )
+        runs = len(self.best.values)
         return [
             f"{top} {self.metric} {self.best.median:.5g}{spread}",
-            f"{cost} of the same grid with every seed on the whole data set",
+            (
+                f"cost of the search: {self.samples} samples an epoch over all runs, {100 * self.share:.3g} % of the "
+                f"{self.samples_full} of the same grid with every seed on the whole data set"
+            ),
+            f"cost with the full runs to come ({runs} of one setting): {100 * self.share_with_run:.3g} %",
             *(f"note: {note}" for note in self.notes),
         ]
 
@@ -152,7 +171,9 @@ class Found:
             "tuning_factor": self.best.tuning_factor, "low": self.low, "high": self.high,
             "best": five(self.best.hyperparameters), "median": self.best.median,
             "spread": None if math.isnan(self.spread) else self.spread, "settings": self.settings.to_json(),
-            "cost": {"samples": self.samples, "samples_full": self.samples_full, "share": self.share},
+            "level": 0.95 if self.measured else None,
+            "cost": {"samples": self.samples, "samples_full": self.samples_full, "share": self.share,
+                     "samples_run": self.samples_run, "share_with_run": self.share_with_run},
             "notes": list(self.notes),
         }  # fmt: skip
 
@@ -226,14 +247,3 @@ def _drawn(x: np.ndarray, y: np.ndarray, line: Sequence[Trial], spread: float) -
     tops = np.sort([vertex(x, draw) for draw in draws])
     low, high = (float(tops[round(q * (DRAWS - 1))]) for q in (0.025, 0.975))
     return low, high
-
-
-def vertex(x: np.ndarray, y: np.ndarray) -> float:
-    """Where the parabola through the highest point and its neighbours is highest; the point itself at an end."""
-    i = int(np.argmax(y))
-    if i in (0, x.size - 1):
-        return float(x[i])
-    (a, b, c), (p, q, r) = x[i - 1 : i + 2], y[i - 1 : i + 2]
-    curved = (b - a) * (q - r) - (b - c) * (q - p)
-    shift = ((b - a) ** 2 * (q - r) - (b - c) ** 2 * (q - p)) / (2 * curved) if curved else 0.0
-    return float(min(max(b - shift, a), c))

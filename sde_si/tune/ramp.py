@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -89,6 +90,10 @@ def lr_range(
     check_number("smoothing", smoothing, least=0, below=1, advice="0.9")
     require(isinstance(model, torch.nn.Module), "model", "a torch.nn.Module", type(model).__name__)
     require(isinstance(optimizer, Optimizer), "optimizer", "a torch optimizer", type(optimizer).__name__)
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    alone = closure is None or closure.default is not inspect.Parameter.empty
+    require(alone, "optimizer", "one whose step needs no closure (a ramp takes one step per loss)",
+            type(optimizer).__name__, "torch.optim.SGD")  # fmt: skip
     require(callable(loss), "loss", "a function of model and batch", type(loss).__name__, "lambda model, batch: ...")
     known = dict(model.named_parameters())
     unknown = [name for name in watch or () if name not in known]

@@ -12,6 +12,7 @@ import numpy as np
 from sde_si.comparison import finite, number
 from sde_si.errors import require_known
 from sde_si.hyperparameters import SMALLEST, check_count, check_number
+from sde_si.tune.ramp_noise import clear, clearest, noise_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 RAMPS = ("exponential", "linear")
 FEWEST = 6  # finite losses
-CLEAR = 3.0  # standard errors by which the smoothed loss must fall, and rise again
+CLEAR = 3.0  # standard errors beyond which a fall has begun
 ORDER = 10.0  # the suggestion lies an order of magnitude below the least loss (theory.md 7.3)
 BLOW_UP = 4.0  # times its best value: the loss has diverged, and the test ends
 ROWS = 14
@@ -64,8 +65,8 @@ class LrRange:
     weight_norm : ndarray, shape (steps,)
         Their length before the step.
     suggestion, low, high : float or None
-        An order of magnitude below the least smoothed loss; between where the loss has clearly begun to fall and a
-        third of where it is least. None: no suggestion.
+        An order of magnitude below the least smoothed loss; between where the loss has clearly begun to fall (or, if
+        that is later, the suggestion) and a third of where it is least. None: no suggestion.
     evidence, because : str
         The measurement; or why there is no suggestion.
     notes : tuple of str
@@ -162,7 +163,7 @@ def read(
         Of the running mean, in [0, 1).
     angle_step, weight_norm : sequence of float, optional
     error : ndarray, optional
-        Standard error of every loss; by default from the differences of neighbouring losses.
+        Standard error of every loss, of which the mean square counts; by default from differences of neighbours.
     notes : sequence of str
     runs : bool
         Whether each loss is that of a run of its own.
@@ -181,45 +182,43 @@ def read(
     )  # fmt: skip
 
 
-def _noise(loss: Array, smoothing: float, error: Array | None) -> float:
-    """Standard error of a smoothed loss: that of one loss, from second differences, over root of the mean's memory."""
-    if error is not None and np.isfinite(error).any():
-        return float(np.sqrt(np.nanmean(error**2) * (1 - smoothing) / (1 + smoothing)))
-    # Second differences do not see a trend; the median does not see the divergence at the end.
-    spread = np.abs(loss[2:] - 2 * loss[1:-1] + loss[:-2])
-    return float(np.median(spread) / 0.6745 / math.sqrt(6) * math.sqrt((1 - smoothing) / (1 + smoothing)))
-
-
 def _judge(
     lr: Array, loss: Array, smooth: Array, smoothing: float, error: Array | None, *, lost: bool, runs: bool
 ) -> dict[str, Any]:
     nothing = {"suggestion": None, "low": None, "high": None, "evidence": "", "because": ""}
     if lr.size < FEWEST:
         return nothing | {"because": f"only {lr.size} losses are finite, {FEWEST} are needed: start lower"}
-    name = "the loss" if runs else "the smoothed loss"
-    best, noise = int(np.argmin(smooth)), _noise(loss, smoothing, error)
-    before = np.maximum.accumulate(smooth)
-    fall, size = float(before[best] - smooth[best]), f"± {noise:.1g} (standard error)"
-    if fall < CLEAR * math.sqrt(2) * noise or fall <= 0:
-        why = f"{name} never falls clearly: by {fall:.3g} {size}"
+    name, needed = "the loss" if runs else "the smoothed loss", clear(lr.size)
+    best, shrunk = int(np.argmin(smooth)), smoothing ** np.arange(1, lr.size + 1)
+    # the running mean begins with one loss and has the less noise the more it has seen
+    noise = noise_of(loss, error) * np.sqrt((1 - smoothing) / (1 + smoothing) * (1 + shrunk) / (1 - shrunk))
+    apart, errors = smooth - smooth[best], np.hypot(noise, noise[best])
+    top = clearest(apart[: best + 1], errors[: best + 1])
+    fall, size = float(apart[top]), f"± {errors[top]:.1g} (standard error)"
+    if fall <= 0 or fall < needed * errors[top]:
+        why = f"{name} never falls clearly: by {fall:.3g} {size}, {needed:.2g} of them are needed to tell it from noise"
         more = "longer runs, more seeds" if runs else "more steps, more smoothing"
         return nothing | {"because": f"{why}; use {more} or a lower start"}
-    rise = math.inf if lost else float(smooth[best:].max() - smooth[best])
-    if rise < CLEAR * math.sqrt(2) * noise:
+    end = best + clearest(apart[best:], errors[best:])
+    rise, size = (math.inf, "") if lost else (float(apart[end]), f"± {errors[end]:.1g} (standard error)")
+    if rise < needed * errors[end]:
         why = (
             f"the loss is still falling or flat at the largest lr, {lr[-1]:.3g}: it rises by {max(rise, 0):.3g} {size}"
         )
         return nothing | {"because": f"{why}; raise the end of the ramp"}
-    began = int(np.flatnonzero(before - smooth >= min(fall / 10 + CLEAR * noise, fall))[0])
+    before = np.maximum.accumulate(smooth)
+    began = int(np.flatnonzero(before - smooth >= min(fall / 10 + CLEAR * noise[-1], fall))[0])
     suggestion, high = float(lr[best] / ORDER), float(lr[best] / 3)
     low = float(min(lr[began], suggestion))
     if why := _unseen(lr, suggestion, low, high):
         more = "points" if runs else "steps"
         return nothing | {"because": f"{why}; use an exponential ramp, a lower start or more {more}"}
-    rose = "is lost" if lost else f"rises by {rise:.3g}"
+    rose, since = "is lost" if lost else f"rises by {rise:.3g}", "from where it has clearly begun to fall"
+    if lr[began] > suggestion:
+        since = f"from the suggestion itself, as the fall is clear only from lr = {lr[began]:.3g} on,"
     evidence = (
-        f"{name} falls by {fall:.3g} {size}, is least at lr = {lr[best]:.3g} and {rose} above it; the "
-        f"suggestion is a tenth of that lr, the interval from where it has clearly begun to fall to a third"
+        f"{name} falls by {fall:.3g} ± {errors[top]:.1g} (standard error), is least at lr = {lr[best]:.3g} and {rose} "
+        f"above it; the suggestion is a tenth of that lr, the interval {since} to a third"
     )
     return {"suggestion": suggestion, "low": low, "high": high, "evidence": evidence, "because": ""}
 

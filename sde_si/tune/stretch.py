@@ -9,8 +9,11 @@ from typing import Any
 from sde_si.comparison import finite, number
 from sde_si.hyperparameters import HyperParameters
 from sde_si.quantities import shown
+from sde_si.tune.cautions import Caution
 from sde_si.tune.lag import Lag
 from sde_si.tune.phases import Phase
+
+REACHED = 0.02  # distance of the angle per epoch from its equilibrium that counts as there
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,18 @@ class Stretch:
         """Angle of its last epoch."""
         return self.angles[-1]
 
-    def warning(self, hp: HyperParameters) -> str | None:
+    def warning(self, hp: HyperParameters) -> Caution | None:
+        """`_text` with the share of the equilibrium angle, or, where no angle is known, the relaxation in epochs."""
+        text = self._text(hp)
+        if text is None:
+            return None
+        ideal = self.equilibrium[-1]
+        if self.last and ideal:
+            share = self.last / ideal
+            return Caution("equilibrium", text, share, 1 - REACHED if share < 1 else 1 + REACHED)
+        return Caution("transient", text, self.phase.relaxation_epochs, self.phase.epochs)
+
+    def _text(self, hp: HyperParameters) -> str | None:
         """Why the angle is not that of equilibrium; None if it is, or where a rise of lr goes before another phase."""
         phase, ideal, how = self.phase, self.equilibrium[-1], ""
         if self.reached is not None or not (phase.constant or self.lag):
