@@ -184,11 +184,11 @@ def test_an_unwritable_folder_is_exit_code_4(where, tmp_path, capfd):
 
 FULL = """
 import errno, os, sys
-import sde_si.record as record
+import sde_si.disk as disk
 real = os.fsync
 def full(handle):
     raise OSError(errno.ENOSPC, "No space left on device")
-record.os.fsync = full
+disk.os.fsync = full
 from sde_si.simulate.cli import main
 sys.exit(main({argv!r}))
 """
