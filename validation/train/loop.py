@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sde_si.disk import write_bytes
 from sde_si.errors import DiskProblem
+from sde_si.record import write_bytes
 from sde_si.schedules import Timetable
 from validation.data import Batches, Images, order
 from validation.train.ends import measured
