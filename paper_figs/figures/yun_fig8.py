@@ -4,12 +4,19 @@ EfficientNet-B0 on ImageNet: the best wd on 80k samples is 1.6e-3; the tuning fa
 best and 1e-4 second.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from paper_figs import networks, style
 from paper_figs.accuracy import final_accuracy
 from paper_figs.quantified import best_value, seed_mean
 from paper_figs.scripts import Drawn, Records
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SOURCE = "Yun et al. 2022, fig. 8, sec. 6; theory.md 10.13, 8.9"
 EXPERIMENTS = ("yun-fig8",)
@@ -56,16 +63,27 @@ def draw(records: Records) -> Drawn:
     gap = accuracy[cells["whole"]].copy()
     top = int(np.argmax(seed_mean(gap)))
     seen = (f"{networks.caption(record)}. Best wd {best['subset']:.2g} on the part, {best['whole']:.2g} on the whole. "
-            + _said(accuracy, cells, best["whole"] * share / best["subset"])
+            + _said(accuracy, record, cells, best["whole"] * share / best["subset"])
             + f" The transferred row costs {seed_mean(gap)[top] - seed_mean(gap)[row]:.2f} points against the best of the whole.")  # fmt: skip
     return Drawn(figure, seen)
 
 
-def _said(accuracy: np.ndarray, cells: dict[str, list[int]], ratio: float) -> str:
-    """What the two optima say of each other: nothing where one lies at an end of its grid."""
-    tops = {data: int(np.argmax(seed_mean(accuracy[of]))) for data, of in cells.items()}
-    ends = [data for data, top in tops.items() if top in (0, len(cells[data]) - 1)]
+def _said(accuracy: np.ndarray, record: xr.Dataset, cells: dict[str, list[int]], ratio: float) -> str:
+    """What the two optima say of each other: nothing where one cannot be told from an end of its grid."""
+    said, ends = [], []
+    for data, name in (("subset", "part"), ("whole", "whole")):
+        flat = np.flatnonzero(_as_good(accuracy[cells[data]]))
+        low, high = (float(record["wd"][cells[data][i]]) for i in (flat[0], flat[-1]))
+        said.append(f"{low:.2g} to {high:.2g} on the {name}")
+        ends += [name] if flat[0] == 0 or flat[-1] == len(cells[data]) - 1 else []
+    text = f"Within a standard error of the best: {', '.join(said)}"
     if ends:
-        named = " and ".join({"subset": "the part's", "whole": "the whole's"}[data] for data in ends)
-        return f"At an end of its grid: {named}, so that the optimum may lie beyond it and the two say nothing of each other."
-    return f"The whole's is {ratio:.2f} of what the tuning factor says (the paper's: 0.5)."
+        return f"{text}: no optimum on the {' and the '.join(ends)}, and so the two say nothing of each other."
+    return f"{text}. The whole's best is {ratio:.2f} of what the tuning factor says (the paper's: 0.5)."
+
+
+def _as_good(values: np.ndarray) -> np.ndarray:
+    """Which rows (row, seed) are less than one standard error of the difference below the best."""
+    below = values[np.argmax(seed_mean(values))] - values
+    error = below.std(axis=1, ddof=1) / below.shape[1] ** 0.5 if below.shape[1] > 1 else np.zeros(len(below))
+    return seed_mean(below) <= error
