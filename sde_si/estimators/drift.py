@@ -15,7 +15,20 @@ FEWEST = 8  # batches below which there is no standard error
 
 
 def drifts(change: Estimate, allowed: float = SETTLED) -> bool | None:
-    """Whether a change of ln |x|^2 per relaxation time is a drift; None: too near the limit, or too little known."""
+    """Whether a change of the norm is a drift (theory.md 17).
+
+    Parameters
+    ----------
+    change : Estimate
+        Of ln |x|^2 per relaxation time, without unit.
+    allowed : float
+        Change beyond which it is one, by three standard errors; a group once settled may be given more than `SETTLED`.
+
+    Returns
+    -------
+    bool or None
+        None: too near the limit, or too little known.
+    """
     size, error = abs(change.value), change.stderr
     if not math.isfinite(error):
         return None
@@ -25,7 +38,17 @@ def drifts(change: Estimate, allowed: float = SETTLED) -> bool | None:
 
 
 def slope(x: Array, y: Array) -> Estimate:
-    """Slope of the straight line through batch means of one course, its error from what it leaves; nan of a few."""
+    """Slope of the straight line through batch means of one course.
+
+    Parameters
+    ----------
+    x, y : array (n,)
+
+    Returns
+    -------
+    Estimate
+        In units of y over x; its error from what the line leaves, nan with fewer than `FEWEST` batches.
+    """
     batches = min(BATCHES, y.size)
     x, y = (np.array([part.mean() for part in np.array_split(of, batches)]) for of in (x, y))
     x = x - x.mean()

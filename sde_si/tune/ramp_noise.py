@@ -24,7 +24,7 @@ def noise_of(loss: Array, error: Array | None) -> float:
 
 
 def clear(points: int) -> float:
-    """Standard errors by which a loss must fall, and rise again: pure noise does so in at most 1 % of ramps.
+    """Standard errors by which a loss must fall, and rise again: pure noise does so in about 1 % of ramps or less.
 
     The largest difference of many numbers is several of their errors, and an error from few of them is too small by
     chance; found by simulation, for independent noise of any smoothing.

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from sde_si.estimators import mean_and_error
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -98,11 +100,10 @@ def ratios(record: xr.Dataset, angle: str) -> dict[str, Array]:
     return {"equilibrium": law, "course": measured / said, "beside": law / (math.nan if base is None else law[base])}
 
 
-def mean_and_error(values: Array) -> tuple[float, float]:
+def over_seeds(values: Array) -> tuple[float, float]:
     """Mean over seeds and its standard error, nan where there are too few; a nan is no seed."""
-    there = values[np.isfinite(values)]
-    mean = float(there.mean()) if there.size else math.nan
-    return mean, float(there.std(ddof=1)) / there.size**0.5 if there.size > 1 else math.nan
+    found = mean_and_error(values)
+    return found.value, found.stderr
 
 
 def splits(record: xr.Dataset) -> list[Split]:
@@ -114,8 +115,8 @@ def splits(record: xr.Dataset) -> list[Split]:
     late_means = [np.where(living(record), values.mean(-1), math.nan) for values in (*parts, *angles)]
     out = []
     for i, transient in enumerate(said):
-        decay, velocity, drift, angle = (mean_and_error(values[i])[0] for values in late_means[:4])
-        out.append(Split(decay, velocity, drift, angle, *mean_and_error(late_means[4][i] / transient)))
+        decay, velocity, drift, angle = (over_seeds(values[i])[0] for values in late_means[:4])
+        out.append(Split(decay, velocity, drift, angle, *over_seeds(late_means[4][i] / transient)))
     return out
 
 

@@ -144,7 +144,7 @@ def _angles(record: xr.Dataset, name: str) -> list[Angle]:
     out = []
     for i in range(len(law)):
         control = bool(record["invariant_share"][i] < COVERED)
-        made = {key: by_seed.mean_and_error(values[i]) for key, values in seeds.items()}
+        made = {key: by_seed.over_seeds(values[i]) for key, values in seeds.items()}
         words = {key: judge(*one, control=control) for key, one in made.items()}
         if not (at_rest[i] or control or words["equilibrium"] == NOTHING):
             words["equilibrium"] = UNSETTLED
@@ -155,7 +155,7 @@ def _angles(record: xr.Dataset, name: str) -> list[Angle]:
             else {KEEPS: ALIKE, NO_CLAIM: ALIKE, BREAKS: DIFFERS}.get(words["beside"], words["beside"])
         )
         equilibrium, course, beside = (Ratio(*made[key], words[key]) for key in ("equilibrium", "course", "beside"))
-        transient, (mean, error) = by_seed.mean_and_error(said[i])[0], by_seed.mean_and_error(measured[i])
+        transient, (mean, error) = by_seed.over_seeds(said[i])[0], by_seed.over_seeds(measured[i])
         out.append(Angle(float(law[i]), transient, mean, error, equilibrium, course, beside))
     return out
 
