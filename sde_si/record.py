@@ -54,6 +54,11 @@ SCHEMA: dict[str, tuple[tuple[str, ...], str, str]] = {
         "what is left of a minibatch's kick after so many steps, along it (theory.md 18.8)",
     ),
     "kick_size": (("path", "kick"), "1", "squared kick, lr^2 times the noise trace, over the squared length"),
+    "asymmetry": (
+        ("path", "kick", "lag"),
+        "1",
+        "-lr (<d, g + g'> - 2 (L' - L)) over the squared length, of a way d over each lag (theory.md 18.9)",
+    ),
     "loss": (("path", "epoch"), "1", "full loss at the end of the epoch"),
     "train_loss": (("path", "epoch"), "1", "minibatch loss, mean over the epoch"),
     "test_loss": (("path", "epoch"), "1", "loss on the test set at the end of the epoch"),

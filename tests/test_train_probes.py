@@ -16,7 +16,7 @@ from validation.train import ends  # noqa: E402
 from validation.train.curvature import lanczos, noise_spectrum  # noqa: E402
 from validation.train.loop import Trainer  # noqa: E402
 from validation.train.optimizers import OPTIMIZERS, Setting  # noqa: E402
-from validation.train.response import responses  # noqa: E402
+from validation.train.response import asymmetry, responses  # noqa: E402
 
 images = small_training.images
 
@@ -94,12 +94,39 @@ def test_twins_follow_the_kick_of_their_other_minibatch(momentum):
     assert size == pytest.approx(0.02**2 * float((kicks**2).sum()) / 6)
 
 
+def test_the_asymmetry_of_a_way_is_what_is_not_quadratic():
+    """sum c_i x_i^3/6 and a quadratic form: <d, g + g'> - 2 (L' - L) = sum c_i d_i^3/6, whatever the form."""
+    generator = torch.Generator().manual_seed(0)
+    root, cubic = (torch.randn(*shape, dtype=torch.float64, generator=generator) for shape in ((6, 6), (3, 6)))
+    moves = torch.randn(20, 6, dtype=torch.float64, generator=generator)
+
+    def slope(x, i):  # the minibatches differ in their cubic part
+        c = cubic[i]
+        return root @ root.T @ x + c * x**2 / 2, float(x @ root @ root.T @ x / 2 + (c * x**3).sum() / 6)
+
+    def step(x, state, i):
+        x += moves[i]
+
+    x = torch.randn(6, dtype=torch.float64, generator=generator)
+    found = asymmetry(step, slope, x.clone(), [], [1, 4, 10], 6, ways=2, seen=3)
+    want = [
+        np.mean([float((cubic.mean(0) * moves[10 * way :][:lag].sum(0) ** 3).sum()) / 6 for way in range(2)])
+        for lag in (1, 4, 10)
+    ]
+    np.testing.assert_allclose(found, want, rtol=1e-9)
+    # entries beyond `size` are moved along but not part of the way
+    part = asymmetry(step, lambda y, _: (torch.ones_like(y), float(y[:4].sum())), x, [], [3], 4, ways=1, seen=1)
+    np.testing.assert_allclose(part, 0, atol=1e-12)
+
+
 def test_responses_are_recorded_at_their_checkpoints(images):
     job = small_job(HP.replace(epochs=4), response=2, lags=(1, 7))
     got = trained(job, images, (0, 1)).results()
     assert got["response"].shape == (2, 2, 7)
     np.testing.assert_allclose(got["response"][:, :, 0], 1)
     assert got["kick_size"].shape == (2, 2)
+    assert got["asymmetry"].shape == (2, 2, 2)
+    assert np.isfinite(got["asymmetry"]).all()
     assert np.ptp(got["response"][:, :, -1]) > 0
     # They are measured beside the training, which goes on as if they were not.
     alone = trained(job.replace(response=0), images, (0, 1)).results()

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,3 +98,31 @@ def test_processes_give_what_one_gives(images, tmp_path):
         torch.set_num_threads(threads)
     np.testing.assert_allclose(got["weight_norm"][1], alone["weight_norm"][0], rtol=1e-6)
     assert not list(tmp_path.iterdir()), "the states of finished trainings are removed"
+
+
+def _workers(pid):
+    """Processes that train for `pid`."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def _until(true, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "took too long"
+        time.sleep(0.1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists() or os.cpu_count() < 2, reason="needs /proc and two cores")
+def test_a_killed_training_takes_its_processes_along(tmp_path):
+    """Else they go on for hours and write the states that the resumed training goes on from."""
+    words = "--network si-mlp --width 8 --data digits --N 160 --B 32 --epochs 1000000 --seeds 2 --stack 1 --quiet"
+    command = [sys.executable, "-m", "validation.train", *words.split(), "--out", str(tmp_path)]
+    running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        _until(lambda: len(_workers(running.pid)) == 2)
+        found = _workers(running.pid)
+    finally:
+        running.kill()
+        running.wait()
+    _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in found), 20)

@@ -10,47 +10,69 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from validation.compare.overlay import SHOWN, Overlay
-from validation.compare.rotation import ANSWERED, CONFINED, LAWS, laws, rotations
+from validation.compare.rotation import ANSWERED, BOTH_WAYS, CONFINED, LAWS, laws, rotations
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
+MEASURED = {CONFINED: "s", ANSWERED: "o", BOTH_WAYS: "D"}  # laws that know the basin, and their markers
 
-def _draw_rotation(axis: Axes, record: xr.Dataset, title: str) -> None:
+
+def _draw_rotation(axis: Axes, below: Axes, record: xr.Dataset, title: str) -> None:
+    """The curve on `axis`; measured over each law that is meant for a network on `below`."""
     points = [one for one in rotations(record) if one.name.startswith(("lag", "one step", "epoch, end"))]
     points.sort(key=lambda one: one.steps)
     steps = np.arange(1, points[-1].steps + 1)
-    x, y = [p.steps for p in points], [p.measured for p in points]
-    axis.errorbar(x, y, [np.nan_to_num(p.stderr) for p in points], fmt="o", color="k", markersize=4, label="measured",
-                  zorder=3)  # fmt: skip
-    for name, (curve, error) in laws(record, int(steps[-1])).items():
-        style, color = ("-" if name in (CONFINED, ANSWERED) else "--"), f"C{LAWS.index(name)}"
-        axis.plot(steps, curve[1:], label=name, ls=style, color=color)
-        low, high = curve[1:] - np.nan_to_num(error[1:]), curve[1:] + np.nan_to_num(error[1:])
-        axis.fill_between(steps, low, high, color=color, alpha=0.2, lw=0)
-    axis.axvline(int(record["steps_per_epoch"].values[-1]), color="0.8", lw=0.8, zorder=0)
+    x, y, error = (np.array([getattr(p, name) for p in points]) for name in ("steps", "measured", "stderr"))
+    axis.errorbar(x, y, np.nan_to_num(error), fmt="o", color="k", markersize=4, label="measured", zorder=3)
+    for name, (curve, of_law) in laws(record, int(steps[-1])).items():
+        color, spread = f"C{LAWS.index(name)}", np.nan_to_num(of_law)
+        axis.plot(steps, curve[1:], label=name, ls="-" if name in MEASURED else "--", color=color)
+        axis.fill_between(steps, (curve - spread)[1:], (curve + spread)[1:], color=color, alpha=0.2, lw=0)
+        if name in MEASURED:
+            over = y / curve[x]
+            bar = 100 * over * np.hypot(np.nan_to_num(error) / y, spread[x] / curve[x])
+            below.errorbar(x, 100 * (over - 1), bar, fmt=MEASURED[name], color=color, ls="-", lw=0.8, markersize=3)
+    for one in (axis, below):
+        one.axvline(int(record["steps_per_epoch"].values[-1]), color="0.8", lw=0.8, zorder=0)
     axis.set(xscale="log", yscale="log")
+    below.axhspan(-15, 15, color="0.93", lw=0, zorder=0)
+    below.axhline(0, color="0.5", lw=0.8, zorder=1)
+    below.set(xscale="log", ylim=(-45, 45))
+    axis.tick_params(labelbottom=False)
     axis.set_title(title, fontsize="small")
 
 
 def rotation_figure(records: Mapping[str, xr.Dataset]) -> Any:
-    """1 - cos against the lag, measured and by every law: a panel for each record, by its title."""
+    """1 - cos against the lag, measured and by every law, and the one over the other: a panel for each record."""
     from matplotlib.figure import Figure
 
     columns = min(3, len(records))
     rows = -(-len(records) // columns)
-    size = (5.5, 4.0) if len(records) == 1 else (3.6 * columns, 2.7 * rows + 0.4)
+    size = (5.5, 5.0) if len(records) == 1 else (3.6 * columns, 3.4 * rows + 0.6)
     drawn = Figure(figsize=size, layout="constrained")
-    axes = drawn.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for axis in axes[len(records) :]:
-        axis.remove()
-    for axis, (title, record) in zip(axes, records.items(), strict=False):
-        _draw_rotation(axis, record, title if len(records) == 1 else title.replace(", ", ",\n", 1))
-    drawn.supxlabel("lag [steps]; the grey line is one epoch", fontsize="medium")
-    drawn.supylabel("1 - cosine", fontsize="medium")
-    axes[0].legend(fontsize="small")
+    grid = drawn.add_gridspec(2 * rows, columns, height_ratios=[2.4, 1] * rows)
+    axes: list[Axes] = []
+    for i, (title, record) in enumerate(records.items()):
+        row, column = divmod(i, columns)
+        shared = {"sharex": axes[0], "sharey": axes[0]} if axes else {}
+        axis = drawn.add_subplot(grid[2 * row, column], **shared)
+        below = drawn.add_subplot(grid[2 * row + 1, column], sharex=axis)
+        _draw_rotation(axis, below, record, title if len(records) == 1 else title.replace(", ", ",\n", 1))
+        if column == 0:
+            axis.set_ylabel("1 - cosine")
+            below.set_ylabel("over law\n- 1 [%]", fontsize="small")
+        axes.append(axis)
+    drawn.supxlabel("lag [steps]; the grey line is one epoch, the band 15 %", fontsize="medium")
+    drawn.legend(*_handles(axes), loc="outside upper center", ncols=3, fontsize="small")
     return drawn
+
+
+def _handles(axes: Sequence[Axes]) -> tuple[list[Any], list[str]]:
+    """Every label of the panels once."""
+    found = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    return list(found.values()), list(found)
 
 
 def overlay_figure(record: xr.Dataset, over: Sequence[Overlay], title: str) -> Any:
@@ -73,10 +95,11 @@ def overlay_figure(record: xr.Dataset, over: Sequence[Overlay], title: str) -> A
             axis.plot(epoch, factor * line, color=f"C{i}", label=f"{one.name} with its {one.noise}")
         axis.set(xlabel="epoch", ylabel=shown(name).title)
     n = int(record["steps_per_epoch"].values[-1])
-    corrected = laws(record, n).get(ANSWERED)
-    if corrected is not None and np.isfinite(corrected[0][n]):
-        angle = 2 * np.arcsin(np.sqrt(corrected[0][n] / 2)) * shown("angle_epoch").factor
-        drawn.axes[-1].axhline(angle, color="0.3", ls="--", label=ANSWERED)
+    known = laws(record, n)
+    best = BOTH_WAYS if BOTH_WAYS in known else ANSWERED
+    if best in known and np.isfinite(known[best][0][n]):
+        angle = 2 * np.arcsin(np.sqrt(known[best][0][n] / 2)) * shown("angle_epoch").factor
+        drawn.axes[-1].axhline(angle, color="0.3", ls="--", label=best)
         drawn.axes[-1].legend()
     drawn.axes[0].legend()
     drawn.suptitle(title, fontsize="small")

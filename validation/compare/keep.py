@@ -13,6 +13,8 @@ from sde_si.record import configuration, save
 if TYPE_CHECKING:
     import xarray as xr
 
+RECORDS = Path(__file__).resolve().parents[1] / "records" / "networks"
+
 
 def title_of(record: xr.Dataset) -> str:
     """Network, data, optimizer and sampling in one line."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 CURVES = ("curvature", "curvature_weight")
 UNSTABLE = 0.95  # of the edge 2 (1 + mu), from which on the law has no stationary variance (18.1)
-LAWS = ("noise alone (9.2)", "curvature (18.7)", "response (18.8)", "reshuffled (1.13)")
-NOISE_ONLY, CONFINED, ANSWERED, RESHUFFLED = LAWS
+LAWS = ("noise alone (9.2)", "curvature (18.7)", "response (18.8)", "response, both ways (18.9)", "reshuffled (1.13)")
+NOISE_ONLY, CONFINED, ANSWERED, BOTH_WAYS, RESHUFFLED = LAWS
 
 
 @dataclass(frozen=True)
@@ -102,26 +102,42 @@ def norm_by_response(record: xr.Dataset, trace: Array) -> tuple[float, float] | 
     return float(found), float(error)
 
 
-def answered(record: xr.Dataset, steps: int) -> tuple[Array, Array] | None:
+def _ways(record: xr.Dataset) -> Array | None:
+    """Asymmetry of each seed and checkpoint at lags 1, 2, ..., the longest, (kick, lag); None if not measured.
+
+    A smooth curve through the measured lags, from 0 at lag 0: one with corners has alternating sums that it should not.
+    """
+    if "asymmetry" not in record:
+        return None
+    from scipy.interpolate import PchipInterpolator
+
+    lags = record["lag"].values
+    measured = record["asymmetry"].transpose("path", "kick", "lag").values.reshape(-1, lags.size)
+    curve = PchipInterpolator([0, *lags], np.pad(measured, ((0, 0), (1, 0))), axis=1)
+    return curve(np.arange(1, int(lags[-1]) + 1))
+
+
+def answered(record: xr.Dataset, steps: int, *, both_ways: bool = False) -> tuple[Array, Array] | None:
     """1 - cos over 0, 1, ..., `steps` steps by the response to kicks of noise (18.8), and its standard error.
 
     Kicks count by their size, as they do in the rotation; the error is that of leaving out each in turn. nan beyond
-    the longest delay followed.
+    the longest delay followed. `both_ways`: without taking the motion to look the same forth and back (18.9).
     """
     from sde_si import theory
 
-    kicks = _kicks(record)
-    if kicks is None:
+    kicks, ways = _kicks(record), _ways(record) if both_ways else 0.0
+    if kicks is None or ways is None:
         return None
     _, u, mu, _ = _setting(record)
+    pushed = kicks + ways
 
     def law(which: Array) -> Array:
         out = np.full(steps + 1, np.nan)
-        found = theory.response_versines(u, mu, kicks[which].sum(axis=0))[: steps + 1]
+        found = theory.response_versines(u, mu, pushed[which].sum(axis=0))[: steps + 1]
         out[: found.size] = found
         return out
 
-    return jackknife(law, len(kicks), len(kicks))
+    return jackknife(law, len(pushed), len(pushed))
 
 
 def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, tuple[Array, Array]]:
@@ -133,7 +149,8 @@ def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, t
     if configuration(record)["sampling"] == "reshuffle":
         exact[RESHUFFLED] = theory.reshuffled_versines(n, u, mu, steps, start=n // 2 if middle else 0)
     out = {name: (curve, np.zeros(steps + 1)) for name, curve in exact.items()}
-    measured = {CONFINED: confined(record, steps), ANSWERED: answered(record, steps)}
+    measured = {CONFINED: confined(record, steps), ANSWERED: answered(record, steps),
+                BOTH_WAYS: answered(record, steps, both_ways=True)}  # fmt: skip
     return out | {name: found for name, found in measured.items() if found is not None}
 
 

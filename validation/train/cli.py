@@ -49,7 +49,9 @@ Options = options_class(
         "lags": flag(comma(whole, "1,10,..."), None, "record the cosine at these lags, in steps"),
         "noise_batches": flag(INT, 4, "extra minibatches an epoch that tell signal from noise"),
         "curvature": flag(INT, 0, "checkpoints at which the curvature that the noise sees is measured"),
-        "response": flag(INT, 0, "checkpoints at which twins tell the response to a kick by noise, up to the last lag"),
+        "response": flag(
+            INT, 0, "checkpoints at which copies tell the response to noise and its asymmetry, up to the last lag"
+        ),
         "evaluate_every": flag(INT, 5, "epochs between evaluations on the test set"),
         "seed": flag(INT, 0, "first seed: initial weights, order, augmentation"),
         "seeds": flag(INT, 1, "networks, each with its own seed"),

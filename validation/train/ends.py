@@ -1,7 +1,8 @@
-"""What is measured at the end of an epoch: signal and noise, the test set, curvature, the response to noise."""
+"""What is measured at the end of an epoch: signal and noise, the test set, curvature, response, asymmetry."""
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +11,15 @@ from torch import Tensor
 
 from validation.train.curvature import PRODUCTS, SEEN, VECTORS, noise_spectrum
 from validation.train.optimizers import Setting
-from validation.train.response import TWINS, responses
+from validation.train.response import SEEN as SEEN_TWICE
+from validation.train.response import TWINS, WAYS, asymmetry, responses
 
 if TYPE_CHECKING:
-    from validation.train.loop import Trainer
+    from validation.train.loop import Order, Trainer
 
 _EVALUATION = 1024  # images of a chunk
 _CALIBRATION = 2048  # training images by which the normalisation of an evaluation is measured
-MEASURING, CURVATURE, RESPONSE = range(1, 4)  # what minibatches are for: each purpose has streams of its own
+MEASURING, CURVATURE, RESPONSE, ASYMMETRY = range(1, 5)  # what minibatches are for: each purpose has streams of its own
 
 
 def measured(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
@@ -77,23 +79,33 @@ def _curvature(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
 
 
 def _response(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
-    """How each network answers to its own noise, up to the longest lag."""
+    """How each network answers to its own noise, up to the longest lag, and how its ways there and back differ."""
     job, stack, delays = trainer.job, trainer.stack, trainer.job.lags[-1]
-    order = trainer.orders(epoch, B, delays + TWINS, RESPONSE)
+    kicks = trainer.orders(epoch, B, delays + TWINS, RESPONSE)
+    ways = trainer.orders(epoch, B, WAYS * delays + SEEN_TWICE, ASYMMETRY)
     lr, momentum = trainer.timetable.lr_and_momentum(epoch)
     setting = Setting(float(lr[-1]), job.hyperparameters.wd, float(momentum[-1]), *job.extras, 1)
-    found, sizes = [], []
+    found: dict[str, list[Any]] = {"response": [], "kick_size": [], "asymmetry": []}
     radius = stack.layout.dots(stack.x, stack.x)[:, -1].cpu().numpy()
     for p in range(len(trainer.seeds)):
 
-        def step(x: Tensor, state: list[Tensor], i: int, p: int = p) -> None:
+        def slope(x: Tensor, i: int, order: Order = ways, p: int = p) -> tuple[Tensor, float]:
             images, labels = trainer.batches.batch(order.indices[p, i], order.moves[p, i])
             at = x.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(stack.loss(at, p, images, labels), at)
-            trainer.optimizer.update(x, state, gradient, setting)
+            loss = stack.loss(at, p, images, labels)
+            return torch.autograd.grad(loss, at)[0], float(loss.detach())
+
+        def step(x: Tensor, state: list[Tensor], i: int, order: Order = kicks, slope: Any = slope) -> None:
+            trainer.optimizer.update(x, state, slope(x, i, order)[0], setting)
 
         state, size = [s[p] for s in trainer.state], stack.layout.invariant
         response, kick = responses(step, stack.x[p], state, delays, size)
-        found.append(response)
-        sizes.append(kick / radius[p])
-    return {"response": found, "kick_size": sizes}
+        along = asymmetry(
+            functools.partial(step, order=ways),
+            lambda x, i, slope=slope: slope(x, WAYS * delays + i),
+            stack.x[p], state, job.lags, size,
+        )  # fmt: skip
+        found["response"].append(response)
+        found["kick_size"].append(kick / radius[p])
+        found["asymmetry"].append(-setting.lr * along / radius[p])
+    return found

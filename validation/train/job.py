@@ -73,7 +73,8 @@ class Job:
         Checkpoints in the second half of the epochs at which the curvature that the noise sees is measured
         (theory.md 18.3); 0: none.
     response : int
-        Checkpoints there at which the response of the weights to the noise is measured, up to the longest of `lags`.
+        Checkpoints there at which the response of the weights to the noise, up to the longest of `lags`, and the
+        asymmetry of their ways over `lags` are measured (theory.md 18.8, 18.9).
     evaluate_every : int
         Epochs between evaluations on the test set.
     seed, seeds : int

@@ -1,15 +1,18 @@
-"""How the weights answer to a kick by gradient noise: twins that differ by one minibatch (theory.md 18.8)."""
+"""How the weights answer to gradient noise, and what sets forth and back apart (theory.md 18.8, 18.9)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 Array = np.ndarray
 State = list[Tensor]
 TWINS = 4  # kicks at each checkpoint
+WAYS = 4  # ways from each checkpoint
+SEEN = 32  # minibatches that stand for the mean loss at both ends of a way
 
 
 def responses(
@@ -60,3 +63,63 @@ def responses(
             kicks, whole = apart, sum(float(kick @ kick) for kick in apart)
         out[j] = sum(float(kick @ d) for kick, d in zip(kicks, apart, strict=True)) / whole
     return out, whole / (2 * twins)
+
+
+def asymmetry(
+    step: Callable[[Tensor, State, int], None],
+    slope: Callable[[Tensor, int], tuple[Tensor, float]],
+    x: Tensor,
+    state: Sequence[Tensor],
+    lags: Sequence[int],
+    size: int,
+    *,
+    ways: int = WAYS,
+    seen: int = SEEN,
+) -> Array:
+    """What the gradients at both ends of a way say beyond the losses there: 0 in a quadratic basin.
+
+    <d, g(x) + g(x+d)> - 2 (L(x+d) - L(x)) for the way d of the training over each lag, g the gradient of the mean loss
+    L: twice the error of the trapezoidal rule along d. At equilibrium the loss does not change in the mean, and the
+    rest is 0 in the mean if the motion looks the same forth and back. L and g are those of the same few minibatches at
+    both ends: the rule's error is that of each by itself, so nearly all their noise cancels.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(x, state, i)`` takes one optimizer step with minibatch number i < ways * lags[-1], in place.
+    slope : callable
+        ``slope(x, i)`` gives gradient and loss of minibatch number i < `seen`, others than those of `step`.
+    x : Tensor, shape (all,)
+        Where all ways begin; unchanged.
+    state : sequence of Tensor
+        The optimizer's memory there.
+    lags : sequence of int
+        Rising, from 1 on.
+    size : int
+        Length of the part of the vector that counts.
+    ways, seen : int
+
+    Returns
+    -------
+    ndarray, shape (lags,)
+        In units of the loss; mean over the ways.
+    """
+
+    def mean(at: Tensor) -> tuple[Tensor, float]:
+        gradient, loss = torch.zeros(size, dtype=torch.float64, device=x.device), 0.0
+        for i in range(seen):
+            one, value = slope(at, i)
+            gradient += one[:size].double()
+            loss += value
+        return gradient / seen, loss / seen
+
+    start, out = mean(x), np.zeros(len(lags))
+    for way in range(ways):
+        walker, memory = x.clone(), [s.clone() for s in state]
+        for j in range(lags[-1]):
+            step(walker, memory, way * lags[-1] + j)
+            if j + 1 in lags:
+                gradient, loss = mean(walker)
+                d = walker[:size].double() - x[:size].double()
+                out[lags.index(j + 1)] += float(d @ (start[0] + gradient)) - 2 * (loss - start[1])
+    return out / ways
