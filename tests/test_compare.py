@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.interpolate import PchipInterpolator
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -16,7 +17,7 @@ from sde_si.record import load, save  # noqa: E402
 from sde_si.verify.cli import main as verify  # noqa: E402
 from validation import claims, compare  # noqa: E402
 from validation.compare.overlay import course  # noqa: E402
-from validation.compare.rotation import ANSWERED, CONFINED, NOISE_ONLY  # noqa: E402
+from validation.compare.rotation import ANSWERED, BOTH_WAYS, CONFINED, NOISE_ONLY  # noqa: E402
 from validation.train import ends  # noqa: E402
 from validation.train.cli import main as train  # noqa: E402
 
@@ -73,6 +74,33 @@ def test_rotations_beside_the_laws(records):
     assert found["one step"].laws[ANSWERED] == pytest.approx(u / 1.9)
     assert found["lag 10"].laws == epoch.laws
     assert 0 <= compare.unstable_share(record) < 1
+
+
+@pytest.mark.parametrize(("momentum", "u"), [("0", 0.03), ("0.9", 0.003)])
+def test_both_ways_adds_the_asymmetry_and_the_fall_of_the_loss(records, momentum, u):
+    record = load(records[momentum])
+    (epoch,) = (one for one in compare.rotations(record) if one.name == "epoch, end to end")
+    kicks = (record["kick_size"] * record["response"]).values[0].mean(axis=0)
+    ways = record["asymmetry"].values[0].mean(axis=0)
+    between = PchipInterpolator([0, 1, 5, 10], [0, *ways])(np.arange(1, 11))
+    loss, square = record["train_loss"].values[0, 15:], (values(record, "weight_norm")[0, 15:] ** 2).mean()
+    # 15 epochs of 10 steps: halves of 8 and 7, by batches of one epoch
+    fall = 2 * 0.1 * (loss[:8].mean() - loss[8:].mean()) / (7.5 * 10) / square
+    law = theory.response_versines(u, float(momentum), kicks + between + fall * np.arange(1, 11))
+    assert epoch.laws[BOTH_WAYS] == pytest.approx(law[10], rel=1e-9)
+    assert epoch.laws[BOTH_WAYS] != pytest.approx(epoch.laws[ANSWERED], rel=1e-4)
+    assert 0 < epoch.errors[BOTH_WAYS] < epoch.laws[BOTH_WAYS]
+
+
+def test_networks_that_diverged_answer_nothing(records):
+    record = load(records["0.9"])
+    both = record.isel(path=[0, 0]).copy(deep=True)
+    for name in ("response", "kick_size", "asymmetry", "train_loss"):
+        both[name].loc[{"path": both["path"][1]}] = np.nan
+    (alone, beside) = (
+        next(r for r in compare.rotations(one) if r.name == "epoch, end to end") for one in (record, both)
+    )
+    assert beside.laws == pytest.approx(alone.laws)
 
 
 @pytest.mark.parametrize("momentum", ["0", "0.9"])

@@ -16,7 +16,8 @@ from validation.train import ends  # noqa: E402
 from validation.train.curvature import lanczos, noise_spectrum  # noqa: E402
 from validation.train.loop import Trainer  # noqa: E402
 from validation.train.optimizers import OPTIMIZERS, Setting  # noqa: E402
-from validation.train.response import asymmetry, responses  # noqa: E402
+from validation.train.response import SEEN, WAYS, asymmetry, responses  # noqa: E402
+from validation.train.tricks import Tricks  # noqa: E402
 
 images = small_training.images
 
@@ -134,10 +135,51 @@ def test_responses_are_recorded_at_their_checkpoints(images):
     np.testing.assert_array_equal(got["signal"], alone["signal"])
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_recorded_asymmetry_is_minus_lr_over_the_squared_length(images, momentum):
+    """Of the last checkpoint, trained again by hand from the weights and the memory of the end."""
+    hp, lags = HP.replace(epochs=2, momentum=momentum), (2, 5)
+    job = small_job(hp, response=1, lags=lags)
+    trainer = trained(job, images)
+    drawn = trainer.orders(1, hp.B, WAYS * lags[-1] + SEEN, ends.ASYMMETRY)
+    start, memory = trainer.stack.x[0].clone(), trainer.state[0][0].clone()
+    size = trainer.stack.layout.invariant
+
+    def slope(at, i):
+        x = at.clone().requires_grad_()
+        loss = trainer.stack.loss(x, 0, *trainer.batches.batch(drawn.indices[0, i], drawn.moves[0, i]))
+        return torch.autograd.grad(loss, x)[0], loss.item()
+
+    def mean(at):
+        found = [slope(at, WAYS * lags[-1] + i) for i in range(SEEN)]
+        return torch.stack([g for g, _ in found]).mean(0), np.mean([loss for _, loss in found])
+
+    want = np.zeros((WAYS, len(lags)))
+    (before, height), square = mean(start), float(start[:size] @ start[:size])
+    for way in range(WAYS):
+        x, velocity = start.clone(), memory.clone()
+        for j in range(lags[-1]):
+            velocity = momentum * velocity + slope(x, way * lags[-1] + j)[0] + hp.wd * x
+            x = x - hp.lr * velocity
+            if j + 1 in lags:
+                after, level = mean(x)
+                work = float(((x - start) * (before + after))[:size].sum()) - 2 * (level - height)
+                want[way, lags.index(j + 1)] = -hp.lr * work / square
+    got = trainer.results()["asymmetry"]
+    assert got.shape == (1, 1, 2)
+    np.testing.assert_allclose(got[0, 0], want.mean(0), rtol=1e-7)
+
+
 @pytest.mark.parametrize(
     ("options", "about"),
-    [({"response": 1}, "response"), ({"response": 1, "lags": (1,), "optimizer": "lion"}, "response")],
+    [
+        ({"response": 1}, "response"),
+        ({"response": 1, "lags": (1,)}, "response"),
+        ({"response": 1, "lags": (1, 5), "optimizer": "lion"}, "response"),
+        ({"response": 1, "lags": (1, 5), "optimizer": "nesterov"}, "response"),
+        ({"response": 1, "lags": (1, 5), "tricks": Tricks(clip=1.0)}, "response"),
+    ],
 )
-def test_responses_need_lags_and_a_linear_optimizer(options, about):
+def test_responses_need_lags_and_plain_sgd(options, about):
     with pytest.raises(BadInput, match=about):
         small_job(**options)

@@ -210,7 +210,7 @@ CLAIMS: dict[str, Claim] = {
         Claim(id="network-both-ways", source="theory.md 18.9", expected=HOLDS,
               statement="With what the gradients at both ends of its way tell, it gives the rotation up to ten epochs.",
               formula="versine(n+2) - versine(n) ~ H_n + I_{n+1}", assumes="norm equilibrium, fresh noise",
-              tolerance={"Monte Carlo": 0.05, "norm not quite stationary, rotations not small": 0.10},
+              tolerance={"Monte Carlo": 0.05, "norm not quite stationary": 0.10},
               wrong="the law of noise alone", check=_each(_rotation(BOTH_WAYS), sampling="replacement")),
     )
 }  # fmt: skip

@@ -14,6 +14,8 @@ from validation.compare.window import window
 if TYPE_CHECKING:
     import xarray as xr
 
+    from sde_si.estimators import Estimate
+
 Array = np.ndarray
 CURVES = ("curvature", "curvature_weight")
 UNSTABLE = 0.95  # of the edge 2 (1 + mu), from which on the law has no stationary variance (18.1)
@@ -78,11 +80,22 @@ def confined(record: xr.Dataset, steps: int, *, negative: bool = False) -> tuple
 
 
 def _kicks(record: xr.Dataset) -> Array | None:
-    """Response of each seed and checkpoint times the size of its kick, (kick, delay); None if not measured."""
+    """Response of each seed and checkpoint times the size of its kick, (kick, delay); None if not measured.
+
+    Those of networks that diverged are left out.
+    """
     if "response" not in record:
         return None
     H = record["response"].transpose("path", "kick", "delay").values
-    return (record["kick_size"].transpose("path", "kick").values[..., None] * H).reshape(-1, H.shape[-1])
+    found = (record["kick_size"].transpose("path", "kick").values[..., None] * H).reshape(-1, H.shape[-1])
+    return found[_finite(record)]
+
+
+def _finite(record: xr.Dataset) -> Array:
+    """Which kicks, seed by seed, are of networks that were still there."""
+    names = [name for name in ("kick_size", "asymmetry") if name in record]
+    of_name = [np.isfinite(record[name].transpose("path", "kick", ...).values) for name in names]
+    return np.logical_and.reduce([one.reshape(*one.shape[:2], -1).all(-1).ravel() for one in of_name])
 
 
 def norm_by_response(record: xr.Dataset, trace: Array) -> tuple[float, float] | None:
@@ -103,41 +116,71 @@ def norm_by_response(record: xr.Dataset, trace: Array) -> tuple[float, float] | 
 
 
 def _ways(record: xr.Dataset) -> Array | None:
-    """Asymmetry of each seed and checkpoint at lags 1, 2, ..., the longest, (kick, lag); None if not measured.
-
-    A smooth curve through the measured lags, from 0 at lag 0: one with corners has alternating sums that it should not.
-    """
+    """Asymmetry of each seed and checkpoint at the recorded lags, (kick, lag); None if not measured."""
     if "asymmetry" not in record:
+        return None
+    found = record["asymmetry"].transpose("path", "kick", "lag").values
+    return found.reshape(-1, found.shape[-1])[_finite(record)]
+
+
+def _decline(record: xr.Dataset) -> Estimate:
+    """2 lr/|x|^2 times the fall of the training loss per step, over the second half, where the checkpoints are.
+
+    A network at norm equilibrium goes on learning: that part of the way is alike for all and no fluctuation (18.9).
+    """
+    from sde_si.estimators import Estimate, mean_and_error, values
+
+    lr, _, _, n = _setting(record)
+    loss = record["train_loss"].transpose("path", "epoch").values
+    late = loss[np.isfinite(loss).all(axis=1), loss.shape[1] // 2 :]
+    early, last = (mean_and_error(batch_means(part)) for part in np.array_split(late, 2, axis=1))
+    square = float(np.nanmean(values(record, "weight_norm")[:, loss.shape[1] // 2 :] ** 2))
+    scale = 2 * lr / square / (n * late.shape[1] / 2)
+    return Estimate(scale * (early.value - last.value), scale * float(np.hypot(early.stderr, last.stderr)))
+
+
+def answered(record: xr.Dataset, steps: int) -> tuple[Array, Array] | None:
+    """1 - cos over 0, 1, ..., `steps` steps by the response to kicks of noise (18.8), and its standard error.
+
+    Kicks count by their size, as they do in the rotation; the error is that of leaving out each in turn. nan beyond
+    the longest delay followed.
+    """
+    kicks = _kicks(record)
+    return None if kicks is None else jackknife(lambda one: _law(record, kicks[one].sum(0), steps), *[len(kicks)] * 2)
+
+
+def both_ways(record: xr.Dataset, steps: int) -> tuple[Array, Array] | None:
+    """The same without taking the motion to look alike forth and back (18.9).
+
+    The asymmetry between the recorded lags is a smooth curve, from 0 at lag 0: one with corners has alternating sums
+    that it should not.
+    """
+    kicks, ways = _kicks(record), _ways(record)
+    if kicks is None or ways is None:
         return None
     from scipy.interpolate import PchipInterpolator
 
     lags = record["lag"].values
-    measured = record["asymmetry"].transpose("path", "kick", "lag").values.reshape(-1, lags.size)
-    curve = PchipInterpolator([0, *lags], np.pad(measured, ((0, 0), (1, 0))), axis=1)
-    return curve(np.arange(1, int(lags[-1]) + 1))
+    every, fall = np.arange(1, kicks.shape[1] + 1), _decline(record)
+
+    def law(which: Array, decline: float = fall.value) -> Array:
+        curve = PchipInterpolator([0, *lags], [0.0, *ways[which].sum(0)])
+        return _law(record, kicks[which].sum(0) + curve(every) + len(which) * decline * every, steps)
+
+    found, error = jackknife(law, len(kicks), len(kicks))
+    of_decline = law(np.arange(len(kicks)), fall.value + fall.stderr) - found
+    return found, np.hypot(error, of_decline)
 
 
-def answered(record: xr.Dataset, steps: int, *, both_ways: bool = False) -> tuple[Array, Array] | None:
-    """1 - cos over 0, 1, ..., `steps` steps by the response to kicks of noise (18.8), and its standard error.
-
-    Kicks count by their size, as they do in the rotation; the error is that of leaving out each in turn. nan beyond
-    the longest delay followed. `both_ways`: without taking the motion to look the same forth and back (18.9).
-    """
+def _law(record: xr.Dataset, response: Array, steps: int) -> Array:
+    """1 - cos over 0, 1, ..., `steps` steps by a response, nan beyond it."""
     from sde_si import theory
 
-    kicks, ways = _kicks(record), _ways(record) if both_ways else 0.0
-    if kicks is None or ways is None:
-        return None
     _, u, mu, _ = _setting(record)
-    pushed = kicks + ways
-
-    def law(which: Array) -> Array:
-        out = np.full(steps + 1, np.nan)
-        found = theory.response_versines(u, mu, pushed[which].sum(axis=0))[: steps + 1]
-        out[: found.size] = found
-        return out
-
-    return jackknife(law, len(pushed), len(pushed))
+    out = np.full(steps + 1, np.nan)
+    found = theory.response_versines(u, mu, response)[: steps + 1]
+    out[: found.size] = found
+    return out
 
 
 def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, tuple[Array, Array]]:
@@ -150,7 +193,7 @@ def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, t
         exact[RESHUFFLED] = theory.reshuffled_versines(n, u, mu, steps, start=n // 2 if middle else 0)
     out = {name: (curve, np.zeros(steps + 1)) for name, curve in exact.items()}
     measured = {CONFINED: confined(record, steps), ANSWERED: answered(record, steps),
-                BOTH_WAYS: answered(record, steps, both_ways=True)}  # fmt: skip
+                BOTH_WAYS: both_ways(record, steps)}  # fmt: skip
     return out | {name: found for name, found in measured.items() if found is not None}
 
 
@@ -167,7 +210,7 @@ def unstable_share(record: xr.Dataset) -> float | None:
 
 def rotations(record: xr.Dataset) -> list[Rotation]:
     """Per step, per epoch from end to end and from middle to middle, and at every recorded lag, at equilibrium."""
-    from sde_si.estimators import Estimate, lag_versine, mean_and_error, values
+    from sde_si.estimators import lag_versine, mean_and_error, values
 
     used, n = window(record), int(record["steps_per_epoch"].values[-1])
     lags = [int(lag) for lag in record["lag"].values] if "lag" in record else []

@@ -172,9 +172,10 @@ class Job:
             require(plain, "svag", "sgd without momentum, drawn with replacement", "another setting",
                     "--momentum 0 --sampling replacement")  # fmt: skip
         if self.response:
-            linear = OPTIMIZERS[self.optimizer].linear and self.svag == 1 and self.effective_lr is None
-            require(bool(linear and self.lags), "response", "lags, and SGD at a free length", f"{self.optimizer}, lags "
-                    f"{self.lags or 'none'}", "0, or --lags 1,10,100")  # fmt: skip
+            plain = self.optimizer in ("sgd", "sgd-displacement") and self.svag == 1 and self.effective_lr is None
+            plain = plain and self.tricks.clip is None and not self.tricks.no_bias_decay
+            require(plain and max(self.lags, default=0) > 1, "response", "lags beyond 1, plain SGD, a free length",
+                    f"{self.optimizer}, lags {self.lags or 'none'}", "0, or --lags 1,10,100")  # fmt: skip
         steady = Timetable(hp).own_noise
         require(steady, "schedule", "none on the noise: a network makes its own", hp.schedule, "constant")
         require(self.device in ("cpu", "cuda"), "device", "cpu, cuda or auto", repr(self.device), "cpu")
