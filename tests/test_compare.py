@@ -17,7 +17,7 @@ from sde_si.record import load, save  # noqa: E402
 from sde_si.verify.cli import main as verify  # noqa: E402
 from validation import claims, compare  # noqa: E402
 from validation.compare.overlay import course  # noqa: E402
-from validation.compare.rotation import ANSWERED, BOTH_WAYS, CONFINED, NOISE_ONLY  # noqa: E402
+from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, NOISE_ONLY  # noqa: E402
 from validation.train import ends  # noqa: E402
 from validation.train.cli import main as train  # noqa: E402
 
@@ -31,7 +31,7 @@ def records(tmp_path_factory):
     """SGD without and with momentum, long enough for an equilibrium, with curvature and response."""
     folder, out = tmp_path_factory.mktemp("trained"), {}
     patch = pytest.MonkeyPatch()
-    patch.setattr(ends, "SEEN", 8)
+    patch.setattr(ends, "HESSIAN_BATCHES", 8)
     patch.setattr(ends, "PRODUCTS", 15)
     for momentum, wd in (("0", "0.3"), ("0.9", "0.03")):
         before = set(folder.glob("*.nc"))
@@ -77,7 +77,7 @@ def test_rotations_beside_the_laws(records):
 
 
 @pytest.mark.parametrize(("momentum", "u"), [("0", 0.03), ("0.9", 0.003)])
-def test_both_ways_adds_the_asymmetry_and_the_fall_of_the_loss(records, momentum, u):
+def test_the_asymmetric_law_adds_the_asymmetry_and_the_fall_of_the_loss(records, momentum, u):
     record = load(records[momentum])
     (epoch,) = (one for one in compare.rotations(record) if one.name == "epoch, end to end")
     kicks = (record["kick_size"] * record["response"]).values[0].mean(axis=0)
@@ -87,9 +87,9 @@ def test_both_ways_adds_the_asymmetry_and_the_fall_of_the_loss(records, momentum
     # 15 epochs of 10 steps: halves of 8 and 7, by batches of one epoch
     fall = 2 * 0.1 * (loss[:8].mean() - loss[8:].mean()) / (7.5 * 10) / square
     law = theory.response_versines(u, float(momentum), kicks + between + fall * np.arange(1, 11))
-    assert epoch.laws[BOTH_WAYS] == pytest.approx(law[10], rel=1e-9)
-    assert epoch.laws[BOTH_WAYS] != pytest.approx(epoch.laws[ANSWERED], rel=1e-4)
-    assert 0 < epoch.errors[BOTH_WAYS] < epoch.laws[BOTH_WAYS]
+    assert epoch.laws[ASYMMETRIC] == pytest.approx(law[10], rel=1e-9)
+    assert epoch.laws[ASYMMETRIC] != pytest.approx(epoch.laws[ANSWERED], rel=1e-4)
+    assert 0 < epoch.errors[ASYMMETRIC] < epoch.laws[ASYMMETRIC]
 
 
 def test_networks_that_diverged_answer_nothing(records):
@@ -188,7 +188,13 @@ def test_claims_are_measured_on_records(records, monkeypatch, tmp_path):
         assert len(found) == count
         assert all(claim.verdict(one) == "exact" and claim.rejects_wrong(one) for one in found)
     alone = {"network-norm": 1, "network-norm-momentum": 1}
-    both = ("network-step-angle", "network-norm-response", "network-free-rotation", "network-response")
+    both = (
+        "network-step-angle",
+        "network-norm-response",
+        "network-free-rotation",
+        "network-response",
+        "network-asymmetry",
+    )
     for name, count in (alone | dict.fromkeys(both, 2)).items():
         found = claims.CLAIMS[name].check(rng)
         assert len(found) == count

@@ -16,7 +16,7 @@ from validation.train import ends  # noqa: E402
 from validation.train.curvature import lanczos, noise_spectrum  # noqa: E402
 from validation.train.loop import Trainer  # noqa: E402
 from validation.train.optimizers import OPTIMIZERS, Setting  # noqa: E402
-from validation.train.response import SEEN, WAYS, asymmetry, responses  # noqa: E402
+from validation.train.response import LOSS_BATCHES, WAYS, asymmetry, responses  # noqa: E402
 from validation.train.tricks import Tricks  # noqa: E402
 
 images = small_training.images
@@ -64,7 +64,7 @@ def test_the_noise_spectrum_is_that_of_the_hessian(images):
 
 
 def test_curvature_is_recorded_at_its_checkpoints(images, monkeypatch):
-    monkeypatch.setattr(ends, "SEEN", 3)
+    monkeypatch.setattr(ends, "HESSIAN_BATCHES", 3)
     monkeypatch.setattr(ends, "PRODUCTS", 6)
     job = small_job(HP.replace(epochs=4), curvature=2)
     assert job.checkpoints(2) == [3, 2]
@@ -101,22 +101,22 @@ def test_the_asymmetry_of_a_way_is_what_is_not_quadratic():
     root, cubic = (torch.randn(*shape, dtype=torch.float64, generator=generator) for shape in ((6, 6), (3, 6)))
     moves = torch.randn(20, 6, dtype=torch.float64, generator=generator)
 
-    def slope(x, i):  # the minibatches differ in their cubic part
-        c = cubic[i]
+    def slope(x, i):  # the minibatches, after the 20 of the moves, differ in their cubic part
+        c = cubic[i - 20]
         return root @ root.T @ x + c * x**2 / 2, float(x @ root @ root.T @ x / 2 + (c * x**3).sum() / 6)
 
     def step(x, state, i):
         x += moves[i]
 
     x = torch.randn(6, dtype=torch.float64, generator=generator)
-    found = asymmetry(step, slope, x.clone(), [], [1, 4, 10], 6, ways=2, seen=3)
+    found = asymmetry(step, slope, x.clone(), [], [1, 4, 10], 6, ways=2, batches=3)
     want = [
         np.mean([float((cubic.mean(0) * moves[10 * way :][:lag].sum(0) ** 3).sum()) / 6 for way in range(2)])
         for lag in (1, 4, 10)
     ]
     np.testing.assert_allclose(found, want, rtol=1e-9)
     # entries beyond `size` are moved along but not part of the way
-    part = asymmetry(step, lambda y, _: (torch.ones_like(y), float(y[:4].sum())), x, [], [3], 4, ways=1, seen=1)
+    part = asymmetry(step, lambda y, _: (torch.ones_like(y), float(y[:4].sum())), x, [], [3], 4, ways=1, batches=1)
     np.testing.assert_allclose(part, 0, atol=1e-12)
 
 
@@ -141,7 +141,7 @@ def test_the_recorded_asymmetry_is_minus_lr_over_the_squared_length(images, mome
     hp, lags = HP.replace(epochs=2, momentum=momentum), (2, 5)
     job = small_job(hp, response=1, lags=lags)
     trainer = trained(job, images)
-    drawn = trainer.orders(1, hp.B, WAYS * lags[-1] + SEEN, ends.ASYMMETRY)
+    drawn = trainer.orders(1, hp.B, WAYS * lags[-1] + LOSS_BATCHES, ends.ASYMMETRY)
     start, memory = trainer.stack.x[0].clone(), trainer.state[0][0].clone()
     size = trainer.stack.layout.invariant
 
@@ -151,7 +151,7 @@ def test_the_recorded_asymmetry_is_minus_lr_over_the_squared_length(images, mome
         return torch.autograd.grad(loss, x)[0], loss.item()
 
     def mean(at):
-        found = [slope(at, WAYS * lags[-1] + i) for i in range(SEEN)]
+        found = [slope(at, WAYS * lags[-1] + i) for i in range(LOSS_BATCHES)]
         return torch.stack([g for g, _ in found]).mean(0), np.mean([loss for _, loss in found])
 
     want = np.zeros((WAYS, len(lags)))
@@ -171,15 +171,12 @@ def test_the_recorded_asymmetry_is_minus_lr_over_the_squared_length(images, mome
 
 
 @pytest.mark.parametrize(
-    ("options", "about"),
-    [
-        ({"response": 1}, "response"),
-        ({"response": 1, "lags": (1,)}, "response"),
-        ({"response": 1, "lags": (1, 5), "optimizer": "lion"}, "response"),
-        ({"response": 1, "lags": (1, 5), "optimizer": "nesterov"}, "response"),
-        ({"response": 1, "lags": (1, 5), "tricks": Tricks(clip=1.0)}, "response"),
-    ],
-)
-def test_responses_need_lags_and_plain_sgd(options, about):
-    with pytest.raises(BadInput, match=about):
-        small_job(**options)
+    "options",
+    [{}, {"lags": (1,)}, *({"lags": (1, 5)} | more for more in (
+        {"optimizer": "lion"}, {"optimizer": "nesterov"}, {"tricks": Tricks(clip=1.0)},
+        {"tricks": Tricks(no_bias_decay=True)},
+    ))],
+)  # fmt: skip
+def test_responses_need_lags_and_plain_sgd(options):
+    with pytest.raises(BadInput, match="response"):
+        small_job(response=1, **options)

@@ -116,10 +116,10 @@ def response_versines(u: float, momentum: float, response: Numbers) -> Array:
     a relation between fluctuation and response in which no curvature appears. The scale follows from one step,
     1 - cos = u/(1+mu): D_n = (H_n - H_{n+1} + H_{n+2} - ...)/(1-mu), summed by Euler's transformation, which looks at
     the next few delays only, since responses are measured with noise. It takes for granted a norm equilibrium, noise
-    drawn with replacement, and a motion that looks alike forth and back. Where it does not, as in a basin that is not
-    quadratic with more noise in some directions than in others, H_n + I_{n+1}/K in the place of H_n makes it right:
-    K = lr^2 times the noise trace, I_n = -lr E<d, g + g'> of the way d over n steps, with the gradients at both its
-    ends (theory.md 18.9).
+    drawn with replacement, and a motion that is symmetric under time reversal. Where it is not, as in a basin that is
+    not quadratic with more noise in some directions than in others, H_n + I_{n+1}/K in the place of H_n makes it right:
+    K = lr^2 times the noise trace, I_n = -lr E<d, g + g'> of the displacement d over n steps, with the gradients at
+    both its ends (theory.md 18.9).
 
     Parameters
     ----------

@@ -1,9 +1,10 @@
 """Theory laid over a real network's run: ``python -m validation.compare RECORD...``."""
 
 from validation.compare.cli import main
+from validation.compare.curvature import unstable_share
 from validation.compare.identities import Check, identities
 from validation.compare.overlay import Overlay, overlays
-from validation.compare.rotation import Rotation, laws, rotations, unstable_share
+from validation.compare.rotation import Rotation, laws, rotations
 from validation.compare.window import window
 
 __all__ = [

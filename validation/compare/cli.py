@@ -11,10 +11,12 @@ import tyro
 
 from sde_si.errors import CLAIM_FAILED, DONE, require
 from sde_si.terminal import emit, guarded
+from validation.compare.curvature import unstable_share
 from validation.compare.identities import balance, identities
 from validation.compare.keep import keep, title_of
-from validation.compare.overlay import SHOWN, course, overlays
-from validation.compare.rotation import CONFINED, norm_by_response, rotations, unstable_share
+from validation.compare.overlay import SHOWN, overlays
+from validation.compare.response import norm_by_response
+from validation.compare.rotation import CONFINED, rotations
 from validation.compare.window import window
 
 if TYPE_CHECKING:
@@ -46,8 +48,7 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
             "simulated": {f"{o.name} with {o.noise}": {"value": finite(b.value), "stderr": finite(b.stderr)}
                           for o, b in zip(over, beside, strict=True)},
         })  # fmt: skip
-    calibrated = course(record)
-    by_response = None if calibrated is None else norm_by_response(record, calibrated[0])
+    by_response = norm_by_response(record)
     if by_response is not None and simulated:
         value, error = by_response
         simulated[0]["simulated"][BY_RESPONSE] = {"value": finite(value), "stderr": finite(error)}

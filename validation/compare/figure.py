@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from validation.compare.overlay import SHOWN, Overlay
-from validation.compare.rotation import ANSWERED, BOTH_WAYS, CONFINED, LAWS, laws, rotations
+from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, LAWS, best, laws, rotations
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-MEASURED = {CONFINED: "s", ANSWERED: "o", BOTH_WAYS: "D"}  # laws that know the basin, and their markers
+MARKERS = {CONFINED: "s", ANSWERED: "o", ASYMMETRIC: "D"}  # of the laws that know the basin
+BAND = 15  # per cent that are aimed at
 
 
 def _draw_rotation(axis: Axes, below: Axes, record: xr.Dataset, title: str) -> None:
@@ -28,18 +29,19 @@ def _draw_rotation(axis: Axes, below: Axes, record: xr.Dataset, title: str) -> N
     axis.errorbar(x, y, np.nan_to_num(error), fmt="o", color="k", markersize=4, label="measured", zorder=3)
     for name, (curve, of_law) in laws(record, int(steps[-1])).items():
         color, spread = f"C{LAWS.index(name)}", np.nan_to_num(of_law)
-        axis.plot(steps, curve[1:], label=name, ls="-" if name in MEASURED else "--", color=color)
+        axis.plot(steps, curve[1:], label=name, ls="-" if name in MARKERS else "--", color=color)
         axis.fill_between(steps, (curve - spread)[1:], (curve + spread)[1:], color=color, alpha=0.2, lw=0)
-        if name in MEASURED:
+        if name in MARKERS:
             over = y / curve[x]
             bar = 100 * over * np.hypot(np.nan_to_num(error) / y, spread[x] / curve[x])
-            below.errorbar(x, 100 * (over - 1), bar, fmt=MEASURED[name], color=color, ls="-", lw=0.8, markersize=3)
+            below.errorbar(x, 100 * (over - 1), bar, fmt=MARKERS[name], color=color, ls="-", lw=0.8, markersize=3)
     for one in (axis, below):
         one.axvline(int(record["steps_per_epoch"].values[-1]), color="0.8", lw=0.8, zorder=0)
     axis.set(xscale="log", yscale="log")
-    below.axhspan(-15, 15, color="0.93", lw=0, zorder=0)
+    below.axhspan(-BAND, BAND, color="0.93", lw=0, zorder=0)
     below.axhline(0, color="0.5", lw=0.8, zorder=1)
-    below.set(xscale="log", ylim=(-45, 45))
+    reach = max(3 * BAND, *(1.05 * np.abs(below.dataLim.intervaly))) if below.has_data() else 3 * BAND
+    below.set(xscale="log", ylim=(-reach, reach))
     axis.tick_params(labelbottom=False)
     axis.set_title(title, fontsize="small")
 
@@ -64,7 +66,7 @@ def rotation_figure(records: Mapping[str, xr.Dataset]) -> Any:
             axis.set_ylabel("1 - cosine")
             below.set_ylabel("over law\n- 1 [%]", fontsize="small")
         axes.append(axis)
-    drawn.supxlabel("lag [steps]; the grey line is one epoch, the band 15 %", fontsize="medium")
+    drawn.supxlabel(f"lag [steps]; the grey line is one epoch, the band {BAND} %", fontsize="medium")
     drawn.legend(*_handles(axes), loc="outside upper center", ncols=3, fontsize="small")
     return drawn
 
@@ -96,10 +98,10 @@ def overlay_figure(record: xr.Dataset, over: Sequence[Overlay], title: str) -> A
         axis.set(xlabel="epoch", ylabel=shown(name).title)
     n = int(record["steps_per_epoch"].values[-1])
     known = laws(record, n)
-    best = BOTH_WAYS if BOTH_WAYS in known else ANSWERED
-    if best in known and np.isfinite(known[best][0][n]):
-        angle = 2 * np.arcsin(np.sqrt(known[best][0][n] / 2)) * shown("angle_epoch").factor
-        drawn.axes[-1].axhline(angle, color="0.3", ls="--", label=best)
+    law = best(known)
+    if law is not None and np.isfinite(known[law][0][n]):
+        angle = 2 * np.arcsin(np.sqrt(known[law][0][n] / 2)) * shown("angle_epoch").factor
+        drawn.axes[-1].axhline(angle, color="0.3", ls="--", label=law)
         drawn.axes[-1].legend()
     drawn.axes[0].legend()
     drawn.suptitle(title, fontsize="small")

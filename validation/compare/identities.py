@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sde_si.record import configuration
-from validation.compare.rotation import batch_means
-from validation.compare.window import window
+from validation.compare.window import batch_means, window
 
 if TYPE_CHECKING:
     import xarray as xr

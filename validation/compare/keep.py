@@ -27,6 +27,12 @@ def title_of(record: xr.Dataset) -> str:
     )
 
 
+def kind(record: xr.Dataset) -> str:
+    """The optimizer in a word."""
+    made = configuration(record)
+    return f"SVAG({made['svag']})" if made["svag"] > 1 else "SGDM" if made["momentum"] else "SGD"
+
+
 def command(record: xr.Dataset) -> str:
     """The command that trains it again."""
     made = configuration(record)
@@ -42,7 +48,7 @@ def keep(record: xr.Dataset, folder: Path) -> Path:
     kept.attrs["provenance"] = json.dumps(whence | {"command": command(record)}, sort_keys=True)
     moved = "".join(f"-{name}" for name in made["augment"])
     sampling = "" if made["sampling"] == "replacement" else "-reshuffled"
-    kind = f"svag{made['svag']}" if made["svag"] > 1 else "sgdm" if made["momentum"] else "sgd"
-    path = folder / f"{made['network']}-{made['data']}{moved}-{kind}{sampling}.nc"
+    word = kind(record).lower().replace("(", "").replace(")", "")
+    path = folder / f"{made['network']}-{made['data']}{moved}-{word}{sampling}.nc"
     save(kept, path)
     return path

@@ -13,33 +13,25 @@ from sde_si.estimators import equilibrium
 from sde_si.quantities import shown
 from sde_si.record import configuration, load
 from validation.compare import figure
-from validation.compare.keep import RECORDS, title_of
-from validation.compare.overlay import course, overlays
-from validation.compare.rotation import (
-    ANSWERED,
-    BOTH_WAYS,
-    CONFINED,
-    LAWS,
-    NOISE_ONLY,
-    Rotation,
-    norm_by_response,
-    rotations,
-)  # fmt: skip
+from validation.compare.keep import RECORDS, kind, title_of
+from validation.compare.overlay import overlays
+from validation.compare.response import norm_by_response
+from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, NOISE_ONLY, Rotation, rotations
 from validation.compare.window import window
 
 if TYPE_CHECKING:
     import xarray as xr
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "networks.md"
-SHOWN = "si-mlp-fashion-mnist-flip-shift-sgdm"  # the record whose course is drawn
+EXAMPLE = "si-mlp-fashion-mnist-flip-shift-sgdm"  # the record whose course is drawn
 EPOCHS = (1, 10)  # lags of the tables
-_LAWS = [law for law in LAWS if law in (NOISE_ONLY, CONFINED, ANSWERED, BOTH_WAYS)]
+_LAWS = (NOISE_ONLY, CONFINED, ANSWERED, ASYMMETRIC)
 
 
 def _name(record: xr.Dataset) -> str:
     made = configuration(record)
-    kind = f"SVAG({made['svag']})" if made["svag"] > 1 else "SGDM" if made["momentum"] else "SGD"
-    return f"`{made['network']}`, {made['data'].partition('-')[0]}, {kind}, {record.sizes['path']} seeds"
+    plain = "" if made["augment"] else " not augmented"
+    return f"`{made['network']}`, {made['data'].partition('-')[0]}{plain}, {kind(record)}, {record.sizes['path']} seeds"
 
 
 def _off(measured: float, said: float, error: float = 0.0) -> str:
@@ -58,11 +50,10 @@ def norms(records: Mapping[str, xr.Dataset]) -> str:
         used = window(record)
         norm, step = (equilibrium(record, used, name) for name in ("weight_norm", "angle_step"))
         over = {one.name: equilibrium(one.record, used, "weight_norm").value for one in overlays(record)}
-        calibrated, degrees = course(record), shown("angle_step").factor
-        answered = None if calibrated is None else norm_by_response(record, calibrated[0])
+        degrees, answered = shown("angle_step").factor, norm_by_response(record)
         (turned,) = (one for one in rotations(record) if one.name == "one step")
         rows.append([
-            _name(record), f"{number(norm.value, error=norm.stderr)}", _off(norm.value, over["SDE"]),
+            _name(record), number(norm.value, error=norm.stderr), _off(norm.value, over["SDE"]),
             _off(norm.value, over["optimizer"]), "-" if answered is None else _off(norm.value, answered[0]),
             number(step.value, degrees, error=step.stderr),
             "-" if configuration(record)["svag"] > 1 else _off(turned.measured**0.5, turned.laws[NOISE_ONLY] ** 0.5),
@@ -101,7 +92,7 @@ def main(page: Path = PAGE, folder: Path = RECORDS) -> int:
     write_bytes(text.encode(), page)
     answered = {title_of(one): one for one in drawn.values() if "response" in one}
     figure.write(lambda: figure.rotation_figure(answered), page.with_name("networks-rotation.png"))
-    one = records[SHOWN]
+    one = records[EXAMPLE]
     figure.write(
         lambda: figure.overlay_figure(one, overlays(one), title_of(one)), page.with_name("networks-overlay.png")
     )

@@ -1,16 +1,18 @@
-"""Which epochs of a training are compared with theory: its equilibrium, or what is nearly one."""
+"""What of a training is compared with theory: its epochs at equilibrium, or nearly so, and their hyperparameters."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from sde_si.estimators import Window, values, window_of
+from sde_si.record import configuration
 
 if TYPE_CHECKING:
     import xarray as xr
 
+Array = np.ndarray
 SLOW, FEWEST = 0.02, 10  # change of ln |x|^2 per relaxation time; epochs
 
 
@@ -33,3 +35,24 @@ def window(record: xr.Dataset) -> Window:
     return Window(
         first, found.candidate, f"epochs {first} to {total}, where {slope:+.2%} is left of a drift; {found.why}"
     )
+
+
+class Setting(NamedTuple):
+    """Hyperparameters at the end of a training."""
+
+    lr: float
+    u: float  # intrinsic learning rate lr wd
+    momentum: float
+    steps: int  # of an epoch
+
+
+def setting(record: xr.Dataset) -> Setting:
+    """What the laws need of a record's configuration."""
+    made, lr = configuration(record), float(record["lr"].values[-1])
+    return Setting(lr, lr * made["wd"], made["momentum"], int(record["steps_per_epoch"].values[-1]))
+
+
+def batch_means(samples: Array) -> Array:
+    """Means of up to ten batches of consecutive epochs of each seed (path, epoch): nearly independent."""
+    count = min(10, samples.shape[1])
+    return np.array([np.nanmean(part) for row in samples for part in np.array_split(row, count)])

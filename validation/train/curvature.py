@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 Array = np.ndarray
-PRODUCTS, VECTORS, SEEN = 40, 2, 32  # Hessian-vector products a vector; noise vectors; minibatches in the Hessian
+PRODUCTS, VECTORS, HESSIAN_BATCHES = 40, 2, 32  # Hessian-vector products a vector; noise vectors; minibatches
 
 
 def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> tuple[Array, Array]:
@@ -52,7 +52,7 @@ def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> t
 def noise_spectrum(
     loss: Callable[[Tensor, int], Tensor],
     x: Tensor,
-    batches: int = SEEN,
+    batches: int = HESSIAN_BATCHES,
     *,
     vectors: int = VECTORS,
     products: int = PRODUCTS,

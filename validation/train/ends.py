@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from validation.train.curvature import PRODUCTS, SEEN, VECTORS, noise_spectrum
+from validation.train.curvature import HESSIAN_BATCHES, PRODUCTS, VECTORS, noise_spectrum
 from validation.train.optimizers import Setting
-from validation.train.response import SEEN as SEEN_TWICE
-from validation.train.response import TWINS, WAYS, asymmetry, responses
+from validation.train.response import LOSS_BATCHES, TWINS, WAYS, asymmetry, responses
 
 if TYPE_CHECKING:
     from validation.train.loop import Order, Trainer
@@ -68,44 +67,50 @@ def _test(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
 
 def _curvature(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
     """What the noise sees of the curvature, network by network."""
-    order, stack = trainer.orders(epoch, B, SEEN + VECTORS, CURVATURE), trainer.stack
+    order, stack = trainer.orders(epoch, B, HESSIAN_BATCHES + VECTORS, CURVATURE), trainer.stack
     found = []
     for p in range(len(trainer.seeds)):
-        drawn = [trainer.batches.batch(order.indices[p, i], order.moves[p, i]) for i in range(SEEN + VECTORS)]
+        drawn = [
+            trainer.batches.batch(order.indices[p, i], order.moves[p, i]) for i in range(HESSIAN_BATCHES + VECTORS)
+        ]
         loss = lambda x, i, d=drawn, q=p: stack.loss(x, q, *d[i])  # noqa: E731
-        found.append(noise_spectrum(loss, stack.x[p], SEEN, vectors=VECTORS, products=PRODUCTS))
+        found.append(noise_spectrum(loss, stack.x[p], HESSIAN_BATCHES, vectors=VECTORS, products=PRODUCTS))
     nodes, weights = zip(*found, strict=True)
     return {"curvature": nodes, "curvature_weight": weights}
 
 
 def _response(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
-    """How each network answers to its own noise, up to the longest lag, and how its ways there and back differ."""
-    job, stack, delays = trainer.job, trainer.stack, trainer.job.lags[-1]
-    kicks = trainer.orders(epoch, B, delays + TWINS, RESPONSE)
-    ways = trainer.orders(epoch, B, WAYS * delays + SEEN_TWICE, ASYMMETRY)
+    """How each network answers to its own noise, up to the longest lag, and the asymmetry of its ways."""
+    stack, lags = trainer.stack, trainer.job.lags
+    kicks = trainer.orders(epoch, B, lags[-1] + TWINS, RESPONSE)
+    ways = trainer.orders(epoch, B, WAYS * lags[-1] + LOSS_BATCHES, ASYMMETRY)
     lr, momentum = trainer.timetable.lr_and_momentum(epoch)
-    setting = Setting(float(lr[-1]), job.hyperparameters.wd, float(momentum[-1]), *job.extras, 1)
+    setting = Setting(float(lr[-1]), trainer.job.hyperparameters.wd, float(momentum[-1]), *trainer.job.extras, 1)
     found: dict[str, list[Any]] = {"response": [], "kick_size": [], "asymmetry": []}
-    radius = stack.layout.dots(stack.x, stack.x)[:, -1].cpu().numpy()
-    for p in range(len(trainer.seeds)):
-
-        def slope(x: Tensor, i: int, order: Order = ways, p: int = p) -> tuple[Tensor, float]:
-            images, labels = trainer.batches.batch(order.indices[p, i], order.moves[p, i])
-            at = x.detach().requires_grad_()
-            loss = stack.loss(at, p, images, labels)
-            return torch.autograd.grad(loss, at)[0], float(loss.detach())
-
-        def step(x: Tensor, state: list[Tensor], i: int, order: Order = kicks, slope: Any = slope) -> None:
-            trainer.optimizer.update(x, state, slope(x, i, order)[0], setting)
-
-        state, size = [s[p] for s in trainer.state], stack.layout.invariant
-        response, kick = responses(step, stack.x[p], state, delays, size)
-        along = asymmetry(
-            functools.partial(step, order=ways),
-            lambda x, i, slope=slope: slope(x, WAYS * delays + i),
-            stack.x[p], state, job.lags, size,
-        )  # fmt: skip
+    squares = stack.layout.dots(stack.x, stack.x)[:, -1].cpu().numpy()
+    for p, square in enumerate(squares):
+        at = stack.x[p], [s[p] for s in trainer.state]
+        step, _ = dynamics(trainer, kicks, p, setting)
+        response, kick = responses(step, *at, lags[-1], stack.layout.invariant, twins=TWINS)
         found["response"].append(response)
-        found["kick_size"].append(kick / radius[p])
-        found["asymmetry"].append(-setting.lr * along / radius[p])
+        found["kick_size"].append(kick / square)
+        along = asymmetry(*dynamics(trainer, ways, p, setting), *at, lags, stack.layout.invariant, ways=WAYS,
+                          batches=LOSS_BATCHES)  # fmt: skip
+        found["asymmetry"].append(-setting.lr * along / square)
     return found
+
+
+def dynamics(
+    trainer: Trainer, order: Order, p: int, setting: Setting
+) -> tuple[Callable[[Tensor, list[Tensor], int], None], Callable[[Tensor, int], tuple[Tensor, float]]]:
+    """A network's optimizer step, in place, and its gradient and loss, with minibatch number i of an order."""
+
+    def gradient_and_loss(x: Tensor, i: int) -> tuple[Tensor, float]:
+        at = x.detach().requires_grad_()
+        loss = trainer.stack.loss(at, p, *trainer.batches.batch(order.indices[p, i], order.moves[p, i]))
+        return torch.autograd.grad(loss, at)[0], float(loss.detach())
+
+    def step(x: Tensor, state: list[Tensor], i: int) -> None:
+        trainer.optimizer.update(x, state, gradient_and_loss(x, i)[0], setting)
+
+    return step, gradient_and_loss

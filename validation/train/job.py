@@ -174,7 +174,8 @@ class Job:
         if self.response:
             plain = self.optimizer in ("sgd", "sgd-displacement") and self.svag == 1 and self.effective_lr is None
             plain = plain and self.tricks.clip is None and not self.tricks.no_bias_decay
-            require(plain and max(self.lags, default=0) > 1, "response", "lags beyond 1, plain SGD, a free length",
+            require(plain and max(self.lags, default=0) > 1, "response",
+                    "lags beyond 1 and SGD at a free length, neither clip nor no_bias_decay",
                     f"{self.optimizer}, lags {self.lags or 'none'}", "0, or --lags 1,10,100")  # fmt: skip
         steady = Timetable(hp).own_noise
         require(steady, "schedule", "none on the noise: a network makes its own", hp.schedule, "constant")

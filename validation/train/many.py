@@ -35,9 +35,9 @@ def _begin(counter: Any) -> None:
 def _end_with_parent() -> None:
     """A killed command leaves no processes behind that go on training and writing the states it would resume from."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _count(steps: int) -> None:

@@ -1,4 +1,4 @@
-"""How the weights answer to gradient noise, and what sets forth and back apart (theory.md 18.8, 18.9)."""
+"""How the weights answer to gradient noise, and the asymmetry of their motion in time (theory.md 18.8, 18.9)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array = np.ndarray
 State = list[Tensor]
 TWINS = 4  # kicks at each checkpoint
 WAYS = 4  # ways from each checkpoint
-SEEN = 32  # minibatches that stand for the mean loss at both ends of a way
+LOSS_BATCHES = 32  # minibatches that stand for the mean loss at both ends of a way
 
 
 def responses(
@@ -43,6 +43,7 @@ def responses(
     size : int
         Length of the part of the vector that counts (the scale-invariant weights).
     twins : int
+        Kicks.
 
     Returns
     -------
@@ -67,51 +68,56 @@ def responses(
 
 def asymmetry(
     step: Callable[[Tensor, State, int], None],
-    slope: Callable[[Tensor, int], tuple[Tensor, float]],
+    gradient_and_loss: Callable[[Tensor, int], tuple[Tensor, float]],
     x: Tensor,
     state: Sequence[Tensor],
     lags: Sequence[int],
     size: int,
     *,
     ways: int = WAYS,
-    seen: int = SEEN,
+    batches: int = LOSS_BATCHES,
 ) -> Array:
-    """What the gradients at both ends of a way say beyond the losses there: 0 in a quadratic basin.
+    """What the gradients at both ends of a displacement say beyond the losses there: 0 in a quadratic basin.
 
-    <d, g(x) + g(x+d)> - 2 (L(x+d) - L(x)) for the way d of the training over each lag, g the gradient of the mean loss
-    L: twice the error of the trapezoidal rule along d. At equilibrium the loss does not change in the mean, and the
-    rest is 0 in the mean if the motion looks the same forth and back. L and g are those of the same few minibatches at
-    both ends: the rule's error is that of each by itself, so nearly all their noise cancels.
+    <d, g(x) + g(x+d)> - 2 (L(x+d) - L(x)) for the displacement d of the training over each lag, g the gradient of the
+    mean loss L: twice the error of the trapezoidal rule along d. Its mean is 0 if the motion is symmetric under time
+    reversal. L and g are those of the same few minibatches at both ends: the rule's error is that of each by itself, so
+    nearly all their noise cancels.
 
     Parameters
     ----------
     step : callable
-        ``step(x, state, i)`` takes one optimizer step with minibatch number i < ways * lags[-1], in place.
-    slope : callable
-        ``slope(x, i)`` gives gradient and loss of minibatch number i < `seen`, others than those of `step`.
+        ``step(x, state, i)`` takes one optimizer step with minibatch number i, in place.
+    gradient_and_loss : callable
+        ``gradient_and_loss(x, i)``: of minibatch number i.
     x : Tensor, shape (all,)
         Where all ways begin; unchanged.
     state : sequence of Tensor
         The optimizer's memory there.
     lags : sequence of int
-        Rising, from 1 on.
+        Rising, from 1 on. Minibatches 0 to ways * lags[-1] - 1 are those of the steps, `batches` more stand for the
+        loss.
     size : int
-        Length of the part of the vector that counts.
-    ways, seen : int
+        Length of the part of the vector that counts (the scale-invariant weights).
+    ways : int
+        Trainings that are followed, each with minibatches of its own.
+    batches : int
+        Minibatches that stand for the mean loss.
 
     Returns
     -------
     ndarray, shape (lags,)
         In units of the loss; mean over the ways.
     """
+    first = ways * lags[-1]
 
     def mean(at: Tensor) -> tuple[Tensor, float]:
         gradient, loss = torch.zeros(size, dtype=torch.float64, device=x.device), 0.0
-        for i in range(seen):
-            one, value = slope(at, i)
+        for i in range(first, first + batches):
+            one, value = gradient_and_loss(at, i)
             gradient += one[:size].double()
             loss += value
-        return gradient / seen, loss / seen
+        return gradient / batches, loss / batches
 
     start, out = mean(x), np.zeros(len(lags))
     for way in range(ways):
