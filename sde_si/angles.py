@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba import types
 
+from sde_si.compiled import njit
 from sde_si.jit import OPTIONS
 from sde_si.pointers import MATRIX, i8
 
 
-@numba.njit(types.void(MATRIX, MATRIX, i8[::1], MATRIX), **OPTIONS)
+@njit(types.void(MATRIX, MATRIX, i8[::1], MATRIX), **OPTIONS)
 def angles(x, y, offsets, out):
     """Angle in radians between x and y, per path and group, by Kahan's formula: exact near 0 and near pi."""
     groups = offsets.size - 1

@@ -44,9 +44,9 @@ class Jitted:
 
     @functools.cached_property
     def _lazy_dispatcher(self) -> Any:
-        import numba
+        from sde_si.compiled import njit
 
-        return numba.njit(**OPTIONS)(self.py_func)
+        return njit(**OPTIONS)(self.py_func)
 
     @functools.cached_property
     def dispatcher(self) -> Any:
@@ -86,11 +86,11 @@ class PerPath(Jitted):
 
     @functools.cached_property
     def _lazy_dispatcher(self) -> Any:
-        import numba
+        from sde_si.compiled import njit
 
         # No disk cache: a compiled function inside another misses it in every process and would grow it for ever.
         options: dict[str, Any] = OPTIONS | {"cache": False}
-        return numba.njit(**options)(self.lift(dispatcher(self.one)))
+        return njit(**options)(self.lift(dispatcher(self.one)))
 
 
 def _lift_gradient(one: Any) -> Any:

@@ -6,10 +6,10 @@ life. Every function gets a block of paths ``x[path, d]``, never one path. Impor
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numba import types
 
+from sde_si.compiled import njit
 from sde_si.jit import OPTIONS
 from sde_si.pcg64 import next_word, uniform
 from sde_si.pointers import HYPER_TYPE, MATRIX, PARAMS_TYPE, SIGNATURES, STACK, from_address, i8, view
@@ -24,13 +24,13 @@ from sde_si.rows import (
 )
 
 INCREMENTS, MINIBATCH, DIFFERENCE = 0, 1, 2
-_CODEGEN = "ede73d61a160a13f"  # of the other files whose code is compiled into this one (tests/test_house.py)
+_CODEGEN = "21b9a9256cb8b459"  # of the other files whose code is compiled into this one (tests/test_house.py)
 _as_step, _as_gradient, _as_noise, _as_minibatch, _as_fill, _as_shape, _as_where = map(
     from_address, SIGNATURES.values()
 )
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _next_batch(words, order, position, samples, batch):
     """The batch at `position` of the epoch's order; at a negative one, a fresh draw with replacement."""
     high, low, plus_high, plus_low = words[0], words[1], words[2], words[3]
@@ -44,7 +44,7 @@ def _next_batch(words, order, position, samples, batch):
     words[0], words[1] = high, low
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _sum_increments(fill, words, xi, more, fine):
     """Turn xi into the sum of `fine` draws, scaled to variance 1: the increment of a `fine` times finer run."""
     scale = 1 / np.sqrt(fine)
@@ -55,7 +55,7 @@ def _sum_increments(fill, words, xi, more, fine):
             xi[0, j] = xi[0, j] + more[0, j] if i < fine else xi[0, j] * scale
 
 
-@numba.njit(
+@njit(
     types.void(
         MATRIX, STACK, HYPER_TYPE[::1], i8[::1], i8[::1], i8[::1], types.uint64[:, ::1], PARAMS_TYPE, i8[::1], MATRIX,
         STACK, i8[:, ::1], STACK, STACK, STACK, i8[:, ::1],

@@ -19,7 +19,7 @@ _heights: Any = Late("sde_si.pcg64", "HEIGHTS")
 _tail: Any = Late("sde_si.pcg64", "TAIL")
 _inverse_tail: Any = Late("sde_si.pcg64", "INVERSE_TAIL")
 _uniform: Any = Late("sde_si.pcg64", "uniform")
-_CODEGEN = "ede73d61a160a13f"  # of the other files whose code is compiled into this one (tests/test_house.py)
+_CODEGEN = "21b9a9256cb8b459"  # of the other files whose code is compiled into this one (tests/test_house.py)
 
 
 @jitted

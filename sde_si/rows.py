@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from sde_si.compiled import njit
 from sde_si.jit import OPTIONS
 
 FREE, TOTAL, GROUPS = 0, 1, 2
@@ -17,7 +17,7 @@ _SERIES_LIMIT = 2.5e-3
 
 
 # Ranges over unsigned integers: numba's wrap-around of negative indices would keep LLVM from vectorising.
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def squared_norms(x, offsets, out):
     """Squared length of each path and group."""
     for p in range(x.shape[0]):
@@ -28,7 +28,7 @@ def squared_norms(x, offsets, out):
             out[p, g] = total
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def constrain(x, kind, radius, offsets):
     """Rescale each path to length `radius`: all groups by one factor, or each to an equal share of the square.
 
@@ -57,7 +57,7 @@ def _for_width(width):
     """
     options: dict[str, Any] = OPTIONS | {"fastmath": False} if width else OPTIONS
 
-    @numba.njit(**options)
+    @njit(**options)
     def tangential(x, xi, norm, scale, offsets):
         paths = np.uint64(norm.shape[0])
         stride = np.uint64(width or x.size // paths)
@@ -73,7 +73,7 @@ def _for_width(width):
                 for j in range(low, high):
                     xi[j] = a * xi[j] - b * x[j]
 
-    @numba.njit(**options)
+    @njit(**options)
     def moments(a, b, offsets, out):
         paths = np.uint64(out.shape[1])
         stride = np.uint64(width or a.size // paths)
@@ -98,7 +98,7 @@ _tangential3, _moments3 = _for_width(3)
 _tangential4, _moments4 = _for_width(4)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def make_tangential(x, xi, norm, scale, offsets):
     """Turn xi into scale P(y) xi/|x|, group by group; all paths in one row."""
     width = offsets[1] if offsets.size == 2 else 0
@@ -112,7 +112,7 @@ def make_tangential(x, xi, norm, scale, offsets):
         _tangential0(x, xi, norm, scale, offsets)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def moments_of(a, b, offsets, out):
     """<a, b - a>, |b - a|^2 and |b|^2 of each path and group; the difference keeps small angles exact. One row."""
     width = offsets[1] if offsets.size == 2 else 0
@@ -126,7 +126,7 @@ def moments_of(a, b, offsets, out):
         _moments0(a, b, offsets, out)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def with_total(moments):
     """Sum over the groups into the last column, when there is one for all groups together."""
     groups = moments.shape[2] - 1
@@ -139,7 +139,7 @@ def with_total(moments):
                 moments[q, p, groups] = total
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def add_squared_angles(norm, moments, out):
     """Add the squared angle of a step to `out`: series of atan(t)^2 to rounding for small t, else atan2.
 

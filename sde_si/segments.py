@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import itertools
 
-import numba
 import numpy as np
 from numba import types
 
+from sde_si.compiled import njit
 from sde_si.jit import OPTIONS
 from sde_si.pointers import HYPER_TYPE, MATRIX, ROW, SIGNATURES, STACK, from_address, i8, view
 from sde_si.streams import parts
 
 Array = np.ndarray
 SEGMENT = 1024
-_CODEGEN = "ede73d61a160a13f"  # of the other files whose code is compiled into this one (tests/test_house.py)
+_CODEGEN = "21b9a9256cb8b459"  # of the other files whose code is compiled into this one (tests/test_house.py)
 _TABLE, _WORDS = types.int64[:, ::1], types.uint64[:, ::1]
 _as_step, _as_fill = from_address(SIGNATURES["step"]), from_address(SIGNATURES["fill"])
 STEP, FILL = (list(SIGNATURES).index(name) for name in ("step", "fill"))
@@ -35,7 +35,7 @@ def segments(offsets: Array, dim: int) -> Array:
     return np.array(rows, dtype=np.int64)
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _product(x, y):
     total = 0.0
     for j in range(np.uint64(x.shape[1])):
@@ -43,7 +43,7 @@ def _product(x, y):
     return total
 
 
-@numba.njit(**OPTIONS)
+@njit(**OPTIONS)
 def _moments(old, new):
     """<old, new - old>, |new - old|^2 and |new|^2."""
     along = square = norm = 0.0
@@ -55,7 +55,7 @@ def _moments(old, new):
     return along, square, norm
 
 
-@numba.njit(types.void(MATRIX, MATRIX, _TABLE, MATRIX), **OPTIONS)
+@njit(types.void(MATRIX, MATRIX, _TABLE, MATRIX), **OPTIONS)
 def products(x, y, table, out):
     """<x, y> of each segment, into out (1, segment)."""
     for s in range(table.shape[0]):
@@ -63,7 +63,7 @@ def products(x, y, table, out):
         out[0, s] = _product(view(x, low, (1, n)), view(y, low, (1, n)))
 
 
-@numba.njit(types.void(MATRIX, MATRIX, _TABLE, MATRIX), **OPTIONS)
+@njit(types.void(MATRIX, MATRIX, _TABLE, MATRIX), **OPTIONS)
 def compare(a, b, table, out):
     """Moments of b - a, segment by segment, as in `advance`."""
     for s in range(table.shape[0]):
@@ -71,7 +71,7 @@ def compare(a, b, table, out):
         out[0, s], out[1, s], out[2, s] = _moments(view(a, low, (1, n)), view(b, low, (1, n)))
 
 
-@numba.njit(
+@njit(
     types.void(MATRIX, STACK, i8[::1], i8, _WORDS, _TABLE, _TABLE, ROW, MATRIX),
     **OPTIONS,
 )
@@ -106,7 +106,7 @@ def draw(x, xi, functions, fine, words, bounds, table, room, out):
                         out[i, s] = _product(view(x, low, (1, n)), target)
 
 
-@numba.njit(
+@njit(
     types.void(
         MATRIX, MATRIX, STACK, STACK, STACK, HYPER_TYPE, STACK, i8[::1], types.boolean, types.boolean,
         _WORDS, _TABLE, _TABLE, ROW, MATRIX,

@@ -21,7 +21,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # Each layer may import itself and those before it.
 LAYERS = [
-    {"errors", "jit", "machine", "provenance", "quantities", "series", "streams"},
+    {"compiled", "errors", "jit", "machine", "provenance", "quantities", "series", "streams"},
     {"hyperparameters"},
     {"schedules", "losses", "noises", "methods"},
     {"problem"},
@@ -166,7 +166,7 @@ def test_views_are_of_arguments():
 
 def test_the_digest_covers_what_decides_numbers():
     """Every file that the engine imports is hashed into a run's digest, or decides no number."""
-    nothing = {"errors", "machine", "record", "quantities", "series", "provenance", "estimators", "regimes"}
+    nothing = {"compiled", "errors", "machine", "record", "quantities", "series", "provenance", "estimators", "regimes"}
     apart = {"hyperparameters", "run", "problem"}  # in the configuration, value by value
     seen, todo = set(), ["engine"]
     while todo:
