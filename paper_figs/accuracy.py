@@ -191,11 +191,38 @@ def correlation(one: Part, other: Part) -> str:
     return f"rank correlation {whole[0]:.2f} over {whole[2]} common cells, {inside[0]:.2f} within columns"
 
 
-def best_of_combinations(record: xr.Dataset, *, worst: bool = False) -> list[int]:
-    """The cell of highest (or lowest) mean accuracy of every search, in the order of the searches."""
+def _searches(record: xr.Dataset) -> list[tuple[Array, Array]]:
+    """Cells of every search in the order of its grid, without those that diverged, and their mean accuracies."""
     means, out = seed_mean(final_accuracy(record)), []
     for number in np.unique(record["combination"].values):
         cells = np.flatnonzero((record["combination"].values == number) & np.isfinite(means))
         if cells.size:
-            out.append(int(cells[np.argmin(means[cells]) if worst else np.argmax(means[cells])]))
+            out.append((cells, means[cells]))
     return out
+
+
+def best_of_combinations(record: xr.Dataset, *, worst: bool = False) -> list[int]:
+    """The cell of highest (or lowest) mean accuracy of every search, in the order of the searches."""
+    return [int(cells[np.argmin(found) if worst else np.argmax(found)]) for cells, found in _searches(record)]
+
+
+def how_well_tuned(record: xr.Dataset) -> str:
+    """In how many searches the best value stands out from the worst, against chance, or lies at an end of its grid."""
+    from scipy.stats import studentized_range
+
+    accuracy, searches = final_accuracy(record), _searches(record)
+    ends = sum(int(np.argmax(found)) in (0, cells.size - 1) for cells, found in searches)
+    at_end = f"stands at an end of its grid in {ends}"
+    seeds = accuracy.shape[1]
+    if seeds < 2:
+        return f"Of {len(searches)} searches the best value {at_end}"
+    apart, chance = 0, 0.0
+    for cells, found in searches:
+        error = math.sqrt(float(np.nanmean(np.nanvar(accuracy[cells], axis=1, ddof=1))) / seeds)
+        apart += bool(np.ptp(found) > 2 * math.sqrt(2) * error)
+        chance += float(studentized_range.sf(2 * math.sqrt(2), max(cells.size, 2), cells.size * (seeds - 1)))
+    verdict = ": good and poor cannot be told apart at this scale" if apart <= chance else ""
+    return (
+        f"Of {len(searches)} searches the best value is more than two standard errors above the worst in {apart} "
+        f"(in {chance:.1f} if all values were alike){verdict}; it {at_end}"
+    )

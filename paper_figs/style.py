@@ -98,11 +98,18 @@ def kinds(axis: Any, names: Sequence[str] = (MEASURED, EXACT, PAPER, SDE), **kwa
     return axis.legend([made[name] for name in names], names, **kwargs)
 
 
-def below(figure: Figure, axis: Axes, names: Sequence[str] = (MEASURED, EXACT, PAPER, SDE), columns: int = 4) -> None:
+def below(
+    figure: Figure,
+    axis: Axes,
+    names: Sequence[str] = (MEASURED, EXACT, PAPER, SDE),
+    columns: int = 4,
+    title: str | None = None,
+) -> None:
     """Under the figure: the series of `axis` by their labels, and the four marks."""
     handles, labels = axis.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.4)
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, columnspacing=1.2, handletextpad=0.4,
+                      title=title)  # fmt: skip
     kinds(figure, names, loc="outside upper center", ncols=len(names))
 
 

@@ -7,7 +7,7 @@ per epoch when N differs.
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.accuracy import best_of_combinations
+from paper_figs.accuracy import best_of_combinations, how_well_tuned
 from paper_figs.scripts import Drawn, Records
 
 SOURCE = "Yun et al. 2022, fig. 1; theory.md 2.3"
@@ -26,9 +26,9 @@ def draw(records: Records) -> Drawn:
         some = networks.late(record, i)
         levels.append([networks.mean_and_error(networks.of_cell(record, i, q))[0][max(some.stop - 1, 0)]
                        for q in ("effective_lr", "effective_lr_epoch")])  # fmt: skip
-    style.below(figure, axes[0], columns=3)
+    style.below(figure, axes[0], columns=3, title="N, B, lr, wd")
     spans = np.nanmax(levels, axis=0) / np.nanmin(levels, axis=0)
-    seen = (f"{networks.caption(record)}. At the end of the first phase the largest effective learning rate of a well-tuned "
+    seen = (f"{networks.caption(record)}. {how_well_tuned(record)}. At the end of the first phase the largest effective learning rate of a well-tuned "
             f"combination is {spans[0]:.1f} times the smallest, per epoch {spans[1]:.1f} times. The solid lines follow from each run's "
             "measured gradient alone.")  # fmt: skip
     return Drawn(figure, seen)

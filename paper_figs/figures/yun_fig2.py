@@ -6,7 +6,7 @@ Well-tuned combinations of different N, B, lr and wd turn by similar angles per 
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.accuracy import best_of_combinations
+from paper_figs.accuracy import best_of_combinations, how_well_tuned
 from paper_figs.scripts import Drawn, Records
 
 SOURCE = "Yun et al. 2022, fig. 2; theory.md 9.2, 9.10, 10.8"
@@ -33,7 +33,7 @@ def draw(records: Records) -> Drawn:
                     bbox_to_anchor=(0.5, -0.22))  # fmt: skip
     axes[0].set_ylabel(networks.SHOWN["angle_epoch"][0])
     style.kinds(figure, loc="outside upper center", ncols=4)
-    seen = (f"{networks.caption(record)}. At the end of the first phase the largest angle over the smallest is {spans[0]:.2f} among the "
+    seen = (f"{networks.caption(record)}. {how_well_tuned(record)}. At the end of the first phase the largest angle over the smallest is {spans[0]:.2f} among the "
             f"best and {spans[1]:.2f} among the worst. After the transient 1 - cos is {np.nanmin(off):.2f} to {np.nanmax(off):.2f} of what "
             "the gradients' size alone would give (exact): the rest is correlation between steps.")  # fmt: skip
     return Drawn(figure, seen)
