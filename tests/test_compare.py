@@ -16,6 +16,7 @@ from sde_si.estimators import values, window_of  # noqa: E402
 from sde_si.record import load, save  # noqa: E402
 from sde_si.verify.cli import main as verify  # noqa: E402
 from validation import claims, compare  # noqa: E402
+from validation.compare import page  # noqa: E402
 from validation.compare.overlay import course  # noqa: E402
 from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, NOISE_ONLY  # noqa: E402
 from validation.train import ends  # noqa: E402
@@ -199,6 +200,24 @@ def test_claims_are_measured_on_records(records, monkeypatch, tmp_path):
         found = claims.CLAIMS[name].check(rng)
         assert len(found) == count
         assert np.isfinite([[one.measured, one.predicted, one.wrong] for one in found]).all()
+
+
+def test_the_page_is_written_between_its_marks(records, monkeypatch, tmp_path):
+    folder, file = tmp_path / "networks", tmp_path / "networks.md"
+    assert compare.main([*map(str, records.values()), "--out", str(tmp_path), "--keep-in", str(folder)]) == 0
+    monkeypatch.setattr(page, "EXAMPLE", "si-mlp-digits-sgdm")
+    marks = [f"<!-- {name} -->\n\n<!-- end -->\n" for name in ("norms", "rotation 1", "rotation 10")]
+    file.write_text("Before.\n" + "Between.\n".join(marks) + "After.\n")
+    assert page.main(file, folder) == 0
+    written = file.read_text()
+    assert written.startswith("Before.\n<!-- norms -->\n| network | norm")
+    assert written.endswith("<!-- end -->\nAfter.\n")
+    (epoch,) = (one for one in compare.rotations(load(records["0.9"])) if one.name == "lag 10")
+    (row,) = [line for line in written.split("<!-- rotation 1 -->")[1].splitlines() if "SGDM" in line]
+    assert f"{100 * (epoch.measured / epoch.laws[ASYMMETRIC] - 1):+.1f} %" in row
+    assert {"networks-rotation.png", "networks-overlay.png"} <= {one.name for one in tmp_path.iterdir()}
+    assert page.main(file, folder) == 0
+    assert file.read_text() == written
 
 
 def test_verify_takes_the_claims_of_a_file(capsys, tmp_path):
