@@ -7,6 +7,7 @@ import builtins
 import hashlib
 import inspect
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,16 @@ def test_cited_sections_of_the_theory_exist(path):
         cited |= set(re.findall(r"\d+\.\d+", match.group(1)))
     missing = {section for section in cited if not re.search(rf"^(?:#+ )?{re.escape(section)}\s", THEORY, re.MULTILINE)}
     assert not missing
+
+
+def test_the_top_level_holds_nothing_else():
+    """A record or a picture that a command left there is no part of the project."""
+    root = ROOT.parent
+    if not (root / ".git").exists():
+        pytest.skip("no git repository")
+    listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout
+    found = {name.partition("/")[0] for name in listed.splitlines()}
+    assert found <= {
+        "pyproject.toml", "README.md", "Makefile", "constraints.txt", "LICENSE", "CITATION.cff", "CHANGELOG.md",
+        "sde_si", "validation", "tests", "paper_figs", "docs", ".ci", ".gitignore",
+    }  # fmt: skip
