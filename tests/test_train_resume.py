@@ -133,3 +133,4 @@ def test_a_killed_training_takes_its_processes_along(tmp_path):
         running.kill()
         running.wait()
     _until(lambda: not any(map(_runs, found)), 20)
+    assert not any(map(_runs, found))
