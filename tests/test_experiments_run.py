@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -23,8 +24,9 @@ from sde_si.record import save  # noqa: E402
 from validation.experiments import EXPERIMENTS, current, load, path_of, present  # noqa: E402
 from validation.experiments.base import unique  # noqa: E402
 from validation.experiments.cli import main  # noqa: E402
+from validation.experiments.kept import Place, places, unpack  # noqa: E402
 from validation.experiments.run import Plan, estimate  # noqa: E402
-from validation.experiments.summary import up_to_date  # noqa: E402
+from validation.experiments.summary import RECORDS, build, up_to_date  # noqa: E402
 from validation.experiments.work import name_of  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
@@ -103,6 +105,52 @@ def test_a_killed_run_goes_on_and_ends_the_same(finished, tmp_path, capsys):
     assert f"{len(left)} found done" in json.loads(capsys.readouterr().out)["experiments"][0]["text"]
     assert all((tmp_path / "work" / name).read_bytes() == content for name, content in left.items())
     xr.testing.assert_identical(*(numbers(path_of(QUICK, "tiny", p / "out")) for p in (tmp_path, finished)))
+
+
+def test_what_a_summary_holds_is_not_trained_again(finished, tmp_path, capsys):
+    name = path_of(QUICK, "tiny", tmp_path / "out").name
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_bytes((finished / "out" / name).read_bytes())
+    first = numbers(tmp_path / "out" / name)
+    words = ["--scale", "tiny", "--seeds", "2", "--workers", "1", "--json"]
+    assert run(tmp_path, QUICK, *words, "--dry-run") == DONE
+    assert json.loads(capsys.readouterr().out)["experiments"][0]["missing"] == first.sizes["cell"]
+    assert run(tmp_path, QUICK, *words) == DONE
+    assert f"{first.sizes['cell']} found done" in json.loads(capsys.readouterr().out)["experiments"][0]["text"]
+    both = load(QUICK, "tiny", folder=tmp_path / "out")
+    made = json.loads(both.attrs["provenance"])
+    assert (made["runs"], made["kept_in"]) == (2 * first.sizes["cell"], QUICK)
+    for key in ("angle_epoch", "weight_norm_predicted", "test_accuracy"):
+        np.testing.assert_array_equal(both[key].isel(seed=0), first[key].isel(seed=0))
+        assert (both[key].isel(seed=1) != both[key].isel(seed=0)).any()
+
+
+@pytest.mark.parametrize("name", ["wan-equilibrium", "scaling-rules", "yun-table5"])
+def test_a_summary_comes_back_from_the_runs_it_holds(name):
+    data = load(name, "cpu")
+    experiment, seeds = EXPERIMENTS[name], data.sizes["seed"]
+    rows = {cell.digest(0): row for row, cell in enumerate(experiment.cells("cpu"))}
+    again = build(
+        experiment, "cpu", seeds,
+        lambda cell, seed: unpack(Place(experiment, rows[cell.digest(0)], cell, seed), "cpu", RECORDS),
+    )  # fmt: skip
+    before = numbers(path_of(name, "cpu"))
+    before.attrs.pop("checksum", None)
+    del again.attrs["provenance"]
+    xr.testing.assert_identical(before, again)
+
+
+def test_a_summary_that_keeps_less_serves_nobody_who_needs_more(tmp_path):
+    (tmp_path / "wan-equilibrium-cpu.nc").write_bytes(path_of("wan-equilibrium", "cpu").read_bytes())
+    (tmp_path / "yun-table5-cpu.nc").write_bytes(path_of("yun-table5", "cpu").read_bytes())
+    table = EXPERIMENTS["yun-table1"]
+    shared = places(table, "cpu", tmp_path)
+    assert {place.experiment.name for place in shared.values()} == {"yun-table5"}
+    assert len(shared) == 3 * 3  # B = 64, wd = 0.0032: one cell a column
+    assert not places(dataclasses.replace(table, groups=True), "cpu", tmp_path)
+    assert not places(dataclasses.replace(table, record=("angle_epoch", "split_drift")), "cpu", tmp_path)
+    (tmp_path / "yun-table5-cpu.nc").write_bytes(b"CDF\x02 and no more")
+    assert not places(table, "cpu", tmp_path)
 
 
 def test_a_time_limit_stops_cleanly_and_writes_no_summary(tmp_path, capsys):

@@ -8,9 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sde_si.record import save
 from sde_si.sweep.folder import Folder
 from sde_si.sweep.job import Job as Run
 from validation.experiments.base import Cell, Experiment, unique
+from validation.experiments.kept import Place, places, unpack
 from validation.experiments.setups import seconds
 from validation.experiments.summary import RECORDS, build, path_of, up_to_date, write
 from validation.experiments.work import images_of, job_of, name_of, run_of
@@ -52,9 +54,27 @@ class Plan:
         """Whether its summary is there and belongs to the present configuration."""
         return up_to_date(self.experiment.name, self.scale, self.seeds, self.records)
 
+    @cached_property
+    def kept(self) -> dict[str, Place]:
+        """Runs that a summary beside this one's holds, by the name of their file."""
+        return places(self.experiment, self.scale, self.records)
+
     def missing(self) -> list[tuple[Cell, int]]:
-        """Runs without a file."""
-        return [(cell, seed) for cell, seed in self.runs if not (self.work / name_of(cell, seed)).exists()]
+        """Runs without a file, in no summary either."""
+        names = ((cell, seed, name_of(cell, seed)) for cell, seed in self.runs)
+        return [(cell, seed) for cell, seed, name in names if name not in self.kept and not (self.work / name).exists()]
+
+    def unpack(self) -> None:
+        """Give every run that a summary holds its file.
+
+        Raises
+        ------
+        DiskProblem
+        """
+        for cell, seed in self.runs:
+            name = name_of(cell, seed)
+            if name in self.kept and not (self.work / name).exists():
+                save(unpack(self.kept[name], self.scale, self.records), self.work / name)
 
     def check(self, device: str, data_dir: str | None) -> None:
         """Refuse, before any work, a cell that cannot be trained or data that are not there.
@@ -80,6 +100,7 @@ class Plan:
         from sde_si.terminal import Progress
 
         Store(self.work, 1, quiet=True).check_writable()
+        self.unpack()
 
         def jobs(first: int = 0) -> Iterator[Run]:
             for cell, seed in self.runs[first:] + self.runs[:first]:

@@ -35,6 +35,8 @@ COURSE = {
     "angle_epoch_paper": ("angle_epoch_paper", "rad", SCHEMA["angle_epoch_paper"][2]),
 }
 
+EQUILIBRIUM = ("angle_step", "angle_epoch")  # whose value at equilibrium, by the noise alone, stands beside them
+
 
 def find(name: str) -> Experiment:
     """The experiment of that name.
@@ -153,7 +155,7 @@ def build(experiment: Experiment, scale: str, seeds: int, record_of: Callable[[C
     for name, (source, unit, text) in COURSE.items():
         course = np.stack([_longest(row, source, epochs) for row in records])
         data[name] = (("cell", "epoch"), course.astype(np.float32), {"units": unit, "long_name": text})
-    for name in ("angle_step", "angle_epoch"):
+    for name in EQUILIBRIUM:
         known = [json.loads(row[0].attrs["predictions"])[name]["value"] for row in records]
         text = f"{SCHEMA[name][2]}: noise alone at equilibrium, after the last change of the schedule; nan if unknown"
         values = np.array([np.nan if value is None else value for value in known])
@@ -273,8 +275,8 @@ def _provenance(records: Iterable[xr.Dataset]) -> Mapping[str, Any]:
     found: dict[str, dict[str, Any]] = {}
     for record in records:
         found[record.attrs["digest"]] = json.loads(record.attrs["provenance"])
-    several = ("processor", "torch_device", "torch", "numpy", "python", "sde_si", "commit")
-    made = {name: sorted({str(one.get(name, "")) for one in found.values()}) for name in several}
+    several = ("processor", "torch_device", "torch", "numpy", "python", "sde_si", "commit", "kept_in")
+    made = {name: sorted({one for run in found.values() for one in _listed(run.get(name))}) for name in several}
     return {
         "runs": len(found),
         **{
@@ -283,5 +285,10 @@ def _provenance(records: Iterable[xr.Dataset]) -> Mapping[str, Any]:
             if all(name in one for one in found.values())
         },
         "written": max(one["written"] for one in found.values()),
-        **{name: values[0] if len(values) == 1 else values for name, values in made.items()},
+        **{name: values[0] if len(values) == 1 else values for name, values in made.items() if values},
     }
+
+
+def _listed(value: Any) -> list[str]:
+    """One value or several of a provenance, as a run that a summary kept has them."""
+    return [] if value is None else [str(one) for one in value] if isinstance(value, list) else [str(value)]
