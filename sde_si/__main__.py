@@ -6,6 +6,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from sde_si.errors import BAD_INPUT, DONE
+from sde_si.terminal import guarded
+
 # command -> (module, function of the arguments, one line for people)
 COMMANDS = {
     "simulate": ("sde_si.simulate.cli", "main", "simulate an optimizer and its SDE beside the exact predictions"),
@@ -24,18 +27,22 @@ def main(args: Sequence[str] | None = None) -> int:
     if words and words[0] in COMMANDS:
         module, function, _ = COMMANDS[words[0]]
         return getattr(import_module(module), function)(words[1:])
+    return guarded(lambda: _no_command(words))
+
+
+def _no_command(words: list[str]) -> int:
     if words == ["--version"]:
         from sde_si.provenance import version
 
         print(version())
-        return 0
+        return DONE
     asked = not words or words[0] in ("-h", "--help")
     text = "usage: sde-si COMMAND [options]\n\n" + "\n".join(f"  {k:10} {v[2]}" for k, v in COMMANDS.items())
     text += "\n\nsde-si COMMAND --help tells the options."
     if not asked:
         text = f"error: expected a command ({', '.join(COMMANDS)}), got {words[0]!r}\n" + text
     print(text, file=sys.stdout if asked else sys.stderr)
-    return 0 if asked else 2
+    return DONE if asked else BAD_INPUT
 
 
 if __name__ == "__main__":

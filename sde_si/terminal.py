@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import errno
 import functools
 import gc
 import json
+import os
 import sys
 import threading
 import time
@@ -13,6 +16,10 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from sde_si.errors import BAD_INPUT, DISK, BadInput, DiskProblem
+
+READER_GONE = 141  # what a shell shows of a command whose reader (head, less) has seen enough: 128 + SIGPIPE
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def in_notebook() -> bool:
@@ -119,17 +126,39 @@ def _freeze_at_exit() -> None:
     atexit.register(gc.freeze)
 
 
+def _forget_output() -> None:
+    """Let what nobody can take go nowhere, or the interpreter would complain of it at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def guarded(main: Callable[[], int]) -> int:
     """Run a command; bad input and disk problems become one message on stderr and their exit code."""
     threshold = _spare_the_collector()
     try:
-        return main()
+        try:
+            return main()
+        finally:
+            sys.stdout.flush()  # what cannot be written is known here, not after the end
     except BadInput as error:
         flag = f"--{error.name.replace('_', '-')}"
         say(f"error: {error.message(flag)}")
         return BAD_INPUT
     except DiskProblem as error:
         say(f"error: {error}")
+        return DISK
+    except BrokenPipeError:
+        _forget_output()
+        return READER_GONE
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # rich has forgotten the output, and would exit with 1
+            return READER_GONE
+        raise
+    except OSError as error:
+        if error.errno not in FULL or error.filename:  # files have a DiskProblem with their name
+            raise
+        _forget_output()
+        say(f"error: cannot write to stdout: {error.strerror}")
         return DISK
     except KeyboardInterrupt:
         say("interrupted; finished records are kept")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import sde_si
 from sde_si.__main__ import COMMANDS
 from sde_si.__main__ import main as entry
+from sde_si.errors import DISK
 from sde_si.provenance import version
 from sde_si.simulate.cli import main
-from sde_si.terminal import EVERY, guarded
+from sde_si.terminal import EVERY, READER_GONE, guarded
 
 
 def test_list_and_version(capsys):
@@ -82,3 +85,34 @@ def test_a_command_looks_for_garbage_less_often_and_only_while_it_runs():
     before = gc.get_threshold()
     assert guarded(lambda: gc.get_threshold()[0]) >= EVERY
     assert gc.get_threshold() == before
+
+
+ENTRIES = (["sde_si", "--help"], ["sde_si", "simulate", "--help"], ["sde_si", "verify", "--list"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes that break")
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("words", ENTRIES)
+def test_a_reader_that_has_seen_enough_is_no_error(words, buffered):
+    read, write = os.pipe()
+    os.close(read)
+    code, said = _writing_to(write, words, buffered)
+    assert (code, said) == (READER_GONE, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("words", ENTRIES)
+def test_output_that_cannot_be_written_is_said(words, buffered):
+    code, said = _writing_to(os.open("/dev/full", os.O_WRONLY), words, buffered)
+    assert code == DISK
+    assert said == "error: cannot write to stdout: No space left on device\n"
+
+
+def _writing_to(output, words, buffered):
+    """Exit code and messages of a command whose standard output is that descriptor."""
+    variables = {**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"}
+    with os.fdopen(output, "wb") as file:
+        done = subprocess.run([sys.executable, "-m", *words], stdout=file, stderr=subprocess.PIPE, text=True,
+                              env=variables, check=False)  # fmt: skip
+    return done.returncode, done.stderr

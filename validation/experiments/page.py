@@ -34,6 +34,8 @@ python -m validation.experiments --pending --device cuda --max-minutes 8
 - The summary is written when no run is missing: `validation/records/experiments/NAME-SCALE.nc`, dimensions cell, seed,
   epoch (and group where layers matter), with the exact command, seconds, machine and versions in its attributes. It
   holds the digest of its configuration: `--pending` also lists summaries that belong to an older one.
+- Runs that the summaries in `--out` hold are not trained again, on whatever machine: cells that experiments share are
+  taken from there, and `--seeds 5` adds two seeds to a summary of three. An empty `--out` makes everything anew.
 - `--pending` without `--device` only lists, with the hours of one core (`cpu`) or of the accelerator (`gpu`, `full`)
   that are left; with `--device` it runs.
 - Exit codes: 0 done, 2 bad input, 3 a run failed, 4 disk, 5 stopped before the end.
