@@ -24,7 +24,7 @@ from sde_si.provenance import provenance
 from sde_si.terminal import Progress, guarded
 from validation.data import load
 from validation.train.curvature import noise_spectrum
-from validation.train.ends import RESPONSE
+from validation.train.ends import RESPONSE, dynamics, losses
 from validation.train.job import Job
 from validation.train.loop import Trainer
 from validation.train.optimizers import Setting
@@ -55,18 +55,13 @@ class Checkpoint:
         self.size = trainer.stack.layout.invariant
         extra = TWINS + max(seen for seen, _ in QUADRATURES.values()) + 2
         drawn = trainer.orders(trainer.epoch, hp.B, delays + extra, RESPONSE)
-        self.index, self.moves = drawn.indices, drawn.moves
         self.setting = Setting(hp.lr, hp.wd, hp.momentum, 0.0, 0.0, 1)
-
-    def loss(self, x: Tensor, i: int) -> Tensor:
-        """Of minibatch number i."""
-        images, labels = self.trainer.batches.batch(self.index[0, i], self.moves[0, i])
-        return self.trainer.stack.loss(x, 0, images, labels)
+        self.loss = losses(trainer, drawn, 0)
+        _, self._gradient_and_loss = dynamics(trainer, drawn, 0, self.setting)
 
     def gradient(self, x: Tensor, i: int) -> Tensor:
         """Of minibatch number i."""
-        at = x.detach().requires_grad_()
-        return torch.autograd.grad(self.loss(at, i), at)[0]
+        return self._gradient_and_loss(x, i)[0]
 
     def kicked(self, share: float = 1.0) -> tuple[Array, float]:
         """Response of the training to `share` of another minibatch in the place of the first."""

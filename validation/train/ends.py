@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,10 +71,7 @@ def _curvature(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
     order, stack = trainer.orders(epoch, B, HESSIAN_BATCHES + VECTORS, CURVATURE), trainer.stack
     found = []
     for p in range(len(trainer.seeds)):
-        drawn = [
-            trainer.batches.batch(order.indices[p, i], order.moves[p, i]) for i in range(HESSIAN_BATCHES + VECTORS)
-        ]
-        loss = lambda x, i, d=drawn, q=p: stack.loss(x, q, *d[i])  # noqa: E731
+        loss = losses(trainer, order, p)
         found.append(noise_spectrum(loss, stack.x[p], HESSIAN_BATCHES, vectors=VECTORS, products=PRODUCTS))
     nodes, weights = zip(*found, strict=True)
     return {"curvature": nodes, "curvature_weight": weights}
@@ -100,14 +98,25 @@ def _response(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
     return found
 
 
+def losses(trainer: Trainer, order: Order, p: int) -> Callable[[Tensor, int], Tensor]:
+    """A network's loss at any weights (size,) on minibatch number i of an order."""
+
+    @lru_cache(maxsize=HESSIAN_BATCHES + VECTORS)  # the curvature asks for each of its minibatches many times
+    def batch(i: int) -> tuple[Tensor, Tensor]:
+        return trainer.batches.batch(order.indices[p, i], order.moves[p, i])
+
+    return lambda x, i: trainer.stack.loss(x, p, *batch(i))
+
+
 def dynamics(
     trainer: Trainer, order: Order, p: int, setting: Setting
 ) -> tuple[Callable[[Tensor, list[Tensor], int], None], Callable[[Tensor, int], tuple[Tensor, float]]]:
     """A network's optimizer step, in place, and its gradient and loss, with minibatch number i of an order."""
+    loss_of = losses(trainer, order, p)
 
     def gradient_and_loss(x: Tensor, i: int) -> tuple[Tensor, float]:
         at = x.detach().requires_grad_()
-        loss = trainer.stack.loss(at, p, *trainer.batches.batch(order.indices[p, i], order.moves[p, i]))
+        loss = loss_of(at, i)
         return torch.autograd.grad(loss, at)[0], float(loss.detach())
 
     def step(x: Tensor, state: list[Tensor], i: int) -> None:
