@@ -22,11 +22,11 @@ import xarray as xr  # noqa: E402
 from sde_si.errors import BAD_INPUT, DISK, DONE, UNFINISHED  # noqa: E402
 from sde_si.record import save  # noqa: E402
 from validation.experiments import EXPERIMENTS, current, load, path_of, present  # noqa: E402
-from validation.experiments.base import unique  # noqa: E402
+from validation.experiments.base import Cell, cell, unique  # noqa: E402
 from validation.experiments.cli import main  # noqa: E402
-from validation.experiments.kept import Place, places, unpack  # noqa: E402
+from validation.experiments.kept import places  # noqa: E402
 from validation.experiments.run import Plan, estimate  # noqa: E402
-from validation.experiments.summary import RECORDS, build, up_to_date  # noqa: E402
+from validation.experiments.summary import build, up_to_date  # noqa: E402
 from validation.experiments.work import name_of  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +116,8 @@ def test_what_a_summary_holds_is_not_trained_again(finished, tmp_path, capsys):
     assert run(tmp_path, QUICK, *words, "--dry-run") == DONE
     assert json.loads(capsys.readouterr().out)["experiments"][0]["missing"] == first.sizes["cell"]
     assert run(tmp_path, QUICK, *words) == DONE
-    assert f"{first.sizes['cell']} found done" in json.loads(capsys.readouterr().out)["experiments"][0]["text"]
+    said = json.loads(capsys.readouterr().out)["experiments"][0]["text"]
+    assert f"0 found done, {first.sizes['cell']} held by summaries" in said
     both = load(QUICK, "tiny", folder=tmp_path / "out")
     made = json.loads(both.attrs["provenance"])
     assert (made["runs"], made["kept_in"]) == (2 * first.sizes["cell"], QUICK)
@@ -126,14 +127,11 @@ def test_what_a_summary_holds_is_not_trained_again(finished, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["wan-equilibrium", "scaling-rules", "yun-table5"])
-def test_a_summary_comes_back_from_the_runs_it_holds(name):
+def test_a_summary_comes_back_from_the_runs_it_holds(name, tmp_path):
     data = load(name, "cpu")
-    experiment, seeds = EXPERIMENTS[name], data.sizes["seed"]
-    rows = {cell.digest(0): row for row, cell in enumerate(experiment.cells("cpu"))}
-    again = build(
-        experiment, "cpu", seeds,
-        lambda cell, seed: unpack(Place(experiment, rows[cell.digest(0)], cell, seed), "cpu", RECORDS),
-    )  # fmt: skip
+    plan = Plan(EXPERIMENTS[name], "cpu", data.sizes["seed"], tmp_path)
+    assert plan.held == len(plan.runs)
+    again = build(plan.experiment, "cpu", plan.seeds, plan.record)
     before = numbers(path_of(name, "cpu"))
     before.attrs.pop("checksum", None)
     del again.attrs["provenance"]
@@ -145,12 +143,44 @@ def test_a_summary_that_keeps_less_serves_nobody_who_needs_more(tmp_path):
     (tmp_path / "yun-table5-cpu.nc").write_bytes(path_of("yun-table5", "cpu").read_bytes())
     table = EXPERIMENTS["yun-table1"]
     shared = places(table, "cpu", tmp_path)
-    assert {place.experiment.name for place in shared.values()} == {"yun-table5"}
+    assert {place.summary.attrs["experiment"] for place in shared.values()} == {"yun-table5"}
     assert len(shared) == 3 * 3  # B = 64, wd = 0.0032: one cell a column
     assert not places(dataclasses.replace(table, groups=True), "cpu", tmp_path)
-    assert not places(dataclasses.replace(table, record=("angle_epoch", "split_drift")), "cpu", tmp_path)
+    assert not places(dataclasses.replace(table, more=("split_drift",)), "cpu", tmp_path)
     (tmp_path / "yun-table5-cpu.nc").write_bytes(b"CDF\x02 and no more")
     assert not places(table, "cpu", tmp_path)
+
+
+def test_runs_are_known_by_their_settings_whatever_has_become_of_the_experiment(tmp_path):
+    (tmp_path / "yun-table5-cpu.nc").write_bytes(path_of("yun-table5", "cpu").read_bytes())
+    table = EXPERIMENTS["yun-table5"]
+    more = dataclasses.replace(
+        table,
+        cells=lambda scale: [*(Cell(one.settings, {"new": 1.0}) for one in table.cells(scale)),
+                             cell(table.cells(scale)[0].settings, {"lr": 0.3})],
+    )  # fmt: skip
+    plan = Plan(more, "cpu", 3, tmp_path / "work", tmp_path)
+    assert [(one.settings["lr"], seed) for one, seed in plan.missing()] == [(0.3, 0), (0.3, 1), (0.3, 2)]
+
+
+def test_a_narrow_summary_leaves_no_file_that_a_wider_experiment_would_take(finished, tmp_path):
+    """What the summary of one experiment lacks another needs: it trains it, in the same folder of runs."""
+    (tmp_path / "out").mkdir()
+    name = path_of(QUICK, "tiny", tmp_path / "out").name
+    (tmp_path / "out" / name).write_bytes((finished / "out" / name).read_bytes())
+    wide = dataclasses.replace(EXPERIMENTS[QUICK], more=("split_drift",))
+    assert "split_drift" not in EXPERIMENTS[QUICK].record
+    assert run(tmp_path, QUICK, "--scale", "tiny", "--seeds", "1", "--rebuild") == DONE
+    assert not list((tmp_path / "work").glob("*.nc"))
+    assert Plan(wide, "tiny", 1, tmp_path / "work", tmp_path / "out").held == 0
+
+
+def test_every_data_set_is_looked_for_before_any_work(tmp_path, capsys):
+    """`reshuffling` trains on digits, which are always there, and on Fashion-MNIST."""
+    assert main(["reshuffling", "--work", str(tmp_path / "work"), "--out", str(tmp_path), "--data-dir",
+                 str(tmp_path / "nowhere")]) in (BAD_INPUT, DISK)  # fmt: skip
+    assert "nowhere" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.nc"))
 
 
 def test_a_time_limit_stops_cleanly_and_writes_no_summary(tmp_path, capsys):

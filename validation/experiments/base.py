@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 SCALES = ("tiny", "cpu", "gpu", "full")  # smallest first
 SEEDS = MappingProxyType({"tiny": 1, "cpu": 3, "gpu": 3, "full": 3})
+# What the predictions, the figures and this room itself need of every run.
 KEPT = ("angle_epoch", "angle_step", "weight_norm", "weight_norm_initial", "gradient", "train_loss", "test_accuracy")
 MOMENTS = ("signal", "noise_trace")
 SPLIT = ("split_decay", "split_velocity", "split_drift")
@@ -57,8 +58,8 @@ class Experiment:
         What is to be seen, in a sentence or two.
     cells : callable
         ``cells(scale)`` gives the list of `Cell`.
-    record : tuple of str
-        Variables of the trainings' records that go into the summary.
+    more : tuple of str
+        Variables of the trainings' records that go into the summary, beside `KEPT`.
     groups : bool
         Keep every scale-invariant group, not only the whole network.
     figures : tuple of str
@@ -77,13 +78,18 @@ class Experiment:
     source: str
     question: str
     cells: Callable[[str], list[Cell]]
-    record: tuple[str, ...] = KEPT
+    more: tuple[str, ...] = ()
     groups: bool = False
     figures: tuple[str, ...] = ()
     paper: Mapping[str, Any] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=lambda: SEEDS)
     derive: Callable[[xr.Dataset], xr.Dataset] | None = None
     name: str = ""
+
+    @property
+    def record(self) -> tuple[str, ...]:
+        """All variables that the summary keeps."""
+        return (*KEPT, *self.more)
 
     def digest(self, scale: str) -> str:
         """Hex digest of the configuration at one scale: cells, labels, what is kept; not the number of seeds."""

@@ -35,6 +35,7 @@ Options = options_class(
         "work": flag(TEXT, "./runs/experiments", "folder of the single runs"),
         "out": flag(TEXT, None, "folder of the summaries [default: validation/records/experiments]"),
         "retry_failed": flag(bool, False, "try again what failed"),
+        "rebuild": flag(bool, False, "write summaries anew that are up to date; what they hold is not trained again"),
         "dry_run": flag(bool, False, "say what would be run and for how long; run nothing"),
         "list": flag(bool, False, "list the experiments"),
         "pending": flag(bool, False, "list what has no record yet, with the hours left; with --device, run it"),
@@ -145,7 +146,7 @@ def _run(options: Any, plans: list[Any], device: str) -> int:
     device = pick_device(device)
     workers = options.workers or (4 if device == "cuda" else usable_cores())
     begin, results = time.monotonic(), []
-    todo = [plan for plan in plans if not plan.done]
+    todo = [plan for plan in plans if options.rebuild or not plan.done]
     for plan in plans:
         if plan not in todo:
             say(f"{plan.path} is there and up to date", options.quiet)
@@ -176,7 +177,7 @@ def _one(options: Any, plan: Any, device: str, workers: int, left: float | None)
     )  # fmt: skip
     for name, status, reason in done.reasons:
         say(f"{name}: {status}: {reason.splitlines()[0] if reason else ''}", options.quiet)
-    counts = f"{done.done} runs done in {done.seconds:.0f} s, {done.reused} found done"
+    counts = f"{done.done} runs done in {done.seconds:.0f} s, {done.reused} found done, {plan.held} held by summaries"
     if done.failed or done.timeout:
         where = plan.work / "failed"
         return {"status": "failed", "text": f"{counts}, {done.failed + done.timeout} failed: reasons in {where}"}

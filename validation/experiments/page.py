@@ -7,6 +7,7 @@ from pathlib import Path
 
 from validation.experiments.base import SCALES, Experiment, unique
 from validation.experiments.catalogue import EXPERIMENTS
+from validation.experiments.made import listed
 from validation.experiments.setups import seconds
 from validation.experiments.summary import load, up_to_date
 
@@ -26,8 +27,9 @@ python -m validation.experiments --pending
 python -m validation.experiments --pending --device cuda --max-minutes 8
 ```
 
-- `tiny` shows that it runs, in under a minute; `cpu` is for two cores: under 75 minutes each, 8 hours together; `gpu`
-  for one H100, 20 minutes each by estimate; `full` is the paper's own size and needs CIFAR-10 (`--data-dir`).
+- `tiny` shows that it runs, in under a minute; `cpu` is for two cores, by estimate under 75 minutes each and 8 hours
+  together; `gpu` for one H100, by estimate 20 minutes each; `full` is the paper's own size and needs CIFAR-10
+  (`--data-dir`).
 - Every run (a cell and a seed) is a file of its own in `--work`, named by the digest of its settings. Two experiments
   that need the same run share it. A kill, Ctrl-C or `--max-minutes` loses nothing that is finished, and a training goes
   on from its last state, at most half a minute back. The same command goes on.
@@ -35,7 +37,8 @@ python -m validation.experiments --pending --device cuda --max-minutes 8
   epoch (and group where layers matter), with the exact command, seconds, machine and versions in its attributes. It
   holds the digest of its configuration: `--pending` also lists summaries that belong to an older one.
 - Runs that the summaries in `--out` hold are not trained again, on whatever machine: cells that experiments share are
-  taken from there, and `--seeds 5` adds two seeds to a summary of three. An empty `--out` makes everything anew.
+  taken from there, and `--seeds 5` adds two seeds to a summary of three. With an empty `--work` and an empty `--out`
+  everything is made anew. `--rebuild` writes a summary again, after a change of what follows from its runs.
 - `--pending` without `--device` only lists, with the hours of one core (`cpu`) or of the accelerator (`gpu`, `full`)
   that are left; with `--device` it runs.
 - Exit codes: 0 done, 2 bad input, 3 a run failed, 4 disk, 5 stopped before the end.
@@ -51,8 +54,8 @@ for name in ("wan-equilibrium", "reshuffling"):
 
 ## Adding one
 
-A file `validation/experiments/catalogue/my_question.py` with an `EXPERIMENT` is all: the command, `--list`, this page
-and the tests find it.
+A file `validation/experiments/catalogue/my_question.py` with an `EXPERIMENT` of two cells or more is enough for the
+command, `--list` and `--pending`:
 
 ```text
 from validation.experiments.base import Experiment, cell
@@ -67,8 +70,14 @@ EXPERIMENT = Experiment(
 )
 ```
 
+Then `paper_figs/figures/my_question.py`, which draws it ([how](extend.md)), and
+`python -m validation.experiments.page`, which writes this page; the tests ask for both, and that the estimate of `cpu`
+and `gpu` stays within what stands above. New cells in an experiment that has a record: `--pending` lists it with only
+their runs to do.
+
 `cells(scale)` gives settings as flags of `python -m validation.train`, and labels that become columns of the summary.
-`record` names the variables to keep, `groups=True` keeps every layer, `derive` adds what follows from the summary.
+`more` names the variables to keep beside those that everything here needs, `groups=True` keeps every layer, `derive`
+adds what follows from the summary.
 Beside the measurement the summary has `weight_norm_predicted`, `angle_step_predicted`, `angle_epoch_predicted`: the
 second moments of the optimizer's own map through the whole schedule (theory 9.10), fed with the measured mean squared
 gradient of every epoch; and `angle_step_equilibrium`, `angle_epoch_equilibrium`: noise alone, at the end.
@@ -76,7 +85,8 @@ gradient of every epoch; and `angle_step_equilibrium`, `angle_epoch_equilibrium`
 ## What there is
 
 Runs are cells times seeds; hours are of one core (`tiny`, `cpu`) or one H100 (`gpu`, `full`), estimated from measured
-rates on the CPU and from assumed ones on the accelerator.
+rates on the CPU and from assumed ones on the accelerator. A record tells the processor time of its runs, or the time
+that passed, on machines that were doing other things beside, where an older one knows no other.
 """
 
 
@@ -95,7 +105,13 @@ def _record(name: str, scale: str, seeds: int) -> str:
         return "pending" if scale != "tiny" else "-"
     data = load(name, scale)
     made = json.loads(data.attrs["provenance"])
-    return f"`{data.attrs['command']}`, {made['runs']} runs, {made['seconds']:.0f} s, {made['processor']}"
+    where = " and ".join(listed(made["processor"]))
+    took = (
+        f"{made['cpu_seconds'] / 3600:.2g} h of processor"
+        if "cpu_seconds" in made
+        else f"{made['seconds'] / 3600:.2g} h"
+    )
+    return f"`{data.attrs['command']}`, {made['runs']} runs, {took}, {where}"
 
 
 def page() -> str:

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sde_si.record import save
 from sde_si.sweep.folder import Folder
 from sde_si.sweep.job import Job as Run
 from validation.experiments.base import Cell, Experiment, unique
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from sde_si.sweep.summary import Summary
+    from validation.train.job import Job
 
 
 @dataclass(frozen=True)
@@ -59,22 +59,15 @@ class Plan:
         """Runs that a summary beside this one's holds, by the name of their file."""
         return places(self.experiment, self.scale, self.records)
 
+    @property
+    def held(self) -> int:
+        """How many of the runs summaries hold."""
+        return sum(name_of(cell, seed) in self.kept for cell, seed in self.runs)
+
     def missing(self) -> list[tuple[Cell, int]]:
         """Runs without a file, in no summary either."""
         names = ((cell, seed, name_of(cell, seed)) for cell, seed in self.runs)
         return [(cell, seed) for cell, seed, name in names if name not in self.kept and not (self.work / name).exists()]
-
-    def unpack(self) -> None:
-        """Give every run that a summary holds its file.
-
-        Raises
-        ------
-        DiskProblem
-        """
-        for cell, seed in self.runs:
-            name = name_of(cell, seed)
-            if name in self.kept and not (self.work / name).exists():
-                save(unpack(self.kept[name], self.scale, self.records), self.work / name)
 
     def check(self, device: str, data_dir: str | None) -> None:
         """Refuse, before any work, a cell that cannot be trained or data that are not there.
@@ -83,12 +76,13 @@ class Plan:
         ------
         BadInput, DiskProblem
         """
-        cells = unique(self.experiment.cells(self.scale))
-        largest = max(cells, key=lambda cell: cell.settings["N"])
-        for cell in cells:
+        largest: dict[str, Job] = {}
+        for cell in unique(cell for cell, _ in self.missing()):
             job = job_of({**cell.settings, "seed": 0}, device=device, data_dir=data_dir)
-            if cell is largest:
-                job.check(images_of(job))
+            if job.data not in largest or job.hyperparameters.N > largest[job.data].hyperparameters.N:
+                largest[job.data] = job
+        for job in largest.values():
+            job.check(images_of(job))
 
     def sweep(
         self, *, device: str, data_dir: str | None, workers: int, minutes: float | None, retry_failed: bool, quiet: bool
@@ -100,18 +94,19 @@ class Plan:
         from sde_si.terminal import Progress
 
         Store(self.work, 1, quiet=True).check_writable()
-        self.unpack()
+
+        runs = [(cell, seed) for cell, seed in self.runs if name_of(cell, seed) not in self.kept]
 
         def jobs(first: int = 0) -> Iterator[Run]:
-            for cell, seed in self.runs[first:] + self.runs[:first]:
+            for cell, seed in runs[first:] + runs[:first]:
                 yield run_of(cell, seed, self.work, device=device, data_dir=data_dir)
 
-        with Progress(f"{self.experiment.name} {self.scale}", len(self.runs), quiet, unit="runs") as progress:
+        with Progress(f"{self.experiment.name} {self.scale}", len(runs), quiet, unit="runs") as progress:
             dispatcher = Dispatcher(
                 folder=Folder(self.work, quiet), start=starter(f"local:{workers}", self.work, None), minutes=minutes,
                 retry_failed=retry_failed, progress=progress, quiet=quiet,
             )  # fmt: skip
-            return dispatcher.run(jobs, len(self.runs))
+            return dispatcher.run(jobs, len(runs))
 
     def summarise(self) -> Path:
         """Write the summary from the files of the runs.
@@ -121,12 +116,19 @@ class Plan:
         DiskProblem
             If a run is missing or unreadable.
         """
-        return write(build(self.experiment, self.scale, self.seeds, self._record), self.records)
+        return write(build(self.experiment, self.scale, self.seeds, self.record), self.records)
 
-    def _record(self, cell: Cell, seed: int) -> xr.Dataset:
+    def record(self, cell: Cell, seed: int) -> xr.Dataset:
+        """Of one run: from a summary that holds it, or its file.
+
+        Raises
+        ------
+        DiskProblem
+        """
         from sde_si.record import load
 
-        return load(self.work / name_of(cell, seed))
+        name = name_of(cell, seed)
+        return unpack(self.kept[name], cell, self.experiment) if name in self.kept else load(self.work / name)
 
     @property
     def path(self) -> Path:

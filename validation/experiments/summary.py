@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from sde_si.errors import DiskProblem, require_known
 from sde_si.record import SCHEMA, save
 from validation.experiments.base import MOMENTS, SCALES, Cell, Experiment
 from validation.experiments.catalogue import EXPERIMENTS
+from validation.experiments.made import provenance_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,7 +35,7 @@ COURSE = {
     "steps_per_epoch": ("steps_per_epoch", "steps", "optimizer steps of the epoch"),
     "angle_epoch_paper": ("angle_epoch_paper", "rad", SCHEMA["angle_epoch_paper"][2]),
 }
-
+SHORT = 12  # hex digits of a cell's digest by which a row is known
 EQUILIBRIUM = ("angle_step", "angle_epoch")  # whose value at equilibrium, by the noise alone, stands beside them
 
 
@@ -177,7 +178,7 @@ def build(experiment: Experiment, scale: str, seeds: int, record_of: Callable[[C
         "command": f"python -m validation.experiments {experiment.name} --scale {scale} --seeds {seeds}",
         "paper": json.dumps(experiment.paper, sort_keys=True),
         "setup": json.dumps(_common(cells), sort_keys=True),
-        "provenance": json.dumps(_provenance(one for row in records for one in row), sort_keys=True),
+        "provenance": json.dumps(provenance_of(one for row in records for one in row), sort_keys=True),
     }
     return experiment.derive(summary) if experiment.derive else summary
 
@@ -248,7 +249,7 @@ def _columns(cells: list[Cell], records: list[xr.Dataset]) -> dict[str, Any]:
         first = next(cell.labels[name] for cell in cells if name in cell.labels)
         absent: str | float = "" if isinstance(first, str) else float("nan")
         columns[name] = ("cell", np.array([cell.labels.get(name, absent) for cell in cells]))
-    columns["digest"] = ("cell", np.array([cell.digest(0)[:12] for cell in cells]))
+    columns["digest"] = ("cell", np.array([cell.digest(0)[:SHORT] for cell in cells]))
     return columns
 
 
@@ -268,27 +269,3 @@ def _common(cells: list[Cell]) -> dict[str, Any]:
         for name, value in first.items()
         if all(name in cell.settings and cell.settings[name] == value for cell in cells)
     }
-
-
-def _provenance(records: Iterable[xr.Dataset]) -> Mapping[str, Any]:
-    """Seconds of all runs, each once, and where and with what they were made."""
-    found: dict[str, dict[str, Any]] = {}
-    for record in records:
-        found[record.attrs["digest"]] = json.loads(record.attrs["provenance"])
-    several = ("processor", "torch_device", "torch", "numpy", "python", "sde_si", "commit", "kept_in")
-    made = {name: sorted({one for run in found.values() for one in _listed(run.get(name))}) for name in several}
-    return {
-        "runs": len(found),
-        **{
-            name: round(sum(float(one[name]) for one in found.values()), 1)
-            for name in ("seconds", "cpu_seconds")
-            if all(name in one for one in found.values())
-        },
-        "written": max(one["written"] for one in found.values()),
-        **{name: values[0] if len(values) == 1 else values for name, values in made.items() if values},
-    }
-
-
-def _listed(value: Any) -> list[str]:
-    """One value or several of a provenance, as a run that a summary kept has them."""
-    return [] if value is None else [str(one) for one in value] if isinstance(value, list) else [str(value)]

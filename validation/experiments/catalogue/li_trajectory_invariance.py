@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from validation.experiments.base import KEPT, Cell, Experiment, cell
+from validation.experiments.base import Cell, Experiment, cell
 from validation.experiments.setups import STEADY
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ EXPERIMENT = Experiment(
     question="Is the spread of the curves within groups of equal lr small at the start, and within groups of equal "
     "lr wd at the end, with the crossover at about 1/(2 lr wd) steps (SGDM: 1/(4 lr wd/(1 - momentum)))?",
     cells=cells,
-    record=KEPT,
     figures=("li-trajectory-invariance",),
     paper={
         "source": "Li et al. 2025, abstract; theory.md 7.8",

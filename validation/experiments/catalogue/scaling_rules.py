@@ -1,6 +1,6 @@
 """What to change with the batch size: rules that keep the tuning factor and rules that do not."""
 
-from validation.experiments.base import KEPT, MOMENTS, Cell, Experiment, cell
+from validation.experiments.base import MOMENTS, Cell, Experiment, cell
 from validation.experiments.setups import YUN
 from validation.experiments.yun import GRIDS
 
@@ -35,7 +35,7 @@ EXPERIMENT = Experiment(
     "size at which the noise scale says that noise no longer dominates, and do decay of lr and growth of "
     "B turn alike?",
     cells=cells,
-    record=(*KEPT, *MOMENTS),
+    more=MOMENTS,
     figures=("scaling-rules",),
     paper={"source": "theory.md 4.5", "largest_k": "C^2 + (C^2 - 1) tau/G for norms within a factor C"},
 )

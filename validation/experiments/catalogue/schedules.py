@@ -1,6 +1,6 @@
 """What schedules do to the angle per epoch of a network."""
 
-from validation.experiments.base import KEPT, MOMENTS, Cell, Experiment, cell
+from validation.experiments.base import MOMENTS, Cell, Experiment, cell
 from validation.experiments.setups import STEADY
 
 
@@ -38,6 +38,6 @@ EXPERIMENT = Experiment(
     question="Does the recursion of the second moments, with the measured gradients, follow norm and angles through "
     "cosine, restarts, 1cycle, warm-up, decay and batch growth?",
     cells=cells,
-    record=(*KEPT, *MOMENTS),
+    more=MOMENTS,
     figures=("schedules-network",),
 )

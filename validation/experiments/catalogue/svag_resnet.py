@@ -1,6 +1,6 @@
 """SGD, SVAG and the SDE on a residual network (Li, Malladi and Arora 2021)."""
 
-from validation.experiments.base import KEPT, MOMENTS, Cell, Experiment, cell
+from validation.experiments.base import MOMENTS, Cell, Experiment, cell
 from validation.experiments.setups import STEADY
 
 EPOCHS = {"tiny": 4, "cpu": 40, "gpu": 15, "full": 100}
@@ -22,7 +22,7 @@ EXPERIMENT = Experiment(
     "wd) with the measured signal G and noise tau, so that SGD and the SDE differ by the share of the "
     "signal?",
     cells=cells,
-    record=(*KEPT, *MOMENTS),
+    more=MOMENTS,
     figures=("svag-resnet",),
     paper={"source": "theory.md 4.3, 4.4, 4.6", "norm_ratio_sgd_sde": "(1 + G/tau)^(1/4)"},
 )

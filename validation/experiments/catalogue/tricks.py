@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from validation.experiments.base import KEPT, MOMENTS, SPLIT, Cell, Experiment, cell
+from validation.experiments.base import MOMENTS, SPLIT, Cell, Experiment, cell
 from validation.experiments.by_seed import late
 from validation.experiments.setups import STEADY
 
@@ -110,7 +110,7 @@ EXPERIMENT = Experiment(
     question="With one trick switched on, are angle per step and per epoch at equilibrium what theory predicts for "
     "these hyperparameters, and does the control without normalisation fail?",
     cells=cells,
-    record=(*KEPT, *MOMENTS, *SPLIT),
+    more=(*MOMENTS, *SPLIT),
     figures=("tricks", "tricks-table", "tricks-why"),
     paper={},
     derive=measured,

@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from validation.experiments.base import KEPT, MOMENTS, Cell, Experiment, cell
+from validation.experiments.base import MOMENTS, Cell, Experiment, cell
 from validation.experiments.setups import STEADY
 
 MOMENTA = {0.9: 1.0, 0.0: 10.0}  # momentum -> factor on lr
@@ -33,7 +33,7 @@ EXPERIMENT = Experiment(
     question="Does the angle per step fall with lr at first and recover to sqrt(2 lr wd/(1 + momentum)) only over "
     "1/(4 tuning factor) epochs, and does dividing the weights by drop^(1/4) remove the wait?",
     cells=cells,
-    record=(*KEPT, *MOMENTS),
+    more=MOMENTS,
     figures=("wan-lr-drop",),
     paper={"source": "theory.md 6.5", "angle_step": "sqrt(2u)/sqrt(1 + (drop - 1) exp(-4 u k/(1 - momentum)))"},
 )
