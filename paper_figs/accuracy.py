@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paper_figs.grid import Grid, rank_correlation
-from paper_figs.quantified import Interval, columns, seed_mean, slope
+from paper_figs.quantified import at_end, columns, off_by_chance, slope
+from paper_figs.seeds import Interval, seed_error, seed_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,16 +53,20 @@ class Part:
 
     @property
     def mean(self) -> Array:
-        """Over seeds, shape (row, column)."""
+        """Over seeds, shape (row, column); nan where one diverged."""
         return seed_mean(self.accuracy)
 
     @property
     def stderr(self) -> Array:
         """Of the mean; nan with one seed."""
-        count = np.isfinite(self.accuracy).sum(axis=2)
-        squares = np.nansum((self.accuracy - self.mean[..., None]) ** 2, axis=2)
-        spread = np.sqrt(squares / np.maximum(count - 1, 1) / np.maximum(count, 1))
-        return np.where(count > 1, spread, np.nan)
+        return seed_error(self.accuracy)
+
+    @property
+    def lost(self) -> Array:
+        """What stands in the place of a mean: how many runs of a cell diverged; shape (row, column), of str."""
+        dead, seeds = (~np.isfinite(self.accuracy)).sum(axis=2), self.accuracy.shape[2]
+        said = np.where(dead == seeds, "diverged", np.char.add(dead.astype(str), f" of {seeds} diverged"))
+        return np.where((dead > 0) & np.isfinite(self.lr), said, "")
 
     @property
     def column_values(self) -> Array:
@@ -82,17 +87,32 @@ class Part:
             rows = [f"{a:.4g}, {b:.4g}" for a, b in zip(self.lr[:, 0], self.wd[:, 0], strict=True)]
         heads = tuple(f"{v:g}" for v in self.column_values)
         return Grid(title=title, corner=corner, rows=tuple(rows), columns=heads, value=self.mean, stderr=self.stderr,
-                    marked=self.marked)  # fmt: skip
+                    marked=self.marked, instead=self.lost)  # fmt: skip
 
     def slope(self) -> Interval:
         """Of log(best) against log of N or B, over all columns."""
         return slope(self.accuracy, self.grid_values, self.column_values)
+
+    def off_by_chance(self) -> float:
+        """Expected number of columns said to be off the diagonal if all cells of each were alike."""
+        there, seeds = np.isfinite(self.mean), self.accuracy.shape[2]
+        return sum(
+            off_by_chance(int(there[:, j].sum()), int((there & self.marked)[:, j].sum()), seeds)
+            for j in range(there.shape[1])
+        )
 
     @property
     def expected_slope(self) -> float:
         """What a constant tuning factor says; of ``both`` each takes half."""
         sign = {"N": -1.0, "B": 1.0}[self.across]
         return {"lr": sign, "wd": sign, "both": sign / 2, "B": 1.0}[self.tuned]
+
+
+def paper_of(record: xr.Dataset) -> Mapping[str, Any]:
+    """The paper's own table, as the experiment has it now."""
+    from validation.experiments import EXPERIMENTS
+
+    return EXPERIMENTS[record.attrs["experiment"]].paper
 
 
 def final_accuracy(record: xr.Dataset) -> Array:
@@ -107,7 +127,7 @@ def final_accuracy(record: xr.Dataset) -> Array:
 
 def ours(record: xr.Dataset) -> dict[str, Part]:
     """The parts of a record's table by what was tuned."""
-    across = json.loads(record.attrs["paper"])["columns"]
+    across = paper_of(record)["columns"]
     accuracy, out = final_accuracy(record), {}
     for tuned in dict.fromkeys(record["what_changed"].values.tolist()):
         cells = np.flatnonzero(record["what_changed"].values == tuned)
@@ -176,10 +196,13 @@ def common(one: Part, other: Part) -> tuple[Array, Array]:
 
 
 def verdicts(part: Part) -> str:
-    """Column by column, whether the best cell is on the diagonal."""
-    found = [one.verdict for one in columns(part.accuracy, part.marked)]
-    said = {"on": "on the diagonal", "within": "off it by less than one s.e.", "off": "off it", "unknown": "undecided"}
-    return ", ".join(f"{found.count(key)} {text}" for key, text in said.items() if key in found)
+    """Column by column, whether the best cell is on the diagonal, and at an end of the grid."""
+    found, chance = [one.verdict for one in columns(part.accuracy, part.marked)], part.off_by_chance()
+    by_chance = f" ({chance:.1f} if all cells of a column were alike)" if chance else ""
+    said = {"on": "on the diagonal", "within": "off it by less than one s.e.", "off": f"off it{by_chance}",
+            "unknown": "undecided"}  # fmt: skip
+    counts = [f"{found.count(key)} {text}" for key, text in said.items() if key in found]
+    return ", ".join([*counts, f"{at_end(part.mean)} of {len(found)} at an end of the grid"])
 
 
 def correlation(one: Part, other: Part) -> str:
@@ -192,37 +215,64 @@ def correlation(one: Part, other: Part) -> str:
 
 
 def _searches(record: xr.Dataset) -> list[tuple[Array, Array]]:
-    """Cells of every search in the order of its grid, without those that diverged, and their mean accuracies."""
+    """Cells of every search in the order of its grid, and their mean accuracies, nan where a run diverged."""
     means, out = seed_mean(final_accuracy(record)), []
     for number in np.unique(record["combination"].values):
-        cells = np.flatnonzero((record["combination"].values == number) & np.isfinite(means))
-        if cells.size:
+        cells = np.flatnonzero(record["combination"].values == number)
+        if np.isfinite(means[cells]).any():
             out.append((cells, means[cells]))
     return out
 
 
 def best_of_combinations(record: xr.Dataset, *, worst: bool = False) -> list[int]:
     """The cell of highest (or lowest) mean accuracy of every search, in the order of the searches."""
-    return [int(cells[np.argmin(found) if worst else np.argmax(found)]) for cells, found in _searches(record)]
+    take = np.nanargmin if worst else np.nanargmax
+    return [int(cells[take(found)]) for cells, found in _searches(record)]
 
 
 def how_well_tuned(record: xr.Dataset) -> str:
     """In how many searches the best value stands out from the worst, against chance, or lies at an end of its grid."""
-    from scipy.stats import studentized_range
-
-    accuracy, searches = final_accuracy(record), _searches(record)
-    ends = sum(int(np.argmax(found)) in (0, cells.size - 1) for cells, found in searches)
-    at_end = f"stands at an end of its grid in {ends}"
-    seeds = accuracy.shape[1]
-    if seeds < 2:
-        return f"Of {len(searches)} searches the best value {at_end}"
-    apart, chance = 0, 0.0
-    for cells, found in searches:
-        error = math.sqrt(float(np.nanmean(np.nanvar(accuracy[cells], axis=1, ddof=1))) / seeds)
-        apart += bool(np.ptp(found) > 2 * math.sqrt(2) * error)
-        chance += float(studentized_range.sf(2 * math.sqrt(2), max(cells.size, 2), cells.size * (seeds - 1)))
+    searches = _searches(record)
+    ends = sum(at_end(found[:, None]) for _, found in searches)
+    at_ends = f"stands at an end of its grid in {ends}"
+    stands_out = [standing_out(final_accuracy(record)[cells]) for cells, _ in searches]
+    if any(math.isnan(chance) for _, chance in stands_out):
+        return f"Of {len(searches)} searches the best value {at_ends}"
+    apart, chance = (sum(values) for values in zip(*stands_out, strict=True))
     verdict = ": good and poor cannot be told apart at this scale" if apart <= chance else ""
     return (
         f"Of {len(searches)} searches the best value is more than two standard errors above the worst in {apart} "
-        f"(in {chance:.1f} if all values were alike){verdict}; it {at_end}"
+        f"(in {chance:.1f} if all values were alike){verdict}; it {at_ends}"
     )
+
+
+def standing_out(values: Array) -> tuple[bool, float]:
+    """Whether the best row is more than two standard errors of a difference above the worst, and how likely by chance.
+
+    Rows share subset and start seed by seed, so what a seed does to all of them is no error: the residuals of rows and
+    seeds tell it, and Tukey's studentized range the chance.
+
+    Parameters
+    ----------
+    values : ndarray, shape (row, seed)
+        Rows with a nan do not count.
+    """
+    values = values[np.isfinite(values).all(axis=1)]
+    rows, seeds = values.shape
+    if rows < 2 or seeds < 2:
+        return False, math.nan
+    rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
+    free = (rows - 1) * (seeds - 1)
+    error = math.sqrt(float((rest**2).sum()) / free / seeds)
+    return bool(np.ptp(values.mean(axis=1)) > _TWO_ERRORS * error), _range_exceeds(rows, free)
+
+
+_TWO_ERRORS = 2 * math.sqrt(2)  # two standard errors of a difference, in those of a mean
+
+
+@functools.lru_cache
+def _range_exceeds(rows: int, free: int) -> float:
+    """Probability that means of like rows spread over more than that."""
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.sf(_TWO_ERRORS, rows, free))

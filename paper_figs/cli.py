@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from paper_figs.scripts import SIMULATED, Script, scripts
-from sde_si.errors import CLAIM_FAILED, DONE, UNFINISHED, DiskProblem, require
+from sde_si.errors import CLAIM_FAILED, DONE, UNFINISHED, require
 from sde_si.options import QUIET, TEXT, comma, flag, options_class, parse
 from sde_si.terminal import emit, guarded, say
 
@@ -30,7 +30,7 @@ Options = options_class(
         ),
         "out": flag(TEXT, "./runs/figures", "folder for figures and tables"),
         "format": flag(comma(str, "pdf,png,svg"), ("png",), "file formats"),
-        "recompute": flag(bool, False, "simulate and train again what the figures show (training needs torch)"),
+        "recompute": flag(bool, False, "simulate again, and train what has no present record (needs torch)"),
         "scale": flag(TEXT, None, "tiny, cpu, gpu or full: the records of that size [default: the largest there is]"),
         "check": flag(bool, False, "draw nothing; fail if a record does not belong to the present configuration"),
         "gallery": flag(TEXT, None, "write gallery.md and its pictures into this folder, e.g. docs"),
@@ -62,8 +62,8 @@ def _main(words: list[str]) -> int:
     chosen = [known[name] for name in names or known]
     if options.list:
         return _list(chosen, options)
-    if options.recompute:
-        _recompute(chosen, options)
+    if options.recompute and (code := _recompute(chosen, options)):
+        return code
     return _check(chosen, options) if options.check else _draw(chosen, options)
 
 
@@ -123,18 +123,33 @@ def foreign(script: Script, records: dict[str, xr.Dataset]) -> list[str]:
     return out
 
 
-def _recompute(chosen: list[Script], options: Any) -> None:
+def _recompute(chosen: list[Script], options: Any) -> int:
+    """Make records anew; returns the exit code of what went wrong, or 0."""
     from paper_figs import simulated
 
-    wanted = dict.fromkeys(name for one in chosen for name in one.experiments)
-    if wanted:
+    for scale, names in _to_train(chosen, options.scale).items():
         # A program of its own: training needs torch, drawing does not.
-        command = [sys.executable, "-m", "validation.experiments", ",".join(wanted), "--scale", options.scale or "cpu"]
-        if subprocess.run(command, check=False).returncode not in (DONE, UNFINISHED):
-            raise DiskProblem(f"{' '.join(command[1:])} failed; see its message above")
+        command = [sys.executable, "-m", "validation.experiments", ",".join(names), "--scale", scale]
+        code = subprocess.run(command + ["--quiet"] * options.quiet, check=False).returncode
+        if code not in (DONE, UNFINISHED):
+            say(f"{' '.join(command[1:])} failed; see its message above")
+            return code
     for one in chosen:
         if one.simulates:
             simulated.recompute(one, options.quiet)
+    return DONE
+
+
+def _to_train(chosen: list[Script], scale: str | None) -> dict[str, list[str]]:
+    """Experiments by scale: the one asked for, else the largest that there is and is drawn, else cpu."""
+    if not any(one.experiments for one in chosen):
+        return {}
+    from validation.experiments import present
+
+    out: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for one in chosen for name in one.experiments):
+        out.setdefault(scale or next(iter(present(name)), "cpu"), []).append(name)
+    return out
 
 
 def _check(chosen: list[Script], options: Any) -> int:

@@ -17,8 +17,8 @@ HEAD = """# Gallery
 
 Every figure here is drawn by `python -m paper_figs` from committed records, in under two minutes and without torch;
 `python -m paper_figs --list` names them, `--check` fails if a record does not belong to the present configuration, and
-`--recompute` simulates (and, with torch, trains) again. This page is written by `python -m paper_figs --gallery docs`:
-the numbers under each picture are taken from its records.
+`--recompute` simulates again, and trains what has no present record (with torch). This page is written by
+`python -m paper_figs --gallery docs`: the numbers under each picture are taken from its records.
 
 Marks are the same everywhere: points with a band of one standard error are measured, solid lines are exact predictions,
 dashed lines the papers' formulas, crosses simulations of the stochastic differential equation.

@@ -137,12 +137,15 @@ class Grid(Table):
         Cells of the constant tuning factor.
     digits : int
         After the point.
+    instead : ndarray of str, shape (row, column), optional
+        Said in the place of a value that is not there.
     """
 
     value: Array
     stderr: Array
     marked: Array
     digits: int = 2
+    instead: Array | None = None
     note: str = NOTE
     side: ClassVar[str] = "right"
 
@@ -153,8 +156,9 @@ class Grid(Table):
         return np.isfinite(self.value) & (filled == filled.max(axis=0, initial=-math.inf))
 
     def cell(self, row: int, column: int) -> str:
-        """Value and standard error; empty if there is none."""
-        return with_error(self.value[row, column], self.stderr[row, column], self.digits, absent="")
+        """Value and standard error; where there is none what stands in its place."""
+        absent = "" if self.instead is None else str(self.instead[row, column])
+        return with_error(self.value[row, column], self.stderr[row, column], self.digits, absent=absent)
 
     @property
     def framed(self) -> Array:

@@ -174,7 +174,7 @@ def formula(record: xr.Dataset, i: int, quantity: str, group: str = "all") -> Ar
 
 def late(record: xr.Dataset, i: int) -> slice:
     """Epochs after the transient of the first learning rate and before its first drop, at least the phase's quarter."""
-    from paper_figs.quantified import transient_end
+    from paper_figs.spread import transient_end
 
     lr = record["lr_end"].isel(cell=i).values[: epochs(record, i)]
     changed = np.flatnonzero(lr < 0.999 * lr[0])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.accuracy import TITLES, correlation, ours, theirs, verdicts
-from paper_figs.quantified import transient_end
+from paper_figs.accuracy import TITLES, correlation, ours, paper_of, theirs, verdicts
 from paper_figs.scripts import Drawn
+from paper_figs.spread import transient_end
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 def table(record: xr.Dataset, number: int) -> Drawn:
     """Every part: ours on the left, the paper's on the right; and both in words."""
-    mine, paper = ours(record), theirs(json.loads(record.attrs["paper"]))
+    mine, paper = ours(record), theirs(paper_of(record))
     rows = max(len(part.lr) for part in (*mine.values(), *paper.values()))
     figure, axes = style.panels(2, len(mine), width=5.2, height=0.65 + 0.2 * rows)
     tables, said = [], []
@@ -44,7 +43,7 @@ def table(record: xr.Dataset, number: int) -> Drawn:
 def diagonal(record: xr.Dataset) -> Drawn:
     """Angle per epoch of the cells of equal tuning factor, a panel a part."""
     parts = list(dict.fromkeys(record["what_changed"].values.tolist()))
-    across = json.loads(record.attrs["paper"])["columns"]
+    across = paper_of(record)["columns"]
     figure, axes = style.panels(len(parts), width=3.8 if len(parts) > 1 else 5.5, height=3.2, sharey=True)
     said = []
     for axis, tuned in zip(axes, parts, strict=True):

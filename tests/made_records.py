@@ -67,10 +67,8 @@ def made(name: str, scale: str = "cpu", *, seeds: int = SEEDS, epochs: int | Non
                     "paper": json.dumps(experiment.paper), "setup": "{}", "provenance": "{}"}  # fmt: skip
     if name == "tricks":  # its own derivation builds networks
         for key in ("angle_step", "angle_epoch"):
-            for part, value in (("mean", 0.1), ("stderr", 0.01), ("equilibrium", 0.11)):
-                record[f"{key}_{part}"] = ("cell", np.full(len(cells), value))
+            record[f"{key}_equilibrium"] = ("cell", np.full(len(cells), 0.11))
         record["invariant_share"] = ("cell", np.linspace(1, 0, len(cells)))
-        record["norm_drift"] = ("cell", np.full(len(cells), 0.01))
         for part, value in (("decay", 0.95), ("velocity", 0.0), ("drift", 0.03)):
             record[f"split_{part}"] = (flat, np.full((len(cells), seeds, E), value))
         return record

@@ -10,6 +10,7 @@ import pytest
 from made_records import made
 
 from paper_figs import accuracy, cli, networks
+from paper_figs.scripts import scripts
 from sde_si import theory
 from validation import experiments
 from validation.experiments import verdict
@@ -109,4 +110,6 @@ def test_missing_cells_and_diverged_runs_are_left_out(records):
     record["diverged_step"][0, 0] = 5
     part = accuracy.ours(record)["lr"]
     assert np.isnan(part.accuracy).sum() == 1
-    assert np.isfinite(part.mean).all()
+    assert np.isnan(part.mean).sum() == 1
+    assert part.lost[np.isnan(part.mean)].tolist() == ["1 of 2 diverged"]
+    assert "1 of 2 diverged" in scripts()["yun-table1"].draw({"yun-table1": record}).tables[0].markdown()

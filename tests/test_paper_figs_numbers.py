@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from paper_figs import accuracy, grid, quantified
+from paper_figs import accuracy, grid, quantified, spread
 from validation import experiments
 
 
@@ -72,17 +72,73 @@ def test_spread_tells_equal_from_other_cells():
     level = np.where(equal, 0.3, 0.3 * 2.0 ** np.array([0, 0, 0, 0, -2, -1, 1, 2]))
     angle = level[:, None, None] * np.exp(0.02 * rng.standard_normal((8, 3, 40)))
     angle[:, :, :5] *= np.linspace(1, 9, 8)[:, None, None]  # a transient that must not count
-    found = quantified.spreads(angle, np.full(8, 5), equal)
-    assert found["equal tuning factor"].value < 0.05
-    assert found["others"].value > 0.5
-    assert found["equal tuning factor"].high < found["others"].low
-    early = quantified.spreads(angle, np.zeros(8, int), equal)
-    assert early["equal tuning factor"].value > 1.5 * found["equal tuning factor"].value
+    found = spread.spreads(angle, np.full(8, 5), equal)
+    same, others = found["equal tuning factor"].interval, found["others"].interval
+    assert same.value < 0.05
+    assert others.value > 0.5
+    assert same.high < others.low
+    assert [(one.counted, one.cells) for one in found.values()] == [(4, 4), (4, 4)]
+    early = spread.spreads(angle, np.zeros(8, int), equal)
+    assert early["equal tuning factor"].interval.value > 1.5 * same.value
+
+
+def test_spreads_are_over_the_same_epochs_and_say_how_many_cells():
+    """The others vary only early, before two equal cells are past their transients: that must not count."""
+    rng, equal = np.random.default_rng(0), np.array([True, True, False, False, False])
+    angle = 0.3 * np.exp(0.01 * rng.standard_normal((5, 3, 40)))
+    angle[3, :, :20] *= 5.0
+    angle[4, 1, 30:] = np.nan  # a run that diverged
+    found = spread.spreads(angle, np.array([20, 20, 2, 2, 2]), equal)
+    assert found["others"].interval.value < 0.02
+    assert [(one.counted, one.cells) for one in found.values()] == [(2, 2), (2, 3)]
+    never = spread.spreads(angle, np.array([20, 50, 2, 2, 2]), equal)
+    assert math.isnan(never["others"].interval.value)
+
+
+def test_a_best_value_at_an_end_of_the_grid_is_counted_and_falling_grids_are_no_other():
+    x = np.log(2.0) * np.arange(6)
+    means = -((x[:, None] - np.array([-1.0, 1.2, 2.0, 9.0])) ** 2)
+    assert quantified.at_end(means) == 2
+    up, down = quantified.best_value(means, np.exp(x)), quantified.best_value(means[::-1], np.exp(x[::-1]))
+    assert up == pytest.approx([x[0], 1.2, 2.0, x[-1]])
+    assert down == pytest.approx(up)
+
+
+def test_a_cell_of_which_a_run_diverged_is_no_candidate():
+    values = np.array([[[1.0, 1.1, 1.2]], [[9.0, 9.0, np.nan]], [[2.0, 2.2, 2.1]]])
+    marked = np.array([[True], [True], [False]])
+    [one] = quantified.columns(values, marked)
+    assert (one.best, one.diagonal, one.verdict) == (2, 0, "off")
+    assert one.loss == pytest.approx(1.0)
+    part = accuracy.Part(tuned="wd", across="N", lr=np.ones((3, 1)), wd=np.ones((3, 1)), B=np.ones((3, 1)),
+                         N=np.ones((3, 1)), accuracy=values, marked=marked, offset=np.zeros((3, 1)))  # fmt: skip
+    text = part.grid("t").markdown()
+    assert "1 of 3 diverged †" in text
+    assert "**2.10 ± 0.06**" in text
+
+
+def test_off_by_chance_is_that_of_students_t():
+    """Of two like cells with one marked: the other is ahead by more than a standard error as often as t exceeds 1."""
+    from scipy.stats import t
+
+    for seeds in (3, 8):
+        assert quantified.off_by_chance(2, 1, seeds) == pytest.approx(t.sf(1, seeds - 1), abs=0.02)
+    assert quantified.off_by_chance(6, 1, 3) > quantified.off_by_chance(2, 1, 3)
+    assert quantified.off_by_chance(3, 3, 3) == quantified.off_by_chance(3, 1, 1) == 0
+
+
+def test_standing_out_is_paired_and_keeps_its_level():
+    rng = np.random.default_rng(4)
+    found = [accuracy.standing_out(20 * rng.standard_normal(3) + rng.standard_normal((6, 3))) for _ in range(2000)]
+    level = found[0][1]
+    assert np.mean([out for out, _ in found]) == pytest.approx(level, abs=3 * math.sqrt(level / 2000))
+    rows = np.arange(6.0)[:, None] + 20 * rng.standard_normal(3) + 0.3 * rng.standard_normal((6, 3))
+    assert accuracy.standing_out(rows)[0]
 
 
 def test_transient_end_follows_the_slowest_law():
-    assert quantified.transient_end(np.array([0.05])).tolist() == [35]
-    assert quantified.transient_end(np.array([5.0]), 10).tolist() == [15]
+    assert spread.transient_end(np.array([0.05])).tolist() == [35]
+    assert spread.transient_end(np.array([5.0]), 10).tolist() == [15]
 
 
 def test_the_papers_tables_carry_the_diagonal_and_agree_with_themselves():

@@ -84,6 +84,19 @@ def test_dead_seeds_are_named_and_left_out_and_the_control_breaks(judged):
     assert all(load(name, N=160).classes == 10 for name in ("digits", "synthetic"))  # twice chance is DEAD
 
 
+def test_a_seed_that_diverged_is_dead():
+    """It has no accuracy: the test set is looked at when training is over."""
+    record = experiments.load("tricks", "cpu").isel(cell=[0, 1])
+    record["diverged_step"][1, 2] = 100
+    for name in ("angle_step", "angle_epoch", "weight_norm", "test_accuracy"):
+        record[name][1, 2, 20:] = math.nan
+    one, other = verdict.rows(record)
+    assert "dead" not in one.step.why
+    assert "dead, left out: seeds 2 (diverged)" in other.step.why
+    assert "norm not settled" not in other.step.why
+    assert math.isfinite(other.step.course.mean)
+
+
 def test_a_control_is_told_from_a_row_that_keeps_the_law():
     """Near 1 it is no evidence for a law that claims nothing; one living seed decides of a control alone."""
     record = experiments.load("tricks", "cpu").isel(cell=[0, 22])

@@ -8,8 +8,9 @@ import numpy as np
 
 from paper_figs import networks, style
 from paper_figs.accuracy import final_accuracy
-from paper_figs.quantified import seed_mean
+from paper_figs.grid import with_error
 from paper_figs.scripts import Drawn, Records
+from paper_figs.seeds import seed_error, seed_mean
 
 SOURCE = "Goyal et al. 2017, Smith et al. 2018, Yun et al. 2022 sec. 4; theory.md 4.5, 7.2, 8.9"
 EXPERIMENTS = ("scaling-rules",)
@@ -34,21 +35,19 @@ def draw(records: Records) -> Drawn:
         style.measured(axes[0], times, angle[:, 0], angle[:, 1], i=series, label=_name(rule))
         style.exact(axes[0], times, law, i=series)
         style.paper(axes[0], times, paper, i=series)
-        error = accuracy[cells].std(axis=1, ddof=1) / accuracy.shape[1] ** 0.5 if accuracy.shape[1] > 1 else None
-        style.measured(axes[1], times, seed_mean(accuracy[cells]), error, i=series, label=_name(rule), ls="-", lw=0.8)
-        gained = seed_mean(accuracy[cells])[-1] - seed_mean(accuracy[cells])[0]
-        spread = "" if error is None else f" ± {np.hypot(error[0], error[-1]):.1f}"
+        ends, error = seed_mean(accuracy[cells]), seed_error(accuracy[cells])
+        style.measured(axes[1], times, ends, error, i=series, label=_name(rule), ls="-", lw=0.8)
+        gained = accuracy[cells[-1]] - accuracy[start]  # seed by seed: one subset and one start for both
         said.append(
             f"{_name(rule)}: angle × {angle[-1, 0] / angle[0, 0]:.2f} (exact {law[-1] / law[0]:.2f}, paper "
-            f"{paper[-1] / paper[0]:.2f}), accuracy {gained:+.1f}{spread} points"
+            f"{paper[-1] / paper[0]:.2f}), accuracy {_points(gained)}"
         )
     decays = []
     for series, rule in enumerate(("lr decay", "batch growth")):
         for i in networks.pick(record, rule=rule):
             networks.draw_course(axes[2], record, i, "angle_epoch", 5 * series, rule)
-            one = accuracy[i]
-            spread = f" ± {one.std(ddof=1) / one.size**0.5:.1f}" if one.size > 1 else ""
-            decays.append(f"{rule} {seed_mean(accuracy[[i]])[0]:.1f}{spread} %")
+            value, error = float(seed_mean(accuracy[i])), float(seed_error(accuracy[i]))
+            decays.append(f"{rule} {with_error(value, error, 1, absent='diverged, no')} %")
     for axis in axes[:2]:
         axis.set(xscale="log", xlabel="k: batch size over its first value")
         axis.set_xticks(times, [f"{k:g}" for k in times])
@@ -71,7 +70,17 @@ def _name(rule: str) -> str:
     return {"lr": "lr × k", "wd": "wd × k", "both": "both × √k", "root lr": "lr × √k", "nothing": "nothing"}[rule]
 
 
+def _points(gained) -> str:
+    """A difference of accuracies with its standard error over seeds."""
+    value, error = float(seed_mean(gained)), float(seed_error(gained))
+    return (
+        f"{value:+.1f}" + (f" ± {error:.1f} points" if np.isfinite(error) else " points")
+        if np.isfinite(value)
+        else "none: a run diverged"
+    )
+
+
 def _level(record, i: int) -> tuple[float, float]:
     """Mean angle per epoch after the transient of the first phase, degrees, with its standard error over seeds."""
     seeds = style.DEGREES * np.nanmean(networks.of_cell(record, i, "angle_epoch")[:, networks.late(record, i)], axis=1)
-    return float(seeds.mean()), float(seeds.std(ddof=1) / seeds.size**0.5) if seeds.size > 1 else np.nan
+    return float(seed_mean(seeds)), float(seed_error(seeds))

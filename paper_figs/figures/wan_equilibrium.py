@@ -7,8 +7,8 @@ its norm follows from its own gradient.
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.quantified import transient_end
 from paper_figs.scripts import Drawn, Records
+from paper_figs.spread import transient_end
 
 SOURCE = "Wan et al. 2021, theorems on norm and angular update; theory.md 6.3, 9.2, 15.1"
 EXPERIMENTS = ("wan-equilibrium",)

@@ -12,8 +12,10 @@ import numpy as np
 
 from paper_figs import networks, style
 from paper_figs.accuracy import final_accuracy
-from paper_figs.quantified import best_value, seed_mean
+from paper_figs.grid import with_error
+from paper_figs.quantified import best_value
 from paper_figs.scripts import Drawn, Records
+from paper_figs.seeds import seed_error, seed_mean
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,8 +33,7 @@ def draw(records: Records) -> Drawn:
     for series, (axis, data) in enumerate(zip(axes, ("subset", "whole"), strict=False)):
         cells[data] = sorted(networks.pick(record, data=data), key=lambda i: float(record["wd"][i]))
         wd, values = record["wd"].values[cells[data]], accuracy[cells[data]]
-        error = values.std(axis=1, ddof=1) / values.shape[1] ** 0.5 if values.shape[1] > 1 else None
-        style.measured(axis, wd, seed_mean(values), error, i=series, ls="-", lw=0.8)
+        style.measured(axis, wd, seed_mean(values), seed_error(values), i=series, ls="-", lw=0.8)
         best[data] = float(np.exp(best_value(seed_mean(values)[:, None], wd)[0]))
         axis.axvline(best[data], color="0.3", ls=":", lw=1.2, label=f"best (parabola) {best[data]:.2g}")
         axis.set(
@@ -51,7 +52,7 @@ def draw(records: Records) -> Drawn:
     )
     for axis in axes[:2]:
         axis.legend(fontsize=7)
-    row = int(np.argmax(seed_mean(accuracy[cells["subset"]])))
+    row = int(np.nanargmax(seed_mean(accuracy[cells["subset"]])))
     for series, data in enumerate(("subset", "whole")):
         i = cells[data][row]
         networks.draw_course(
@@ -60,11 +61,12 @@ def draw(records: Records) -> Drawn:
     axes[2].set(xlabel="epoch", ylabel="angle per epoch [deg]", yscale="log", title="equal tuning factor")
     axes[2].legend(fontsize=7)
     style.kinds(figure, loc="outside upper center", ncols=4)
-    gap = accuracy[cells["whole"]].copy()
-    top = int(np.argmax(seed_mean(gap)))
+    whole = accuracy[cells["whole"]]
+    lost = whole[int(np.nanargmax(seed_mean(whole)))] - whole[row]  # seed by seed
     seen = (f"{networks.caption(record)}. Best wd {best['subset']:.2g} on the part, {best['whole']:.2g} on the whole. "
             + _said(accuracy, record, cells, best["whole"] * share / best["subset"])
-            + f" The transferred row costs {seed_mean(gap)[top] - seed_mean(gap)[row]:.2f} points against the best of the whole.")  # fmt: skip
+            + f" The transferred row costs {with_error(float(seed_mean(lost)), float(seed_error(lost)), 2)} points against the best "
+            "of the whole.")  # fmt: skip
     return Drawn(figure, seen)
 
 
@@ -84,6 +86,5 @@ def _said(accuracy: np.ndarray, record: xr.Dataset, cells: dict[str, list[int]],
 
 def _as_good(values: np.ndarray) -> np.ndarray:
     """Which rows (row, seed) are less than one standard error of the difference below the best."""
-    below = values[np.argmax(seed_mean(values))] - values
-    error = below.std(axis=1, ddof=1) / below.shape[1] ** 0.5 if below.shape[1] > 1 else np.zeros(len(below))
-    return seed_mean(below) <= error
+    below = values[np.nanargmax(seed_mean(values))] - values
+    return seed_mean(below) <= np.nan_to_num(seed_error(below))

@@ -5,14 +5,13 @@ that cells of the diagonal turn alike after the transient. Here a best cell coun
 standard error of the difference; intervals are bootstrapped over seeds, and with three seeds rather too narrow.
 """
 
-import json
-
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.accuracy import TITLES, ours, theirs
-from paper_figs.quantified import columns, spreads, transient_end
+from paper_figs.accuracy import TITLES, ours, paper_of, theirs
+from paper_figs.quantified import at_end, columns
 from paper_figs.scripts import Drawn, Records
+from paper_figs.spread import Spread, spreads, transient_end
 
 SOURCE = "Yun et al. 2022, sec. 5; theory.md 10.13"
 EXPERIMENTS = ("yun-table1", "yun-table2", "yun-table3", "yun-table4", "yun-table5", "yun-table6", "yun-table7")
@@ -22,14 +21,15 @@ PARTIAL = True
 def draw(records: Records) -> Drawn:
     """Verdicts of the columns, slopes with bootstrap intervals, spread of the angle; part by part."""
     figure, axes = style.panels(3, width=3.7, height=5.2)
-    names, verdicts, slopes, widths = [], [], [], []
+    names, verdicts, slopes, widths, ends, chance = [], [], [], [], 0, 0.0
     there = [table for table in EXPERIMENTS if table in records]
     for table in there:
         record, number = records[table], table.removeprefix("yun-table")
-        paper = theirs(json.loads(record.attrs["paper"]))
+        paper = theirs(paper_of(record))
         for tuned, part in ours(record).items():
             names.append(f"table {number}, {TITLES[tuned]}")
             verdicts.append([one.verdict for one in columns(part.accuracy, part.marked)])
+            ends, chance = ends + at_end(part.mean), chance + part.off_by_chance()
             slopes.append((part.slope(), part.expected_slope, paper[tuned].slope().value if tuned in paper else np.nan))
             cells = networks.pick(record, what_changed=tuned)
             lr = record["lr_end"].values[cells[0]]
@@ -56,7 +56,7 @@ def draw(records: Records) -> Drawn:
         )
         axes[1].plot(printed, k + 0.22, "x", ms=5, color="0.3", label="from the paper's table" if not k else None)
         axes[1].plot(said, k, "|", ms=13, mew=1.6, color=style.color(1), label="predicted" if not k else None)
-        for series, (name, one) in enumerate(widths[k].items()):
+        for series, (name, (one, *_)) in enumerate(widths[k].items()):
             bars = [[max(0, one.value - one.low)], [max(0, one.high - one.value)]]
             axes[2].errorbar([one.value], [k], xerr=np.nan_to_num(bars), fmt=style.MARKERS[series], ms=4, color=style.color(series),
                              label=name if not k else None)  # fmt: skip
@@ -70,12 +70,25 @@ def draw(records: Records) -> Drawn:
     every = [verdict for one in verdicts for verdict in one]
     known = [(found, said) for found, said, _ in slopes if np.isfinite(found.low)]
     held = sum(found.holds(said) for found, said in known)
-    pairs = np.array([[one.value for one in width.values()] for width in widths])
-    pairs = pairs[np.isfinite(pairs).all(axis=1)]
     seen = (f"{networks.caption(records[there[0]])}. Of {len(every)} columns the best cell is on the diagonal in {every.count('on')}, off it by "
-            f"less than one standard error in {every.count('within')}, off it in {every.count('off')}. The predicted slope is inside the 95 % "
-            f"interval in {held} of {len(known)} parts.")  # fmt: skip
-    if len(pairs):
-        inner, outer = 100 * np.median(pairs, axis=0)
-        seen += f" After the transient the angle per epoch varies by {inner:.0f} % (median) among cells of equal tuning factor and by {outer:.0f} % among the others."
-    return Drawn(figure, seen)
+            f"less than one standard error in {every.count('within')}, off it in {every.count('off')} ({chance:.1f} if all cells of a column "
+            f"were alike), undecided in {every.count('unknown')}; in {ends} it is at an end of the grid, and the slope is that of what the "
+            f"grid shows. The predicted slope is inside the 95 % interval in {held} of {len(known)} parts.")  # fmt: skip
+    return Drawn(figure, f"{seen} {_turning(dict(zip(names, widths, strict=True)))}")
+
+
+def _turning(widths: dict[str, dict[str, Spread]]) -> str:
+    """The spread of the angle after the transient, part by part."""
+    said = []
+    for name, kinds in widths.items():
+        if all(np.isfinite(one.interval.value) for one in kinds.values()):
+            said.append(f"{name}: " + ", ".join(
+                f"{kind} {100 * one.interval.value:.0f} % [{100 * one.interval.low:.0f}, {100 * one.interval.high:.0f}] over "
+                f"{one.counted} of {one.cells} cells" for kind, one in kinds.items()))  # fmt: skip
+    if not said:
+        return (
+            "In no part are two cells of either kind past their transients: of the angle's spread nothing can be said."
+        )
+    return (
+        "Spread of the angle per epoch after the transients, over cells that are past theirs: " + "; ".join(said) + "."
+    )

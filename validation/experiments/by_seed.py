@@ -64,8 +64,12 @@ def accuracies(record: xr.Dataset) -> Array:
 
 
 def living(record: xr.Dataset) -> Array:
-    """Which seeds are not dead, shape (cell, seed); where no accuracy was taken nothing speaks against it."""
-    return ~(accuracies(record) < DEAD)
+    """Which seeds are not dead, shape (cell, seed): none that diverged, and none that only guesses.
+
+    Where no accuracy was taken nothing speaks against a seed.
+    """
+    guessing = accuracies(record) < DEAD
+    return ~guessing & (record["diverged_step"].transpose("cell", "seed").values < 0)
 
 
 def baseline(record: xr.Dataset) -> int | None:

@@ -37,7 +37,8 @@ RULE = (
     "moments, which follows the norm with the measured size of the gradients (theory.md 9.10). Last it is compared "
     f"with the baseline '{BASE}': its ratio at equilibrium over that of the same seed of '{BASE}' (where the law "
     f"predicts the same, that is the ratio of the two angles), '{ALIKE}' or '{DIFFERS}' by the same limits, without "
-    f"asking for the norm. A seed whose test accuracy at the end is below {DEAD:.0%}, twice the chance of ten classes, "
+    "asking for the norm. A seed that diverged, or "
+    f"whose test accuracy at the end is below {DEAD:.0%}, twice the chance of ten classes, "
     "is dead: its network has learned nothing, it is named and left out of all ratios and of the split. A row of which "
     f"less than {COVERED:.0%} of the weights is scale-invariant is a control: the law does not apply to it, its norm "
     "need not settle, and it must break. If one living seed is left there is no standard error: then no row is "
@@ -164,7 +165,8 @@ def _unmet(share: float, changes: Array, ends: Array, dead: Array, seeds: Array)
     """What the law asks for and the row does not have."""
     reasons = [] if share >= COVERED else [f"the law does not apply: {share:.0%} scale-invariant"]
     if dead.any():
-        which, how = ", ".join(map(str, seeds[dead])), ", ".join(f"{end:.1%}" for end in ends[dead])
+        which = ", ".join(map(str, seeds[dead]))
+        how = ", ".join("diverged" if np.isnan(end) else f"{end:.1%}" for end in ends[dead])
         reasons.append(f"dead, left out: seeds {which} ({how})")
     moved = (~settled(changes) & ~dead).sum()
     return reasons + ([f"norm not settled in {moved} of {len(seeds)} seeds"] if moved else [])

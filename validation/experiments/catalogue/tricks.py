@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from validation.experiments.base import MOMENTS, SPLIT, Cell, Experiment, cell
-from validation.experiments.by_seed import late
 from validation.experiments.setups import STEADY
 
 if TYPE_CHECKING:
@@ -77,30 +76,12 @@ def _share(settings: dict[str, Any]) -> float:
 
 
 def measured(summary: xr.Dataset) -> xr.Dataset:
-    """Add share, change of the norm, and mean and error of the angles over the last third of the epochs.
-
-    Verdicts are not added: `validation.experiments.verdict` takes them from these numbers when they are shown.
-    """
+    """Add the share of the weights that are scale-invariant; what follows from the rest is `by_seed`'s."""
     made = cells(summary.attrs["scale"])
     summary["invariant_share"] = (
         "cell", [_share(dict(one.settings)) for one in made],
         {"units": "1", "long_name": "share of the trained weights that are scale-invariant"},
     )  # fmt: skip
-    last = late(summary)
-    norm = last["weight_norm"].mean("seed").values
-    summary["norm_drift"] = (
-        "cell", norm[:, -1] / norm[:, 0] - 1,
-        {"units": "1", "long_name": "relative change of the mean norm over the last third of the epochs"},
-    )  # fmt: skip
-    for name in ("angle_step", "angle_epoch"):
-        by_seed = last[name].mean("epoch").values
-        mean, count = by_seed.mean(1), by_seed.shape[1]
-        error = by_seed.std(1, ddof=1) / count**0.5 if count > 1 else np.full(mean.size, np.nan)
-        for key, values, text in (
-            ("mean", mean, "mean over the last third of the epochs and over seeds"),
-            ("stderr", error, "standard error of that mean, between seeds"),
-        ):
-            summary[f"{name}_{key}"] = ("cell", values, {"units": "rad", "long_name": text})
     return summary
 
 
