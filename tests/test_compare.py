@@ -16,7 +16,7 @@ from sde_si.estimators import values, window_of  # noqa: E402
 from sde_si.record import load, save  # noqa: E402
 from sde_si.verify.cli import main as verify  # noqa: E402
 from validation import claims, compare  # noqa: E402
-from validation.compare import page  # noqa: E402
+from validation.compare import keep, page  # noqa: E402
 from validation.compare.overlay import course  # noqa: E402
 from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, NOISE_ONLY  # noqa: E402
 from validation.train import ends  # noqa: E402
@@ -166,6 +166,30 @@ def test_command_line(records, tmp_path, capsys):
     assert ratio == pytest.approx(1, abs=5 * error + 0.05)
     assert {one["quantity"] for one in found["simulated"]} == {
         "weight_norm", "effective_lr", "angle_step", "angle_epoch"}  # fmt: skip
+
+
+def test_two_records_of_one_title_are_told_apart_and_never_overwrite_each_other(records, tmp_path, capsys):
+    other = load(records["0"])
+    other.attrs["digest"] = "f" * 64
+    save(other, tmp_path / "other.nc")
+    both = [str(records["0"]), str(tmp_path / "other.nc")]
+    assert compare.main([*both, "--keep-in", str(tmp_path / "kept")]) == 2
+    assert "expected one record a network, data set and optimizer" in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()
+    one, two = keep.titles([load(file) for file in both])
+    assert one != two
+    assert two.endswith(", ffffff")
+
+
+def test_a_record_of_nothing_but_divergence_is_shown(tmp_path, capsys):
+    words = [*WORDS[:-2], "--network", "resnet18", "--width", "4", "--blocks", "1", "--lr", "1e20", "--wd", "0"]
+    assert train([*words, "--precision", "fp32", "--epochs", "3", "--out", str(tmp_path)]) == 3
+    [file] = map(str, tmp_path.glob("*.nc"))
+    capsys.readouterr()
+    assert compare.main([file, "--json"]) in (0, 1)
+    [found] = json.loads(capsys.readouterr().out)["records"]
+    assert found["record"] == file
+    assert compare.main([file]) in (0, 1)
 
 
 def test_records_of_another_source_are_refused(tmp_path, capsys, records):

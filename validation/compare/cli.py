@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from sde_si.errors import CLAIM_FAILED, DONE, require
 from sde_si.terminal import emit, guarded
 from validation.compare.curvature import unstable_share
 from validation.compare.identities import balance, identities
-from validation.compare.keep import keep, title_of
+from validation.compare.keep import check, keep, title_of, titles
 from validation.compare.overlay import SHOWN, overlays
 from validation.compare.response import norm_by_response
 from validation.compare.rotation import CONFINED, rotations
@@ -35,7 +36,9 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
     used, turned, over = window(record), rotations(record), overlays(record)
     names = list(dict.fromkeys(law for one in turned for law in one.laws))
     title, digest = title_of(record), record.attrs["digest"][:12]
-    pictures = [figure.write(lambda: figure.rotation_figure({title: record}), folder / f"compare-{digest}.png")]
+    pictures = []
+    if _turned(record):
+        pictures.append(figure.write(lambda: figure.rotation_figure({title: record}), folder / f"compare-{digest}.png"))
     if over:
         draw = lambda: figure.overlay_figure(record, over, title)  # noqa: E731
         pictures.append(figure.write(draw, folder / f"overlay-{digest}.png"))
@@ -52,16 +55,22 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
     if by_response is not None and simulated:
         value, error = by_response
         simulated[0]["simulated"][BY_RESPONSE] = {"value": finite(value), "stderr": finite(error)}
+    held = balance(record)
     return {
         "record": file, "title": title, "equilibrium": used.why or "no equilibrium", "laws": names,
-        "identities": [{"name": c.name, "left": c.left, "allowed": c.allowed, "source": c.source,
+        "identities": [{"name": c.name, "left": finite(c.left), "allowed": c.allowed, "source": c.source,
                         "holds": c.left <= c.allowed} for c in identities(record)],
         "rotation": [{"window": r.name, "steps": r.steps, "measured": finite(r.measured), "stderr": finite(r.stderr),
                       "laws": {k: {"value": finite(v), "stderr": finite(r.errors[k])} for k, v in r.laws.items()}}
                      for r in turned],
-        "simulated": simulated, "balance": balance(record), "left_out": unstable_share(record),
+        "simulated": simulated, "balance": held and [finite(part) for part in held], "left_out": unstable_share(record),
         "figures": [str(p) for p in pictures],
     }  # fmt: skip
+
+
+def _turned(record: xr.Dataset) -> bool:
+    """Whether there is a rotation to draw: none where every network diverged."""
+    return any(math.isfinite(one.measured) for one in rotations(record))
 
 
 def _ratio(measured: float | None, said: float | None) -> float | None:
@@ -113,14 +122,14 @@ def show(found: dict[str, Any]) -> None:
                 cells.append(f"{number(value, quantity.factor)}, {percent(_ratio(one['measured'], value))}")
             table.add_row(*cells)
         console.print(table)
-    for check in found["identities"]:
-        verdict = "holds" if check["holds"] else "DOES NOT HOLD"
-        say(
-            f"theory {check['source']}: {check['name']}: {check['left']:.2g}, allowed {check['allowed']:.0e}: {verdict}"
-        )
+    for one in found["identities"]:
+        verdict = "holds" if one["holds"] else "DOES NOT HOLD"
+        left = "unknown" if one["left"] is None else f"{one['left']:.2g}"
+        say(f"theory {one['source']}: {one['name']}: {left}, allowed {one['allowed']:.0e}: {verdict}")
     if found["balance"] is not None:
         ratio, error = found["balance"]
-        say(f"theory 4.7, 9.2: squared step over squared length: {ratio:.4f} ± {error:.4f} of the stationary value")
+        spread = number(ratio, error=error)
+        say(f"theory 4.7, 9.2: squared step over squared length: {spread} of the stationary value")
     if found["left_out"] is not None:
         say(f"{CONFINED} leaves out {found['left_out']:.1%} of the noise: curvature at the edge of stability")
     for picture in found["figures"]:
@@ -151,6 +160,8 @@ def compare(
         source = record.attrs.get("source")
         require(source == "train", "records", "records of python -m validation.train", f"{file} ({source})")
     folder = Path(out) if out else Path(records[0]).parent
+    if keep_in:
+        check(loaded, Path(keep_in))
     found = []
     for file, record in loaded.items():
         found.append(results(file, record, folder))
@@ -158,10 +169,11 @@ def compare(
             keep(record, Path(keep_in))
         if not json:
             show(found[-1])
-    if len(loaded) > 1:
+    shown = [record for record in loaded.values() if _turned(record)]
+    if len(shown) > 1:
         from validation.compare import figure
 
-        panels = {title_of(record): record for record in loaded.values()}
+        panels = dict(zip(titles(shown), shown, strict=True))
         together = figure.write(lambda: figure.rotation_figure(panels), folder / "rotations.png")
         if not json:
             print(f"figure of all: {together}")

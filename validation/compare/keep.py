@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sde_si.errors import require
 from sde_si.methods import METHODS
 from sde_si.options import written
 from sde_si.record import configuration, save
@@ -41,14 +43,44 @@ def command(record: xr.Dataset) -> str:
     return " ".join(["python -m validation.train", *written(settings)])
 
 
-def keep(record: xr.Dataset, folder: Path) -> Path:
-    """Write what is measured of all weights together, without the single groups, and the command in its provenance."""
-    made, kept = configuration(record), record.sel(group=["all"]).drop_encoding()
-    whence: dict[str, Any] = json.loads(record.attrs["provenance"])
-    kept.attrs["provenance"] = json.dumps(whence | {"command": command(record)}, sort_keys=True)
+def titles(records: Sequence[xr.Dataset]) -> list[str]:
+    """A line for each: `title_of`, and the digest where two have the same."""
+    plain = [title_of(one) for one in records]
+    return [
+        title if plain.count(title) == 1 else f"{title}, {one.attrs['digest'][:6]}"
+        for title, one in zip(plain, records, strict=True)
+    ]
+
+
+def place_of(record: xr.Dataset, folder: Path) -> Path:
+    """Where `keep` writes it."""
+    made = configuration(record)
     moved = "".join(f"-{name}" for name in made["augment"])
     sampling = "" if made["sampling"] == "replacement" else "-reshuffled"
     word = kind(record).lower().replace("(", "").replace(")", "")
-    path = folder / f"{made['network']}-{made['data']}{moved}-{word}{sampling}.nc"
+    return folder / f"{made['network']}-{made['data']}{moved}-{word}{sampling}.nc"
+
+
+def check(records: Mapping[str, xr.Dataset], folder: Path) -> None:
+    """Refuse two records of one command that would take the same place.
+
+    Raises
+    ------
+    BadInput
+    """
+    taken: dict[Path, str] = {}
+    for file, record in records.items():
+        path = place_of(record, folder)
+        require(path not in taken, "keep_in", "one record a network, data set and optimizer",
+                f"{taken.get(path)} and {file} for {path.name}", "one of them, or two folders")  # fmt: skip
+        taken[path] = file
+
+
+def keep(record: xr.Dataset, folder: Path) -> Path:
+    """Write what is measured of all weights together, without the single groups, and the command in its provenance."""
+    kept = record.sel(group=["all"]).drop_encoding()
+    whence: dict[str, Any] = json.loads(record.attrs["provenance"])
+    kept.attrs["provenance"] = json.dumps(whence | {"command": command(record)}, sort_keys=True)
+    path = place_of(record, folder)
     save(kept, path)
     return path

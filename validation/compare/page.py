@@ -13,7 +13,7 @@ from sde_si.estimators import equilibrium
 from sde_si.quantities import shown
 from sde_si.record import configuration, load
 from validation.compare import figure
-from validation.compare.keep import RECORDS, kind, title_of
+from validation.compare.keep import RECORDS, kind, title_of, titles
 from validation.compare.overlay import overlays
 from validation.compare.response import norm_by_response
 from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, NOISE_ONLY, Rotation, rotations
@@ -90,7 +90,8 @@ def main(page: Path = PAGE, folder: Path = RECORDS) -> int:
         text, count = re.subn(marked, lambda m, made=made: m[1] + made + m[2], text, flags=re.DOTALL)
         assert count == 1, name
     write_bytes(text.encode(), page)
-    answered = {title_of(one): one for one in drawn.values() if "response" in one}
+    shown = [one for one in drawn.values() if "response" in one]
+    answered = dict(zip(titles(shown), shown, strict=True))
     figure.write(lambda: figure.rotation_figure(answered), page.with_name("networks-rotation.png"))
     one = records[EXAMPLE]
     figure.write(
