@@ -9,6 +9,7 @@ import numpy as np
 from paper_figs import networks, style
 from paper_figs.figures.kodryan_toy import MARKS
 from paper_figs.scripts import Drawn, Records
+from paper_figs.seeds import seed_error, seed_mean
 
 SOURCE = "Kodryan et al. 2022, fig. 1; theory.md 5.1"
 EXPERIMENTS = ("kodryan-regimes",)
@@ -33,9 +34,7 @@ def draw(records: Records) -> Drawn:
         axes[1].loglog(epoch, np.sqrt(norm), **shade)
         late = networks.of_cell(record, i, "train_loss")[:, -max(1, epoch.size // 10) :].mean(axis=1)
         error = 100 * (1 - networks.of_cell(record, i, "test_accuracy"))
-        final.append(
-            [late.mean(), late.std(ddof=1) / late.size**0.5 if late.size > 1 else np.nan, np.nanmean(error[:, -1])]
-        )
+        final.append([seed_mean(late), seed_error(late), np.nanmean(error[:, -1])])
     level, stderr, error = np.array(final).T
     regime = record["regime"].values[cells].astype(str)
     for name, mark in MARKS.items():

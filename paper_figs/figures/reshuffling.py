@@ -8,6 +8,7 @@ import numpy as np
 
 from paper_figs import networks, style
 from paper_figs.scripts import Drawn, Records
+from paper_figs.seeds import seed_error, seed_mean
 from sde_si import theory
 
 SOURCE = "Yun et al. 2022, figs. 2-7 for each way of sampling; theory.md 1.12, 1.13, 9.2, 18.4"
@@ -17,7 +18,7 @@ EXPERIMENTS = ("reshuffling",)
 def versine(record, i: int, name: str, some: slice) -> tuple[float, float]:
     """1 - cos and its standard error over seeds."""
     seeds = np.nanmean(2 * np.sin(networks.of_cell(record, i, name)[:, some] / 2) ** 2, axis=1)
-    return float(seeds.mean()), float(seeds.std(ddof=1) / seeds.size**0.5) if seeds.size > 1 else np.nan
+    return float(seed_mean(seeds)), float(seed_error(seeds))
 
 
 def draw(records: Records) -> Drawn:

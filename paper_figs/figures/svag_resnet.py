@@ -7,6 +7,7 @@ import numpy as np
 
 from paper_figs import networks, style
 from paper_figs.scripts import Drawn, Records
+from paper_figs.seeds import seed_error, seed_mean
 
 SOURCE = "Li, Malladi, Arora 2021, sec. 4; theory.md 4.1-4.4"
 EXPERIMENTS = ("svag-resnet",)
@@ -39,8 +40,8 @@ def draw(records: Records) -> Drawn:
             networks.of_cell(record, i, name)[:, half].mean(axis=1) for name in ("noise_trace", "signal", "weight_norm")
         )
         ratio = norm**4 / (hp.lr * (tau + signal / count) / (2 * hp.wd))
-        ratios.append(ratio.mean())
-        errors.append(ratio.std(ddof=1) / ratio.size**0.5 if ratio.size > 1 else np.nan)
+        ratios.append(seed_mean(ratio))
+        errors.append(seed_error(ratio))
         share.append(signal.mean() / tau.mean())
     axes[3].errorbar(
         [float(record["svag"][i]) for i in order], ratios, np.nan_to_num(errors), fmt="o", color=style.color(0)

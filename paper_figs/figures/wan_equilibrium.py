@@ -8,6 +8,7 @@ import numpy as np
 
 from paper_figs import networks, style
 from paper_figs.scripts import Drawn, Records
+from paper_figs.seeds import seed_error
 from paper_figs.spread import transient_end
 
 SOURCE = "Wan et al. 2021, theorems on norm and angular update; theory.md 6.3, 9.2, 15.1"
@@ -39,12 +40,7 @@ def draw(records: Records) -> Drawn:
                     if quantity == "angle_step"
                     else (hp.lr * heat / (hp.wd * (1 - mu) * (2 - u / (1 + mu)))) ** 0.25
                 )
-                found.append(
-                    [
-                        np.nanmean(mean) / wan,
-                        mean.mean(axis=1).std(ddof=1) / len(mean) ** 0.5 / wan if len(mean) > 1 else np.nan,
-                    ]
-                )
+                found.append([np.nanmean(mean) / wan, seed_error(mean.mean(axis=1)) / wan])
             ratio = np.array(found)
             style.measured(axis, np.arange(1, len(layers) + 1), ratio[:, 0], ratio[:, 1], i=series, band=False)
             store.append(ratio[:, 0])
