@@ -66,11 +66,13 @@ def _spread(record: xr.Dataset, cells: list[int], tuned: str) -> str:
     drops = np.flatnonzero(lr < 0.999 * lr[0])
     last = int(drops[0]) - 1 if drops.size else lr.size - 1
     first = min(1, last)
-    spans = [float(np.ptp(angles[:, e]) / angles[:, e].mean()) for e in (first, last)]
+    exact = np.array([networks.exact(record, i).angle_epoch for i in cells])
+    spans = [float(np.ptp(of[:, e]) / of[:, e].mean()) for of, e in ((angles, first), (angles, last), (exact, last))]
     off = [networks.ratio(record, i) for i in cells]
     past = last >= int(transient_end(float(record["tuning_factor"][cells[0]])))
     said = f"{TITLES[tuned]}: range of the angle over its mean {100 * spans[0]:.0f} % in epoch {first + 1}, "
     said += f"{100 * spans[1]:.0f} % in epoch {last + 1}" + ("" if past else ", still in the transient")
+    said += f" (exact {100 * spans[2]:.0f} %)" if np.isfinite(spans[2]) else ""
     if np.isfinite(off).any():
         said += f"; 1 - cos is {np.nanmin(off):.2f} to {np.nanmax(off):.2f} of the exact prediction"
     return said + "."
