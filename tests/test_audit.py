@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import random
 
 import numpy as np
@@ -147,3 +148,33 @@ def test_bad_batches_are_refused():
 def test_compiled_models():
     net = torch.compile(nn.Sequential(LIN(), LN(), LIN()), backend="eager")
     assert audit(net, torch.randn(*X)).levels["0.weight"] == "layer"
+
+
+class Counting(nn.Module):
+    """Counts its forwards, as a warm-up of its own would."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.linear, self.norm = 0, nn.Linear(6, 8, bias=False), nn.LayerNorm(8, elementwise_affine=False)
+
+    def forward(self, x):
+        self.calls += 1
+        return self.norm(self.linear(x))
+
+
+def test_the_users_generators_and_counters_are_as_before(monkeypatch):
+    """Seeding everything would also reach devices that nobody puts back, even before their first use."""
+    model, x = Counting(), torch.randn(16, 6)
+    model(x)
+    monkeypatch.setattr(torch, "manual_seed", lambda _seed: pytest.fail("seeds every device"))
+    before = torch.get_rng_state()
+    assert audit(model, x).levels["linear.weight"] != "none"
+    assert torch.equal(torch.get_rng_state(), before)
+    assert model.calls == 1
+
+
+def test_a_batch_may_be_a_named_tuple():
+    batch = collections.namedtuple("Batch", "inputs targets")  # noqa: PYI024  (users' have no types)
+    model = nn.Sequential(nn.Linear(6, 8, bias=False), nn.LayerNorm(8, elementwise_affine=False))
+    found = audit(model, batch(torch.randn(16, 6), torch.randn(16, 8)), F.mse_loss)
+    assert found.levels["0.weight"] != "none"

@@ -74,3 +74,36 @@ def test_notice_of_a_norm_that_runs_away():
             (model(generator) * math.exp(growth * k)).backward()
             optimizer.step()
         assert kinds(monitor) == expected
+
+
+def test_a_group_of_several_rules_is_measured_and_not_predicted():
+    """Weight and bias before a norm layer turn together; with decay on one only there is no law for both."""
+    for bias_wd, known in ((0.1, True), (0.0, False)):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.LayerNorm(8, elementwise_affine=False))
+        parts = [{"params": [model[0].weight]}, {"params": [model[0].bias], "weight_decay": bias_wd}]
+        optimizer = torch.optim.SGD(parts, lr=0.1, weight_decay=0.1)
+        groups = {"both": ["0.weight", "0.bias"]}
+        with AngularMonitor(model, optimizer, groups=groups, steps_per_epoch=10, every=1, quiet=True) as monitor:
+            for _ in range(40):
+                optimizer.zero_grad()
+                (model(torch.randn(8, 6)) * torch.randn(8, 8)).sum(1).mean().backward()
+                optimizer.step()
+            [reading, *_] = monitor.readings()
+            said = [notice for notice in monitor.notices() if "different weight decay" in notice.text]
+            assert math.isfinite(reading.angle_step)
+            assert math.isfinite(reading.ratio) == known
+            assert bool(said) != known
+
+
+def test_sgdw_with_nesterov_has_no_law():
+    class SGDW(torch.optim.SGD):
+        """As timm's: decoupled, with the option."""
+
+    model = Noise(5)
+    optimizer = SGDW(model.parameters(), lr=0.1, weight_decay=0.1, momentum=0.9, nesterov=True)
+    monitor = AngularMonitor(model, optimizer, groups=["weights.0"], every=1, quiet=True)
+    train(model, optimizer, 30)
+    [reading, *_] = monitor.readings()
+    assert math.isnan(reading.ratio)
+    assert any("no law covers it" in notice.text for notice in monitor.notices())

@@ -165,7 +165,7 @@ def test_advice_of_a_monitor(one_thread):
             optimizer.step()
         found = by_name(suggest(monitor))
     assert found.keys() == {"wait", "phase", "batch", "wd"}
-    assert "--B" in found["batch"].because
+    assert "no signal and noise trace" in found["batch"].because
     assert found["wait"].value is not None or "equilibrium" in found["wait"].because
 
 
@@ -246,3 +246,22 @@ def test_a_monitor_and_its_record_say_the_same(torch_seed, one_thread):
     assert window.first < 50
     assert {early_.about for early_ in early} == {one.about for one in suggest(record)}
     assert "0 per relaxation" not in " ".join(map(str, suggest(record)))
+
+
+def test_a_run_that_turns_too_fast_waits_too():
+    """From 0.3 of the equilibrium length the angle is above its equilibrium for long (theory.md 6.5)."""
+    hp, problem = SETTLED.replace(wd=2e-4, momentum=0.0, epochs=40), Problem("isotropic", dim=256)
+    found = by_name(suggest(simulate(problem, hp, paths=12, init_norm="0.3eq")))["wait"]
+    assert found.value is not None, found.because
+    # |x|^4 comes up from 0.0081 of its equilibrium as 1 - exp(-4 u t)
+    u, t = hp.intrinsic_lr, hp.epochs * hp.steps_per_epoch
+    now = 1 - (1 - 0.3**4) * math.exp(-4 * u * t)
+    left = math.log((1 - now) / (1 - 1.05**-2)) / (4 * u) / hp.steps_per_epoch
+    assert found.value == pytest.approx(left, rel=0.05)
+
+
+def test_adam_with_coupled_decay_is_no_sgd():
+    hp = SETTLED.replace(lr=0.01, wd=0.05, momentum=0.9, epochs=30)
+    said = by_name(suggest(simulate(Problem("isotropic", dim=64), hp, paths=8, method="adam"), angle_epoch=0.3))
+    assert all(said[about].value is None for about in ("wait", "phase", "wd"))
+    assert "adam" in said["phase"].because

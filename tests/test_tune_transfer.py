@@ -123,7 +123,9 @@ def test_time_after_a_drop_is_the_inverse_of_the_angle():
     for drop, within in ((10, 0.05), (3, 0.2)):
         steps = lr_drop_steps(u, drop, within)
         assert lr_drop_angle(steps, u, drop) == pytest.approx((1 - within) * math.sqrt(2 * u), rel=1e-12)
-    assert lr_drop_steps(u, 1, 0.05) == 0
+    assert lr_drop_steps(u, 1, 0.05) == lr_drop_steps(u, 0.999, 0.05) == 0
+    rise = lr_drop_steps(u, 0.25, 0.05)  # from above
+    assert lr_drop_angle(rise, u, 0.25) == pytest.approx(1.05 * math.sqrt(2 * u), rel=1e-12)
 
 
 def test_temperature_is_that_of_the_fixed_effective_lr():

@@ -36,7 +36,12 @@ def test_warnings_carry_their_numbers():
     assert said["start"].number == pytest.approx(1000 / 128)
     assert said["decay"].number == pytest.approx(0.1)
     assert "temperature" not in said
-    assert "start" not in kinds(found["wd"])
+    # linear scaling: a sample moves the weights as before, a step eight times as far
+    assert "a step is 7.812 times as long" in said["start"].text
+    assert "lr/(B" not in said["start"].text
+    assert kinds(found["wd"])["start"].number == pytest.approx(128 / 1000)
+    assert "lr/(B (1 - momentum)) is 0.128 times as large" in kinds(found["wd"])["start"].text
+    assert "start" not in kinds(transfer(base, N=12_500)["wd"])
     assert kinds(transfer(base, N=12_500)["wd"])["temperature"].number == pytest.approx(2)
     assert kinds(transfer(base, N=1000, B=300)["wd"])["steps"].number == pytest.approx(3 / (1000 / 300), rel=2e-3)
     assert kinds(transfer(base, N=1000, B=512)["wd"])["step-size"].number > 0
@@ -147,3 +152,40 @@ def test_phases_that_are_too_short_are_counted():
         option = transfer(tuned, N=50_000, B=2048, epochs=epochs, schedule=schedule).options[0]
         [text] = [one.text for one in option.warnings if one.kind == "transient"]
         assert f"not reached there{said} (" in text
+
+
+def test_momentum_traded_for_lr_moves_the_weights_as_before():
+    """lr/(1 - momentum) is what counts before equilibrium (theory.md 9.4)."""
+    found = transfer(TUNED, momentum=0.0)
+    assert "start" not in kinds(found["lr"])
+    assert kinds(found["wd"])["start"].number == pytest.approx(0.1)
+
+
+def test_decay_of_the_adamw_paper_is_lr_times_that_of_torch():
+    """theory.md 7.5: decay a step is lr wd with torch, and wd itself in the paper; both keep N decay/B."""
+    torch_wd = 0.1
+    source = HyperParameters(N=50_000, B=128, lr=1e-3, wd=torch_wd, momentum=0.9)
+    for way in ("wd", "lr", "both"):
+        found = transfer(source, optimizer="adamw", B=256, epochs=90)[way]
+        scale = found.hyperparameters.lr / source.lr
+        if scale == 1:
+            assert "decay" not in kinds(found)
+            continue
+        assert f"multiply the new wd by the {scale:.4g}" in kinds(found)["decay"].text
+        # the decay of a step must double with the batch, in either form
+        assert scale * found.hyperparameters.wd / torch_wd == pytest.approx(2)
+
+
+def test_adaptive_methods_are_told_nothing_of_the_length_that_gradients_make():
+    source = HyperParameters(N=50_000, B=128, lr=1e-3, wd=0.1, momentum=0.9)
+    found = transfer(source, optimizer="adamw", B=1024, signal=0.2, noise_trace=1.0, epochs=10)["wd"]
+    assert "E|x|^2" not in kinds(found)["noise"].text
+    assert kinds(found)["noise"].limit == pytest.approx(6)
+    assert "1/(2T)" in kinds(found)["transient"].text
+
+
+def test_the_schedule_of_the_source_goes_along():
+    source = TUNED.replace(epochs=300, schedule="multi-step:150,225")
+    assert transfer(source, N=12_500)["wd"].hyperparameters.schedule == "multi-step:150,225"
+    assert transfer(source, N=12_500, schedule="cosine")["wd"].hyperparameters.schedule == "cosine"
+    assert "transient" in kinds(transfer(source, N=12_500)["wd"])

@@ -47,26 +47,52 @@ def _converted(value: Any, dtype: torch.dtype) -> Any:
     if isinstance(value, Mapping):
         return {key: _converted(inner, dtype) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_converted(inner, dtype) for inner in value)
+        parts = [_converted(inner, dtype) for inner in value]
+        # a named tuple takes its parts one by one
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value
 
 
 @contextlib.contextmanager
+def _own_generators(model: torch.nn.Module) -> Iterator[None]:
+    """Torch's generators of the CPU and of the model's devices, put back afterwards; the others are not touched."""
+    kept = [(generator, generator.get_state()) for generator in _generators(model)]
+    try:
+        yield
+    finally:
+        for generator, state in kept:
+            generator.set_state(state)
+
+
+def _generators(model: torch.nn.Module) -> list[torch.Generator]:
+    """Of the CPU and of the devices that hold parameters."""
+    found = [torch.default_generator]
+    for device in {p.device for p in model.parameters()}:
+        if device.type == "cuda":
+            found.append(torch.cuda.default_generators[device.index or 0])
+        elif device.type in ("mps", "xpu"):
+            backend = getattr(torch, device.type)
+            several = getattr(backend, "default_generators", None)
+            found.append(several[device.index or 0] if several else backend._get_default_mps_generator())
+    return found
+
+
+@contextlib.contextmanager
 def untouched(model: torch.nn.Module) -> Iterator[None]:
-    """Training mode inside; modes, plain tensor attributes, eps and all generators as before afterwards.
+    """Training mode inside; modes, plain attributes, eps and all generators as before afterwards.
 
     A model in training mode keeps its submodules' modes: frozen norm layers stay frozen.
     """
     modes = {module: module.training for module in model.modules()}
     plain = {
-        module: {k: v for k, v in vars(module).items() if isinstance(v, torch.Tensor)} for module in model.modules()
+        module: {k: v for k, v in vars(module).items() if isinstance(v, torch.Tensor | bool | int | float | str)}
+        for module in model.modules()
     }
-    devices = sorted({p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"})
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  (users' own global generators)
     try:
         if not model.training:
             model.train()
-        with torch.random.fork_rng(devices):
+        with _own_generators(model):
             yield
     finally:
         random.setstate(python)
@@ -113,11 +139,11 @@ class Runner:
         first = next((p for p in model.parameters() if p.is_floating_point()), None)
         if first is None:
             raise BadInput("model", "a model with floating-point parameters", type(model).__name__)
-        self.batch = batch
+        self.batch, self._drawn = batch, _generators(model)
         failures = []
         for dtype in dict.fromkeys((torch.float64, first.dtype)):
-            self._prepare(dtype)
             try:
+                self._prepare(dtype)
                 with torch.no_grad():
                     out = self(self.parameters)
                 if bool(torch.isfinite(out).all()) and out.dtype == dtype:
@@ -143,7 +169,9 @@ class Runner:
 
     def __call__(self, parameters: Tensors) -> torch.Tensor:
         """Flat outputs, or the loss, at these parameters; the same draws of dropout every time."""
-        torch.manual_seed(0)
+        for generator in self._drawn:
+            # Not torch.manual_seed: it also seeds devices that nobody would put back, even before they are used.
+            generator.manual_seed(0)
         random.seed(0)
         np.random.seed(0)  # noqa: NPY002
         values = {**parameters, **{name: b.clone() for name, b in self.buffers.items()}}

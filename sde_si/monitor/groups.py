@@ -69,5 +69,6 @@ def choose(
         first = len(tensors)
         tensors += [p for p, _ in parts]
         indices = tuple(range(first, len(tensors)))
-        out.append(Group(name, indices, level, sum(p.numel() for p, _ in parts), parts[0][1]))
+        others = tuple(sorted({index for _, index in parts} - {parts[0][1]}))
+        out.append(Group(name, indices, level, sum(p.numel() for p, _ in parts), parts[0][1], others))
     return out, tensors, audit

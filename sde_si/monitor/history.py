@@ -13,7 +13,15 @@ from sde_si.theory.optimizers import Rule
 
 Array = np.ndarray
 KEEP = 4096  # rows of one lag; older ones live on in the epochs' sums
+MIXED = "tensors of several parameter groups"
+SAME = 0.05  # hyperparameters within this of each other count as the same
 EPOCH = 0  # the lag of windows from an epoch's start to its end
+
+
+def same(a: Rule, b: Rule) -> bool:
+    """Whether two rules would lead to nearly the same equilibrium."""
+    near = all(abs(p - q) <= SAME * abs(q) for p, q in ((a.lr, b.lr), (a.wd, b.wd)))
+    return near and (a.form, a.momentum, a.beta2, a.damping) == (b.form, b.momentum, b.beta2, b.damping)
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,9 @@ class Group:
     count : int
         Number of weights.
     param_group : int
-        The optimizer's parameter group.
+        The optimizer's parameter group, of its first tensor.
+    others : tuple of int
+        Parameter groups of its other tensors, where they are not the same.
     """
 
     name: str
@@ -39,6 +49,7 @@ class Group:
     level: str
     count: int
     param_group: int
+    others: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -110,9 +121,14 @@ class History:
         return len(self.snapshots) - 1
 
     def rule(self, row: Row, group: int) -> Rule:
-        """What the optimizer did with a group when a row was measured; for all together, with the first group."""
-        which = self.groups[group].param_group if group < len(self.groups) else self.groups[0].param_group
-        return self.snapshots[row.snapshot][which]
+        """What the optimizer did with a group when a row was measured; for all together, with the first group.
+
+        Of members with different rules there is no law (`MIXED`).
+        """
+        one, rules = self.groups[group if group < len(self.groups) else 0], self.snapshots[row.snapshot]
+        found = rules[one.param_group]
+        mixed = any(not same(rules[i], found) for i in one.others)
+        return dataclasses.replace(found, form=MIXED) if mixed else found
 
     def only(self, which: tuple[int, ...]) -> History:
         """Rows of some groups and, last, of these together; epochs are those of all."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.optim import Optimizer
 
-from sde_si.monitor.history import Group
+from sde_si.monitor.history import Group, same
 from sde_si.monitor.readings import Reading
 from sde_si.monitor.verdicts import ADAPTIVE, OFF
 from sde_si.theory.optimizers import FORMS
@@ -95,7 +95,9 @@ def _settings(optimizer: Optimizer, readings_form: str) -> list[Notice]:
         out.append(Notice("setting", f"no law is known for {readings_form}: angles are measured, not predicted"))
     for group in optimizer.param_groups:
         if group.get("nesterov"):
-            out.append(Notice("setting", "Nesterov momentum: predictions are those of its linear recursion"))
+            known = readings_form == "sgd"
+            said = "predictions are those of its linear recursion" if known else "no law covers it here"
+            out.append(Notice("setting", f"Nesterov momentum: {said}"))
         if group.get("dampening"):
             out.append(
                 Notice("setting", "dampening: predictions take lr (1 - dampening)", group["dampening"], 0.0, 0.0)
@@ -141,7 +143,11 @@ def collect(
     rest = [r.name for r in readings if r.frozen and r.name not in frozen]
     if rest:
         out.append(Notice("frozen", f"{_some(rest)}: frozen, has not moved in the last records; it has no prediction"))
-    bare = [g.name for g in groups if rules[g.param_group].wd == 0 and g.name not in frozen]
+    mixed = [g.name for g in groups if any(not same(rules[i], rules[g.param_group]) for i in g.others)]
+    if mixed:
+        several = "their members stand in parameter groups of different weight decay or learning rate"
+        out.append(Notice("setting", f"{_some(mixed)}: {several}; angles are measured, not predicted"))
+    bare = [g.name for g in groups if rules[g.param_group].wd == 0 and g.name not in frozen + mixed]
     if bare and form in FORMS:
         out.append(Notice("norm", f"no weight decay on {_some(bare)}: the norm grows and the angle falls for ever"))
     if audit is not None:

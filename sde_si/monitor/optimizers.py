@@ -50,7 +50,9 @@ def rule_of(form: str, group: dict[str, Any]) -> Rule:
     if form in ("sgd", "sgdw"):
         momentum = number(group.get("momentum", 0.0))
         damping = 1 - number(group.get("dampening", 0.0)) if momentum else 1.0
-        shape = "nesterov" if group.get("nesterov") and momentum and form == "sgd" else form
+        shape = form
+        if group.get("nesterov") and momentum:
+            shape = "nesterov" if form == "sgd" else "sgdw with Nesterov momentum"  # no law is known of the latter
         return Rule(shape, lr, wd, momentum, damping=damping)
     if form in ("adam", "adamw", "lion"):
         beta1, beta2 = (number(b) for b in group["betas"])

@@ -10,7 +10,7 @@ import numpy as np
 
 from sde_si.monitor import statistics as stats
 from sde_si.monitor import verdicts
-from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm
+from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm, same
 from sde_si.monitor.statistics import LagReading
 from sde_si.theory import optimizers as laws
 from sde_si.theory.optimizers import Rule
@@ -132,7 +132,7 @@ def _total(history: History, each: list[Reading]) -> Reading:
     rows, scheduled = stats.phase(history, g)
     row, rule = rows[-1], history.rule(rows[-1], g)
     relaxation = max(r.relaxation_steps for r in each)
-    one_rule = all(stats.same(r.rule, rule) for r in each)
+    one_rule = all(same(r.rule, rule) for r in each)
     recent = stats.recent(rows, relaxation, scheduled=scheduled)
     found = _step(history, recent, g)
     norm = float(end_norm(row.values[g]))

@@ -11,12 +11,11 @@ import numpy as np
 
 from sde_si.estimators import Estimate, mean_and_error
 from sde_si.estimators.drift import BATCHES, FEWEST
-from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm
+from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm, same
 from sde_si.theory import optimizers as laws
 from sde_si.theory.optimizers import Rule
 
 Array = np.ndarray
-SAME = 0.05  # hyperparameters within this of the present ones count as the same phase
 LONG = 14  # relaxation times: the later half of such a phase begins when a transient has fallen to e^-7
 CHANGES = 3  # of the learning rate within 16 rows: a schedule, no drop
 DROP = 5  # a change by this factor from one row to the next ends any phase
@@ -34,12 +33,6 @@ class LagReading:
     predicted: float = math.nan
     windows: int = 0
     confinement: float = math.nan  # share of the mean cosine that neither decay nor starting velocity explains
-
-
-def same(a: Rule, b: Rule) -> bool:
-    """Whether two rules would lead to nearly the same equilibrium."""
-    near = all(abs(p - q) <= SAME * abs(q) for p, q in ((a.lr, b.lr), (a.wd, b.wd)))
-    return near and (a.form, a.momentum, a.beta2, a.damping) == (b.form, b.momentum, b.beta2, b.damping)
 
 
 def adam_pull(history: History, row: Row, g: int) -> tuple[float, float]:

@@ -208,6 +208,8 @@ class Windows:
             with torch.no_grad():
                 values = self.probe.measure(EPOCH)
             self.probe.pending.append(Pending(self._epoch_first, EPOCH, self.epoch_number, rules, values, [], lrs))
+        if self._recording < self._epoch_first:  # an epoch in which no step was recorded
+            self._rules, self._lrs = self._reader.read()
         self._close_epoch(self.epoch_number, self.step - self._epoch_first)
         self.epoch_number += 1
         self._epoch_first, self._epoch_copied = self.step, False

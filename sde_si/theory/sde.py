@@ -132,11 +132,12 @@ def lr_drop_angle(steps: float | Array, u: float, drop: float) -> float | Array:
 def lr_drop_steps(u: float, drop: float, within: float) -> float:
     """Steps after which `lr_drop_angle` is within the fraction `within` of its equilibrium (theory.md 6.5).
 
-    With momentum u/(1 - mu) stands for u.
+    From below after a drop, from above where lr rose (`drop` below 1). With momentum u/(1 - mu) stands for u.
     """
-    if drop <= 1:
+    if drop == 1:
         return 0.0
-    return max(0.0, math.log((drop - 1) / ((1 - within) ** -2 - 1)) / (4 * u))
+    edge = (1 - within) ** -2 - 1 if drop > 1 else (1 + within) ** -2 - 1
+    return max(0.0, math.log((drop - 1) / edge) / (4 * u))
 
 
 def sphere_brownian(clock: float, degree: int) -> float:

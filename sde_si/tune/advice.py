@@ -113,7 +113,7 @@ def wait(asked: Asked) -> Suggestion:
         return Suggestion(about=about, because=f"the run is in equilibrium ({found.window.why})")
     if found.wd == 0:
         return Suggestion(about=about, because="without weight decay there is no equilibrium to wait for")
-    if evidence.decoupled(found) is not False or not math.isfinite(found.relaxation_predicted):
+    if not evidence.quartic(found) or not math.isfinite(found.relaxation_predicted):
         why = f"how {found.method} comes to equilibrium is known only near it (theory.md 6.7)"
         return Suggestion(about=about, because=why)
     if not math.isfinite(found.ratio.value) or not math.isfinite(found.ratio.stderr):
@@ -124,11 +124,11 @@ def wait(asked: Asked) -> Suggestion:
         return Suggestion(about=about, because="the angle per step is not known well enough")
     # u = 1/(4 time) an epoch: any unit of time will do
     left, low, high = _interval(lambda r: theory.lr_drop_steps(1 / (4 * time), r**-2, WITHIN), ratio)
+    if abs(ratio.value - 1) <= NORMAL * ratio.stderr:  # on either side
+        low = 0.0
     if left == 0:
         near = f"the angle per step is within {100 * WITHIN:.0f} % of its equilibrium already"
         return Suggestion(about=about, because=f"{near}; not called equilibrium since {found.window.why}")
-    if ratio.value > 1:
-        low, high = min(low, left), max(high, left)
     return Suggestion(
         about=about, value=left, low=low, high=high, unit="epochs",
         text=f"until the angle per step is within {100 * WITHIN:.0f} % of equilibrium",
@@ -142,7 +142,7 @@ def wait(asked: Asked) -> Suggestion:
 def phase(asked: Asked) -> Suggestion:
     """Epochs that a phase needs after lr / 10 to come to equilibrium (theory.md 6.5)."""
     found, about = asked.found, "phase"
-    if evidence.decoupled(found) is not False:
+    if not evidence.quartic(found):
         return Suggestion(about=about, because=f"how {found.method} comes to equilibrium is known only near it")
     if found.wd == 0:
         return Suggestion(about=about, because="without weight decay no phase comes to equilibrium")
@@ -167,14 +167,17 @@ def phase(asked: Asked) -> Suggestion:
 def batch(asked: Asked) -> Suggestion:
     """Largest batch at which noise still dominates (theory.md 4.5)."""
     found, about, ratio = asked.found, "batch", asked.found.signal_to_noise
-    if found.B is None:
-        return Suggestion(about=about, because="the batch size is not in the record (--B)")
     if not math.isfinite(ratio.value) or not math.isfinite(ratio.stderr):
         why = "the record holds no signal and noise trace, or too few for an error (validation.train has them)"
         return Suggestion(about=about, because=why)
-    B, top = found.B, ratio.value + NORMAL * ratio.stderr
+    if found.B is None:
+        return Suggestion(about=about, because="the batch size is not in the record (--B)")
     method = METHODS.get(found.method)
-    counts = persistence("sgd" if method is None or not method.extras else found.method, found.momentum)
+    if method is not None and method.extras:
+        why = f"the gradients' size does not make the length of {found.method}'s weights (theory.md 6.7)"
+        return Suggestion(about=about, because=why)
+    B, top = found.B, ratio.value + NORMAL * ratio.stderr
+    counts = persistence("sgd", found.momentum)
     if ratio.value - NORMAL * ratio.stderr <= 0:
         fine = B * theory.largest_scaling(CLOSE, 1 / (counts * top)) if top > 0 else 0.0
         least = f"; at least {fine:.4g} samples are fine" if top > 0 else ""
@@ -205,6 +208,9 @@ def weight_decay(asked: Asked) -> Suggestion:
     turned, wanted = (-math.log1p(-versine) if versine < 1 else math.inf for versine in (here.value, target.value))
     if not 0 < turned < math.inf or not 0 < wanted < math.inf:
         return Suggestion(about=about, because="an epoch turns the weights by 90 degrees or more: nothing to scale")
+    if found.method == "adam":
+        why = "how far Adam's coupled decay turns the weights is known only near its equilibrium (theory.md 6.7)"
+        return Suggestion(about=about, because=why)
     value = _solve(found, wanted / turned)
     parts = [one.stderr / (1 - one.value) / size for one, size in ((here, turned), (target, wanted))]
     if not all(map(math.isfinite, parts)):

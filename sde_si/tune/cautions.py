@@ -122,6 +122,12 @@ def noise(change: Change) -> Caution | None:
     edges = [(CLOSE**2 * (1 + c * before) - 1) / (d * before) for c, d in ends]
     if k <= 1 or k <= min(edges):
         return None
+    if not is_sgd(change.optimizer):  # the length of their weights is not made by the gradients' size (theory.md 6.7)
+        text = (
+            f"the batch grows by k = {k:.4g}: signal over noise {before:.3g} becomes {after:.3g}, and noise domination "
+            f"is lost at k ~ 1 + tau/G = {1 + 1 / before:.3g} (theory.md 4.5)"
+        )
+        return Caution("noise", text, k, 1 + 1 / before) if k > CLOSE else None
     growth = [theory.norm_ratio(d * after) / theory.norm_ratio(c * before) for c, d in ends]
     lost = [1 + 1 / (d * before) for _, d in ends]
     # Before and after may have different momentum: then either limit may be the larger one.
@@ -187,8 +193,8 @@ def decay(change: Change) -> Caution | None:
     if abs(scale - 1) < RELATIVE:
         return None
     text = (
-        f"decay is taken to be lr wd a step (torch.optim); where it is wd alone, as in the AdamW paper, divide wd by "
-        f"the {scale:.4g} by which lr changes (theory.md 7.5)"
+        f"decay is taken to be lr wd a step (torch.optim); where it is wd alone, as in the AdamW paper, multiply the "
+        f"new wd by the {scale:.4g} by which lr changes (theory.md 7.5)"
     )
     return Caution("decay", text, scale, 1.0)
 
@@ -278,14 +284,30 @@ def momentum_form(change: Change) -> Caution | None:
 
 @_caution("start")
 def start(change: Change) -> Caution | None:
-    """Before equilibrium, and in parameters that are not scale-invariant, lr counts alone (theory.md 7.8, 15.4)."""
-    scale = change.after.lr / change.before.lr
-    if 1 / FELT <= scale <= FELT:
-        return None
+    """Before equilibrium, and in parameters that are not scale-invariant, wd does not count (theory.md 7.1, 7.7, 15.4).
+
+    There a sample moves the weights by lr/(B (1 - momentum)), with AdamW and Lion by lr/sqrt(B), and a step by B times,
+    or sqrt(B) times, as much.
+    """
+    before, after = change.before, change.after
+    grown = after.B / before.B
+    if is_sgd(change.optimizer):
+        step, name = after.lr * (1 - before.momentum) / (before.lr * (1 - after.momentum)), "lr/(B (1 - momentum))"
+        sample = step / grown
+    else:
+        step, name = after.lr / before.lr, "lr/sqrt(B)"
+        sample = step / math.sqrt(grown)
     time = change.effects["time_to_equilibrium"].after.predicted
     until = f" (about {time:.3g} epochs)" if time is not None else ""
-    text = (
-        f"lr is {scale:.4g} times as large: until the norm has relaxed{until} a step turns the weights by lr, not by "
-        "lr wd, so start with a warm-up if it grows; biases, affine norms and a free last layer feel it always"
-    )
-    return Caution("start", text, scale, FELT)
+    said = []
+    if not 1 / FELT <= sample <= FELT:
+        said.append(
+            f"{name} is {sample:.4g} times as large: until the norm has relaxed{until} the weights, and biases, affine "
+            "norms and a free last layer always, move by it and not by the tuning factor"
+        )
+    if step > FELT:
+        said.append(f"a step is {step:.4g} times as long until the norm has relaxed{until}: start with a warm-up")
+    if not said:
+        return None
+    number = max(sample, step, key=lambda ratio: abs(math.log(ratio)))
+    return Caution("start", "; ".join(said), number, FELT)

@@ -75,7 +75,7 @@ def _main(args: Sequence[str] | None) -> int:
         existing("record", options.record)
         from sde_si.tune.evidence import gradients_of, record_of_run
 
-        measured = gradients_of(record_of_run(options.record), source)
+        measured = gradients_of(record_of_run(options.record), source, options.optimizer)
     from sde_si.tune.settings import transfer
 
     found = under(

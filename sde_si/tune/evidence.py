@@ -207,7 +207,15 @@ def _ratio(record: xr.Dataset, window: Window) -> Estimate:
     return Estimate(value, found.stderr / found.value * value / 2)
 
 
-def gradients_of(record: xr.Dataset, source: HyperParameters) -> dict[str, float]:
+def _kind(method: str) -> str:
+    """The name that `transfer` has for a record's method."""
+    known = METHODS.get(method)
+    if known is None or known.extras:
+        return method
+    return "sgdw" if known.decoupled else "sgd"
+
+
+def gradients_of(record: xr.Dataset, source: HyperParameters, optimizer: str = "sgd") -> dict[str, float]:
     """Signal and noise trace for `sde_si.tune.transfer`.
 
     Raises
@@ -216,7 +224,9 @@ def gradients_of(record: xr.Dataset, source: HyperParameters) -> dict[str, float
         If the record has none, or is not of the tuned settings.
     """
     found = of_record(record)
-    tuned = {"N": configuration(record).get("N"), "B": found.B, "lr": found.lr, "wd": found.wd}
+    tuned = {"N": configuration(record).get("N"), "B": found.B, "lr": found.lr, "wd": found.wd,
+             "momentum": found.momentum}  # fmt: skip
+    require(_kind(found.method) == optimizer, "record", f"a record of {optimizer}", found.method, "--optimizer")
     for name, value in tuned.items():
         same = value is None or math.isclose(value, getattr(source, name), rel_tol=1e-9)
         require(same, "record", f"a record with the tuned {name} = {getattr(source, name):g}", value)
@@ -229,3 +239,9 @@ def decoupled(evidence: Evidence) -> bool | None:
     """Whether the decay bypasses the momentum; None if the method is not known."""
     method = METHODS.get(evidence.method)
     return None if method is None else method.decoupled
+
+
+def quartic(evidence: Evidence) -> bool:
+    """Whether the method comes to equilibrium as SGD with coupled decay does, by |x|^4 (theory.md 6.5)."""
+    method = METHODS.get(evidence.method)
+    return method is not None and method.decoupled is False and not method.extras

@@ -40,7 +40,8 @@ class Lag:
         """With its numbers, without a conclusion; lr in units of the run's, so that options can share it."""
         phase = self.phase
         times = " .. ".join(f"{v / lr:.3g}" for v in phase.lrs[: 1 if phase.constant else None])
-        first = f" (1/(4T) is {1 / (4 * phase.tuning_factor):.4g})" if phase.constant else " at the largest lr"
+        law = f" (1/({phase.power}T) is {1 / (phase.power * phase.tuning_factor):.4g})"
+        first = law if phase.constant else " at the largest lr"
         text = (
             f"epochs {phase.first}-{phase.last} (lr times {times}) last {phase.epochs} epochs, and the norm needs "
             f"{phase.relaxation_epochs:.4g} to relax by e{first}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from sde_si.hyperparameters import NEGLIGIBLE, SMALLEST, HyperParameters
 from sde_si.schedules import Timetable
-from sde_si.tune.effects import Gradients, factor_of, is_decoupled, predicted
+from sde_si.tune.effects import Gradients, factor_of, is_decoupled, is_sgd, predicted
 
 RESTART = 2.0  # factor by which lr jumps up from one step to the next
 BEYOND = 1.01  # factor beyond both ends from which an extreme in between is told
@@ -37,6 +37,8 @@ class Phase:
         lr at the first step, its extreme in between if that lies beyond both ends (`way`), and at the last step.
     times : tuple of float
         `relaxation_epochs` of every epoch if something changes in it, inf at lr 0; else empty.
+    power : int
+        p of the first-order relaxation 1/(p T): 4 where |x|^4 relaxes, 2 with AdamW and Lion (theory.md 6.5, 6.7).
     """
 
     first: int
@@ -50,6 +52,7 @@ class Phase:
     relaxation_epochs: float
     lrs: tuple[float, ...]
     times: tuple[float, ...] = ()
+    power: int = 4
 
     @property
     def epochs(self) -> int:
@@ -126,6 +129,7 @@ def phases(hp: HyperParameters, optimizer: str, gradients: Gradients) -> list[Ph
             Phase(
                 begin + 1, end + 1, constant, lrs[0], lrs[-1], float(momentum[-1]), int(timetable.batch[end]),
                 factor_of(now, optimizer) if now else 0.0, _time(now, optimizer, gradients), lrs, times,
+                4 if is_sgd(optimizer) else 2,
             )
         )  # fmt: skip
     return out

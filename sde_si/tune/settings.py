@@ -182,7 +182,7 @@ def transfer(
     optimizer : str
         ``sgd``, ``sgdw``, ``adamw`` or ``lion``.
     epochs, schedule : optional
-        Of the run to come: its phases are held against the time to equilibrium.
+        Of the run to come, where they are not the source's: its phases are held against the time to equilibrium.
     signal, noise_trace : float, optional
         Measured at the source: squared mean gradient G and trace tau of the minibatch noise, at the unit vector.
     **target
@@ -214,8 +214,8 @@ def transfer(
     if "wd" in given:
         check_number("wd", given["wd"], above=0, advice="leave wd free")
     gradients = Gradients(B=source.B, signal=signal, noise_trace=noise_trace)
-    plan = {"epochs": source.epochs if epochs is None else epochs, "schedule": schedule or "constant"}
-    scheduled = epochs is not None or schedule is not None
+    plan = {"epochs": source.epochs if epochs is None else epochs, "schedule": schedule or source.schedule}
+    scheduled = epochs is not None or plan["schedule"] != "constant"
     settings, factor, decoupled = five(source) | given, factor_of(source, optimizer), is_decoupled(optimizer)
     # What is given must be right; where lr wd comes out wrong because one of the two is free, a way may mend it.
     free = {} if {"lr", "wd"} <= given.keys() else {"wd": 0.0}
