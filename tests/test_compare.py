@@ -176,9 +176,58 @@ def test_two_records_of_one_title_are_told_apart_and_never_overwrite_each_other(
     assert compare.main([*both, "--keep-in", str(tmp_path / "kept")]) == 2
     assert "expected one record a network, data set and optimizer" in capsys.readouterr().err
     assert not (tmp_path / "kept").exists()
+    assert compare.main([both[0], "--keep-in", str(tmp_path / "kept")]) == 0
+    assert compare.main([both[1], "--keep-in", str(tmp_path / "kept")]) == 0  # the same training: more seeds, say
+    made = json.loads(other.attrs["configuration"]) | {"wd": 0.2}
+    other.attrs["configuration"] = json.dumps(made)
+    save(other, tmp_path / "other.nc")
+    assert compare.main([both[1], "--keep-in", str(tmp_path / "kept")]) == 2
+    assert "one with other wd" in capsys.readouterr().err
     one, two = keep.titles([load(file) for file in both])
     assert one != two
     assert two.endswith(", ffffff")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--schedule", "cosine", "--wd", "0.01", "--momentum", "0"],  # ends at lr 0; identity 1.3 sums every step's
+        ["--effective-lr", "0.01", "--wd", "0", "--momentum", "0"],  # no decay, no split
+        ["--optimizer", "adamw", "--lr", "1e-2", "--wd", "0.1"],  # no law of SGD beside it
+        ["--schedule", "batch-growth:2,2", "--wd", "0.01", "--momentum", "0"],
+    ],
+)
+def test_other_trainings_are_shown_without_laws_that_are_not_theirs(words, tmp_path, capsys):
+    short = [*WORDS, "--epochs", "6", "--out", str(tmp_path)]
+    short[short.index("--sampling") + 1] = "reshuffle"
+    assert train([*short, *words]) == 0
+    [file] = map(str, tmp_path.glob("*.nc"))
+    capsys.readouterr()
+    assert compare.main([file, "--json"]) == 0, capsys.readouterr().err
+    [found] = json.loads(capsys.readouterr().out)["records"]
+    assert found["identities"]
+    assert all(check["holds"] for check in found["identities"])
+    if "adamw" in words or "--effective-lr" in words:
+        assert not found["laws"]
+
+
+def test_noise_beside_a_growing_batch_is_that_of_a_sample(tmp_path, monkeypatch):
+    """The simulation divides it by each epoch's own batch: what goes in is trace times batch."""
+    from validation.compare import overlay
+
+    words = [*WORDS, "--epochs", "6", "--schedule", "batch-growth:2,2", "--wd", "0.01", "--momentum", "0"]
+    assert train([*words, "--out", str(tmp_path)]) == 0
+    [file] = tmp_path.glob("*.nc")
+    record, seen = load(file), []
+    monkeypatch.setattr("sde_si.simulate.simulate", lambda problem, hp, **_: seen.append((problem, hp)) or record)
+    overlay.overlays(record)
+    tau, _ = course(record)
+    problem, hp = seen[0]
+    factors = [float(part) for part in hp.schedule.partition("noise:")[2].split(",")]
+    batch = record["batch"].values
+    assert batch[-1] > batch[0]
+    scale = problem.parameters["noise_scale"] * (overlay.DIM - 1)
+    np.testing.assert_allclose(scale * np.array(factors) / batch, tau, rtol=1e-5)
 
 
 def test_a_record_of_nothing_but_divergence_is_shown(tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ pytest.importorskip("sklearn")
 import small_training  # noqa: E402
 from small_training import HP, small_job, trained  # noqa: E402
 
+from validation.train import ends  # noqa: E402
+from validation.train.loop import Trainer  # noqa: E402
 from validation.train.optimizers import OPTIMIZERS, Setting  # noqa: E402
 
 images = small_training.images
@@ -106,9 +110,33 @@ def test_a_fixed_effective_learning_rate_keeps_the_sphere(images):
     np.testing.assert_allclose(groups["weight_norm"], groups["initial"][:, None].repeat(3, 1), rtol=1e-12)
 
 
-def test_svag_with_l_1_is_sgd_and_turns_less_signal_into_length_with_l_4(images):
-    hp = HP.replace(momentum=0.0, N=160)
-    one = trained(small_job(hp, sampling="replacement"), images).results()
-    four = trained(small_job(hp, sampling="replacement", svag=4), images).results()
-    assert four["angle_step"].mean() != one["angle_step"].mean()
-    assert np.isfinite(four["weight_norm"]).all()
+def test_a_step_of_svag_is_that_of_its_combined_gradients(images):
+    """l substeps of lr/l, each with c1 g + c2 g' of two minibatches, c = (1 +- sqrt(2 l - 1))/2 (theory.md 4.1)."""
+    job = small_job(HP.replace(momentum=0.0, N=160, epochs=1), sampling="replacement", svag=4)
+    one, other = (Trainer(job, images, [0]) for _ in range(2))
+    n, lr, wd = int(one.timetable.steps[0]), float(HP.lr), float(HP.wd)
+    order, x = other.orders(0, HP.B, n * 8), other.stack.x
+    root = math.sqrt(7)
+    for k in range(n):
+        for part in range(4):
+            (g, _), (h, _) = (other.gradients(order, 8 * k + 2 * part + i) for i in (0, 1))
+            x.sub_(lr / 4 * (g * (1 + root) / 2 + h * (1 - root) / 2 + wd * x))
+    one.run_epoch()
+    assert float((one.stack.x - x).norm() / x.norm()) < 1e-12
+
+
+def test_adam_without_eps_leaves_padding_alone(images):
+    hp = HP.replace(eps=0.0, lr=1e-3)
+    got = trained(small_job(hp, optimizer="adam"), images).results()
+    assert (got["dead"] == -1).all()
+    assert np.isfinite(got["weight_norm"]).all()
+
+
+def test_a_batch_larger_than_the_calibration(images, monkeypatch):
+    monkeypatch.setattr(ends, "_CALIBRATION", 4)
+    assert np.isfinite(trained(small_job(), images).results()["test_accuracy"][:, -1]).all()
+
+
+def test_the_split_knows_no_projection(images):
+    got = trained(small_job(HP.replace(wd=0.0, momentum=0.0), effective_lr=1e-2), images).results()
+    assert np.isnan(got["split_drift"]).all()

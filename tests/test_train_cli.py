@@ -72,3 +72,28 @@ def test_jobs_check_themselves():
 def test_a_network_makes_its_own_noise():
     with pytest.raises(BadInput, match="schedule"):
         small_job(HP.replace(schedule="noise:2"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["--network", "si-resnet18", "--width", "4", "--blocks", "1", "--B", "65"],
+            "batches of 65 in ghost batches of 64",
+        ),
+        (["--network", "si-convnet", "--width", "4", "--blocks", "6"], "of these images"),
+        (["--stack", "0"], "stack: expected a whole number >= 1"),
+    ],
+)
+def test_what_would_fail_in_the_middle_is_refused_before(words, said, tmp_path, capsys):
+    assert main([*WORDS, *words, "--out", str(tmp_path), "--quiet"]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.glob("*"))
+
+
+def test_odd_widths_have_groups_and_few_samples_all_classes():
+    from validation.data import load
+    from validation.networks import build
+
+    build("si-convnet", channels=1, size=8, classes=10, width=5, norm="group")
+    assert load("digits", N=4).classes == 10

@@ -20,7 +20,7 @@ from small_training import HP, small_job, trained  # noqa: E402
 
 from sde_si.machine import usable_cores  # noqa: E402
 from validation.train.loop import Trainer  # noqa: E402
-from validation.train.many import train  # noqa: E402
+from validation.train.many import _joined, forget, states, train  # noqa: E402
 
 images = small_training.images
 
@@ -98,7 +98,24 @@ def test_processes_give_what_one_gives(images, tmp_path):
     finally:
         torch.set_num_threads(threads)
     np.testing.assert_allclose(got["weight_norm"][1], alone["weight_norm"][0], rtol=1e-6)
-    assert not list(tmp_path.iterdir()), "the states of finished trainings are removed"
+    assert len(states(tmp_path, "0" * 64)) == 2, "they stay until the record is safe"
+    # another start finds them, whatever a trial of stacking would say now, and trains nothing
+    seen = []
+    again, _, then = train(job, images, tmp_path, "0" * 64, stack=None, resume=True, progress=seen.append)
+    assert then["stack"] == 1
+    np.testing.assert_array_equal(again["weight_norm"], got["weight_norm"])
+    forget(tmp_path, "0" * 64)
+    assert not list(tmp_path.iterdir())
+
+
+def test_probes_that_some_networks_never_reached_are_nan():
+    one = {"dead": np.array([-1]), "weight_norm": np.ones((1, 4, 2)), "response": np.ones((1, 2, 5))}
+    two = {"dead": np.array([7, 9]), "weight_norm": np.ones((2, 1, 2))}
+    for parts in ([one, two], [two, one]):
+        joined = _joined(parts)
+        assert joined["weight_norm"].shape == (3, 4, 2)
+        assert joined["response"].shape == (3, 2, 5)
+        assert np.isnan(joined["response"]).all(axis=(1, 2)).sum() == 2
 
 
 def _workers(pid):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sde_si.hyperparameters import HyperParameters
 from sde_si.record import configuration
+from sde_si.schedules import Timetable
 from validation.compare.window import batch_means, window
 
 if TYPE_CHECKING:
@@ -42,21 +45,28 @@ def balance(record: xr.Dataset) -> tuple[float, float] | None:
     return float(ratio / expected), float(error / expected)
 
 
+def _decays(made: Mapping[str, Any], epochs: int) -> Array:
+    """Sum of ln(1 - lr wd) over the steps of every epoch."""
+    names = HyperParameters.__dataclass_fields__
+    timetable = Timetable(HyperParameters(**{name: made[name] for name in names if name in made}))
+    return np.array([np.log1p(-timetable.lr_and_momentum(e)[0] * made["wd"]).sum() for e in range(epochs)])
+
+
 def identities(record: xr.Dataset) -> list[Check]:
     """The identities that the record's settings leave exact; 1.3 for plain SGD, the split 1.11, <x, g> = 0."""
     made = configuration(record)
     single = made["precision"] != "fp64"
     out: list[tuple[str, Array, float, str]] = []
-    if made["optimizer"] == "sgd" and made["momentum"] == 0 and made["effective_lr"] is None and made["svag"] == 1:
-        n, u = record["steps_per_epoch"].values, record["lr"].values * made["wd"]
+    plain = made["optimizer"] == "sgd" and made["momentum"] == 0 and made["effective_lr"] is None
+    if plain and made["svag"] == 1 and not made["rescale"]:
+        decay = _decays(made, record.sizes["epoch"])
         start = record["weight_norm_initial"].values[:, None]
         groups = [g for g in record["group"].values if g != "all"] or ["all"]
         radius = np.concatenate([start, record["weight_norm"].transpose("path", "epoch", "group").values], axis=1)
-        said = (n * np.log1p(-u))[:, None] + np.log(radius[:, :-1] / radius[:, 1:])
+        said = decay[:, None] + np.log(radius[:, :-1] / radius[:, 1:])
         gap = record["log_cos_step"].transpose("path", "epoch", "group").values - said
         inside = record["group"].isin(groups).values
-        # Of an epoch with a constant learning rate: the record has the last one.
-        scale = np.abs(n * np.log1p(-u))[:, None] if made["wd"] else np.abs(said)
+        scale = np.abs(decay)[:, None] if made["wd"] else np.abs(said)
         left = np.abs(gap / scale)[..., inside]
         out.append(("sum of ln cos of the steps, largest over groups", left, 1e-2 if single else 1e-10, "1.3"))
     parts: Any = sum(record[f"split_{name}"] for name in ("decay", "velocity", "drift"))

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from sde_si.errors import require
 from sde_si.methods import METHODS
 from sde_si.options import written
-from sde_si.record import configuration, save
+from sde_si.record import configuration, load, save
 
 if TYPE_CHECKING:
     import xarray as xr
 
 RECORDS = Path(__file__).resolve().parents[1] / "records" / "networks"
+
+
+SAME = ("N", "B", "lr", "wd", "momentum", "schedule", "optimizer", "width", "blocks", "image_size", "norm")
 
 
 def title_of(record: xr.Dataset) -> str:
@@ -32,6 +35,8 @@ def title_of(record: xr.Dataset) -> str:
 def kind(record: xr.Dataset) -> str:
     """The optimizer in a word."""
     made = configuration(record)
+    if made["optimizer"] not in ("sgd", "sgd-displacement"):
+        return str(made["optimizer"])
     return f"SVAG({made['svag']})" if made["svag"] > 1 else "SGDM" if made["momentum"] else "SGD"
 
 
@@ -62,7 +67,7 @@ def place_of(record: xr.Dataset, folder: Path) -> Path:
 
 
 def check(records: Mapping[str, xr.Dataset], folder: Path) -> None:
-    """Refuse two records of one command that would take the same place.
+    """Refuse a record that would take the place of another training's; more seeds of the same are welcome.
 
     Raises
     ------
@@ -74,6 +79,11 @@ def check(records: Mapping[str, xr.Dataset], folder: Path) -> None:
         require(path not in taken, "keep_in", "one record a network, data set and optimizer",
                 f"{taken.get(path)} and {file} for {path.name}", "one of them, or two folders")  # fmt: skip
         taken[path] = file
+        if path.exists():
+            here, there = configuration(record), configuration(load(path))
+            other = [key for key in SAME if here.get(key) != there.get(key)]
+            require(not other, "keep_in", f"a folder without another training under {path.name}",
+                    f"one with other {', '.join(other)}", "another folder")  # fmt: skip
 
 
 def keep(record: xr.Dataset, folder: Path) -> Path:

@@ -71,7 +71,10 @@ def overlays(record: xr.Dataset, *, paths: int = PATHS) -> list[Overlay]:
     made, found = configuration(record), course(record)
     if made["optimizer"] not in ("sgd", "sgd-displacement") or made["effective_lr"] is not None or found is None:
         return []
+    if made["rescale"]:  # the simulation does not know it
+        return []
     tau, signal = found
+    batch = record["batch"].values.astype(float)  # the simulation divides the noise by each epoch's own
     start = float(np.sqrt(np.mean(record["weight_norm_initial"].sel(group="all").values ** 2)))
     # A longer run of the same hyperparameters may have ended early; an overlay ends with its network.
     keys = ("N", "B", "lr", "wd", "momentum", "schedule")
@@ -84,9 +87,10 @@ def overlays(record: xr.Dataset, *, paths: int = PATHS) -> list[Overlay]:
         ("SDE", "noise", tau, "splitting", "replacement"),
         ("optimizer", f"noise + {part}", tau + signal / made["svag"], made["method"], sampling),
     ):
-        factors = ",".join(f"{value:.7f}" for value in trace / trace[-1])
+        of_sample = trace * batch
+        factors = ",".join(f"{value:.7f}" for value in of_sample / of_sample[-1])
         hp = HyperParameters(**given | {"schedule": f"{made['schedule']}+noise:{factors}"})
-        problem = Problem("isotropic", dim=DIM, noise_scale=float(trace[-1]) * made["B"] / (DIM - 1))
+        problem = Problem("isotropic", dim=DIM, noise_scale=float(of_sample[-1]) / (DIM - 1))
         lags = tuple(int(lag) for lag in record["lag"].values) if "lag" in record else ()
         simulated = simulate(
             problem, hp, method=method, sampling=drawn, paths=paths, init_norm=start, lags=lags, seed=0

@@ -44,6 +44,8 @@ def best(known: Mapping[str, object]) -> str | None:
 def laws(record: xr.Dataset, steps: int, *, middle: bool = False) -> dict[str, tuple[Array, Array]]:
     """1 - cos over 0, 1, ..., `steps` steps by every law that applies, and the standard error of what it rests on."""
     _, u, mu, n = setting(record)
+    if configuration(record)["optimizer"] not in ("sgd", "sgd-displacement") or not 0 < u < 1 or not window(record):
+        return {}  # they are laws of SGD with coupled decay, at equilibrium
     exact = {NOISE_ONLY: 1 - theory.lag_cosines(steps, u, mu)}
     if configuration(record)["sampling"] == "reshuffle":
         exact[RESHUFFLED] = theory.reshuffled_versines(n, u, mu, steps, start=n // 2 if middle else 0)

@@ -37,7 +37,7 @@ class Images:
     @property
     def classes(self) -> int:
         """Number of labels."""
-        return int(self.train_labels.max()) + 1
+        return int(max(self.train_labels.max(), self.test_labels.max())) + 1
 
     def digest(self) -> str:
         """SHA-256 of everything."""

@@ -77,7 +77,7 @@ def make(settings: Mapping[str, Any], digest: str, states: str, device: str, dat
     """Train, going on from a saved state if there is one; a training that diverged is a record, too."""
     import torch
 
-    from validation.train.many import train
+    from validation.train.many import forget, train
     from validation.train.outcome import record
 
     begin, worked = time.perf_counter(), time.process_time()
@@ -85,6 +85,7 @@ def make(settings: Mapping[str, Any], digest: str, states: str, device: str, dat
     images = images_of(job)
     own = job.digest(images)  # of sources and data, too: a state of other code is not gone on from
     results, names, how = train(job, images, Path(states), own, stack=1, resume=True, progress=lambda _: None)
+    forget(Path(states), own)
     where = torch.cuda.get_device_name() if job.device == "cuda" else "cpu"
     made = {
         "seconds": time.perf_counter() - begin,

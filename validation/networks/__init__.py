@@ -161,11 +161,17 @@ NETWORKS: dict[str, Network] = {
 }  # fmt: skip
 
 
+def _groups(channels: int) -> int:
+    """Up to four groups of equal size, of two channels at least; one where that cannot be."""
+    groups = math.gcd(channels // 2, 4)
+    return groups if channels % groups == 0 else 1
+
+
 # kind -> maker of a layer from channels, ghost size, affine, eps; a group has two channels at least
 NORMS: dict[str, Callable[..., nn.Module]] = {
     "batch": GhostNorm,
     "layer": lambda channels, ghost, affine, eps: nn.GroupNorm(1, channels, eps, affine),
-    "group": lambda channels, ghost, affine, eps: nn.GroupNorm(math.gcd(channels // 2, 4), channels, eps, affine),
+    "group": lambda channels, ghost, affine, eps: nn.GroupNorm(_groups(channels), channels, eps, affine),
     "weight": lambda channels, ghost, affine, eps: Gain(channels, affine=affine),  # see `normalise_filters`
 }
 

@@ -56,7 +56,7 @@ def _test(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
     job, seen = trainer.job, np.full((len(trainer.seeds), 2), np.nan)
     if (epoch + 1) % job.evaluate_every == 0 or epoch + 1 == job.hyperparameters.epochs:
         known, test = trainer.batches, trainer.test
-        most = min(_CALIBRATION, known.N)
+        most = min(max(_CALIBRATION, B), known.N)
         calibration = [known.scaled(known.images[low : low + B]) for low in range(0, most - B + 1, B)]
         chunks = [
             (test.scaled(test.images[low : low + _EVALUATION]), test.labels[low : low + _EVALUATION])
@@ -110,14 +110,14 @@ def losses(trainer: Trainer, order: Order, p: int) -> Callable[[Tensor, int], Te
 
 def dynamics(
     trainer: Trainer, order: Order, p: int, setting: Setting
-) -> tuple[Callable[[Tensor, list[Tensor], int], None], Callable[[Tensor, int], tuple[Tensor, float]]]:
+) -> tuple[Callable[[Tensor, list[Tensor], int], None], Callable[[Tensor, int], tuple[Tensor, Tensor]]]:
     """A network's optimizer step, in place, and its gradient and loss, with minibatch number i of an order."""
     loss_of = losses(trainer, order, p)
 
-    def gradient_and_loss(x: Tensor, i: int) -> tuple[Tensor, float]:
+    def gradient_and_loss(x: Tensor, i: int) -> tuple[Tensor, Tensor]:
         at = x.detach().requires_grad_()
         loss = loss_of(at, i)
-        return torch.autograd.grad(loss, at)[0], float(loss.detach())
+        return torch.autograd.grad(loss, at)[0], loss.detach()
 
     def step(x: Tensor, state: list[Tensor], i: int) -> None:
         trainer.optimizer.update(x, state, gradient_and_loss(x, i)[0], setting)

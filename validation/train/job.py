@@ -19,6 +19,7 @@ from sde_si.run import sha256
 from sde_si.schedules import Timetable
 from validation.data import AUGMENTATIONS, DATASETS, Images
 from validation.networks import NORMS, build, drawn_buffers, measured_groups, scale_invariant_groups
+from validation.networks.trial import try_batches
 from validation.train.optimizers import OPTIMIZERS
 from validation.train.tricks import FLAGS, Tricks
 
@@ -245,7 +246,9 @@ class Job:
         BadInput
         """
         model = self.build(images)
-        self.groups(images)(model)
+        invariant = self.groups(images)(model)
+        require(bool(invariant), "network", "one with scale-invariant weights", f"{self.network}: none", "si-mlp")
+        try_batches(model, images.train.shape[1:], Timetable(self.hyperparameters).batch)
         fits = not ((self.curvature or self.response) and drawn_buffers(model))
         require(fits, "network", "one that draws nothing at random, for curvature or response", self.network, "si-mlp")
 

@@ -19,7 +19,7 @@ from validation.data import Batches, Images, order
 from validation.train.ends import measured
 from validation.train.job import Job
 from validation.train.meter import Meter
-from validation.train.optimizers import OPTIMIZERS, Setting
+from validation.train.optimizers import OPTIMIZERS, Linear, Setting
 from validation.train.stack import Stack
 
 Array = np.ndarray
@@ -72,13 +72,15 @@ class Trainer:
         self.optimizer = OPTIMIZERS[job.optimizer]
         self.timetable = Timetable(job.hyperparameters)
         self.state = [torch.zeros_like(self.stack.x) for _ in range(self.optimizer.slots)]
-        self.meter = Meter(self.stack.layout, job.lags, self.optimizer.linear if job.svag == 1 else None)
+        self.meter = Meter(self.stack.layout, job.lags, self._linear())
         self.epoch = 0
         self.more: dict[str, list[Array]] = {}
         self.dead = np.full(len(seeds), -1)
         if job.effective_lr is not None:
             self._start_on_one_sphere(images)
         self.classes, self.teacher = images.classes, teacher
+        self.plain = self.stack.layout.plain.to(device)
+        self.owner = self.stack.layout.owner.to(device)
         self.average = job.tricks.average(None, self.stack.x)
         self.fixed = self.stack.layout.dots(self.stack.x, self.stack.x)  # squared norms that a constraint keeps
 
@@ -112,6 +114,8 @@ class Trainer:
         first, draws = int(self.timetable.start[epoch]), 2 * job.svag if job.svag > 1 else 1
         order = self.orders(epoch, B, n * draws)
         x = self.stack.x
+        # read once: from an accelerator it would wait for every step before
+        self.squared = float(self.fixed[0, -1])
         if job.rescale and epoch and lr[0] > 0:
             self._rescale(float(self.timetable.lr_and_momentum(epoch - 1)[0][-1]) / float(lr[0]))
         self.meter.begin(x, self.state, epoch, first)
@@ -121,7 +125,7 @@ class Trainer:
             before = x.clone()
             for part in range(job.svag):
                 gradient, loss = self._draw(order, k * draws + 2 * part)
-                gradient = job.tricks.gradient(gradient, x, rates[1], self.stack.layout.plain)
+                gradient = job.tricks.gradient(gradient, x, rates[1], self.plain)
                 if part == 0:
                     self.meter.gradient(x, gradient, rates)
                 self.optimizer.update(x, self.state, gradient, replace(setting, lr=setting.lr / job.svag))
@@ -144,12 +148,17 @@ class Trainer:
         second, other = self.gradients(order, at + 1)
         return gradient * ((1 + root) / 2) + second * ((1 - root) / 2), (loss + other) / 2
 
+    def _linear(self) -> Linear | None:
+        """The optimizer's linear map for the split 1.11; None where a step is not that map alone."""
+        alone = self.job.svag == 1 and self.job.effective_lr is None
+        return self.optimizer.linear if alone else None
+
     def _lr(self, scheduled: float) -> float:
         """The step's learning rate; at a fixed effective one, that times the squared length."""
         fixed = self.job.effective_lr
         if fixed is None:
             return float(scheduled)
-        return float(scheduled / self.job.hyperparameters.lr) * fixed * float(self.fixed[0, -1])
+        return float(scheduled / self.job.hyperparameters.lr) * fixed * self.squared
 
     def _start_on_one_sphere(self, images: Images) -> None:
         """Scale every network to the length of the first seed's: one effective learning rate is then one lr."""
@@ -165,8 +174,7 @@ class Trainer:
         layout = self.stack.layout
         now = layout.dots(x, x)
         scale = (self.fixed / now).sqrt()
-        owner = layout.owner.to(x.device)
-        factor = scale[:, owner] if self.job.constraint == "groups" else scale[:, -1:].expand(-1, owner.numel())
+        factor = scale[:, self.owner] if self.job.constraint == "groups" else scale[:, -1:]
         x[:, : layout.invariant] *= factor.to(x.dtype)
 
     def _rescale(self, drop: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from validation.train.loop import Trainer
 from validation.train.teacher import state_file, teach
 
 Array = np.ndarray
+_STATE = "state-train-"
+_NAME = re.compile(rf"{_STATE}[0-9a-f]+-\d+-(\d+)\.pt$")
 _STACK = 8  # networks tried side by side in one array
 _counter: Any = None
 
@@ -65,23 +68,50 @@ def _train_there(job: Job, images: Images, seeds: list[int], file: Path, resume:
     return _train(job, images, seeds, file, resume, _count)
 
 
+def _now(device: str) -> float:
+    """Seconds; an accelerator has done by then what it was asked for."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def stack_pays(job: Job, images: Images, most: int) -> bool:
     """Whether `most` networks in one array train faster than one by one, by a trial of a few steps."""
     seconds = []
     for count in (1, most):
         trainer = Trainer(job, images, list(range(job.seed, job.seed + count)))
         order = trainer.orders(0, job.hyperparameters.B, 3)
-        trainer.gradients(order, 0)
-        begin = time.perf_counter()
-        for i in (1, 2):
-            trainer.gradients(order, i)
-        seconds.append((time.perf_counter() - begin) / count)
+        try:
+            trainer.gradients(order, 0)
+            begin = _now(job.device)
+            for i in (1, 2):
+                trainer.gradients(order, i)
+        except torch.OutOfMemoryError:  # of one network the training itself will say so
+            return False
+        seconds.append((_now(job.device) - begin) / count)
     return seconds[1] < 0.9 * seconds[0]
 
 
 def chunks(seeds: list[int], size: int) -> list[list[int]]:
     """Consecutive parts of at most `size`."""
     return [seeds[low : low + size] for low in range(0, len(seeds), size)]
+
+
+def states(folder: Path, digest: str) -> list[Path]:
+    """Saved states of a job, of its students only."""
+    return [path for path in folder.glob(f"{_STATE}{digest[:12]}-*.pt") if _NAME.match(path.name)]
+
+
+def forget(folder: Path, digest: str) -> None:
+    """Remove the states of a job whose record is saved."""
+    for file in states(folder, digest):
+        _remove(file)
+
+
+def _stack_of(files: list[Path]) -> int | None:
+    """Networks in one array that saved states are of; None without states."""
+    sizes = [int(match[1]) for file in files if (match := _NAME.match(file.name))]
+    return max(sizes, default=None)
 
 
 def train(
@@ -109,10 +139,16 @@ def train(
     -------
     results, names, how
         Arrays of all paths; the groups; number of processes and stacked networks, for the provenance.
+
+    Notes
+    -----
+    The states stay until `forget`: what was trained is safe before the record is.
     """
     seeds = list(range(job.seed, job.seed + job.seeds))
     alone = len(seeds) == 1 or job.device != "cpu"
     workers = 1 if alone else min(usable_cores(), len(seeds))
+    if stack is None and resume:
+        stack = _stack_of(states(folder, digest))  # the states are of as many networks as the first start found best
     if stack is None:
         most = min(_STACK, -(-len(seeds) // workers))
         threads = torch.get_num_threads()
@@ -120,13 +156,11 @@ def train(
         stack = most if most > 1 and stack_pays(job, images, most) else 1
         torch.set_num_threads(threads)
     parts = chunks(seeds, stack)
-    files = [folder / f"state-train-{digest[:12]}-{part[0]}-{len(part)}.pt" for part in parts]
+    files = [folder / f"{_STATE}{digest[:12]}-{part[0]}-{len(part)}.pt" for part in parts]
     if workers == 1:
         found = [_train(job, images, p, f, resume, progress) for p, f in zip(parts, files, strict=True)]
     else:
         found = _side_by_side(job, images, parts, files, resume, workers, progress)
-    for file in files:
-        _remove(file)
     return _joined([results for results, _ in found]), found[0][1], {"processes": workers, "stack": stack}
 
 
@@ -153,8 +187,10 @@ def _side_by_side(
 def _joined(results: list[dict[str, Array]]) -> dict[str, Array]:
     """All paths together; epochs that one that diverged never had are nan."""
     out = {}
-    for name in results[0]:
-        arrays = [r[name] for r in results]
+    for name in dict.fromkeys(name for r in results for name in r):
+        like = next(r[name] for r in results if name in r)
+        # networks that diverged before the first checkpoint have none of its measurements
+        arrays = [r.get(name, np.empty((r["dead"].size, 0, *like.shape[2:]))) for r in results]
         if name not in ("initial", "dead"):
             most = max(a.shape[1] for a in arrays)
             arrays = [

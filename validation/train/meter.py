@@ -139,10 +139,10 @@ class Meter:
         results, references = saved["results"], saved["references"]
         assert isinstance(results, dict)
         assert isinstance(references, dict)
-        self.results = {k: [v.numpy() for v in values] for k, values in results.items()}
+        self.results = {k: [v.cpu().numpy() for v in values] for k, values in results.items()}
         self.references = {int(e): tuple(pair) for e, pair in references.items()}
         self.middle = saved["middle"]  # pyright: ignore[reportAttributeAccessIssue]
-        self.initial = saved["initial"].numpy()  # pyright: ignore[reportAttributeAccessIssue]
+        self.initial = saved["initial"].cpu().numpy()  # pyright: ignore[reportAttributeAccessIssue]
 
     def arrays(self) -> dict[str, Array]:
         """Results so far, (path, epoch, ...); lags (path, epoch, lag, group)."""

@@ -90,6 +90,7 @@ def _moments(state: list[Tensor], g: Tensor, s: Setting) -> tuple[Tensor, Tensor
     m.lerp_(g, 1 - s.momentum)
     v.mul_(s.beta2).addcmul_(g, g, value=1 - s.beta2)
     root = v.sqrt().div_(math.sqrt(1 - s.beta2**s.step)).add_(s.eps)
+    root.masked_fill_(root == 0, 1.0)  # with eps 0 what never had a gradient, as padding, stays where it is
     return m / (1 - s.momentum**s.step), root
 
 

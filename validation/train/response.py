@@ -68,7 +68,7 @@ def responses(
 
 def asymmetry(
     step: Callable[[Tensor, State, int], None],
-    gradient_and_loss: Callable[[Tensor, int], tuple[Tensor, float]],
+    gradient_and_loss: Callable[[Tensor, int], tuple[Tensor, Tensor | float]],
     x: Tensor,
     state: Sequence[Tensor],
     lags: Sequence[int],
@@ -116,7 +116,7 @@ def asymmetry(
         for i in range(first, first + batches):
             one, value = gradient_and_loss(at, i)
             gradient += one[:size].double()
-            loss += value
+            loss += float(value)
         return gradient / batches, loss / batches
 
     start, out = mean(x), np.zeros(len(lags))

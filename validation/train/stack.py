@@ -54,7 +54,11 @@ class Stack:
         self.model = model.to(device)
         self.x = torch.stack(vectors).to(device)
         self.buffers = buffers
-        self._one = torch.compile(self._loss) if compiled else self._loss
+        many = torch.func.vmap(torch.func.grad_and_value(self._loss))
+        # The whole is compiled: a compiled function inside vmap would be run as it is, without a word.
+        self._one, self._many = (torch.compile(one) for one in (self._loss, many)) if compiled else (self._loss, many)
+        if device.type == "cuda" and not half:
+            torch.backends.cudnn.allow_tf32 = False  # ten bits of a convolution's inputs are no single precision
 
     @property
     def paths(self) -> int:
@@ -107,7 +111,7 @@ class Stack:
             (gradient,) = torch.autograd.grad(loss, x)
             return gradient[None], loss.detach()[None]
         buffers = {name: torch.stack([b[name] for b in self.buffers]) for name in self.buffers[0]}
-        gradients, losses = torch.func.vmap(torch.func.grad_and_value(self._one))(self.x, buffers, images, labels)
+        gradients, losses = self._many(self.x, buffers, images, labels)
         return gradients, losses
 
     @torch.no_grad()
