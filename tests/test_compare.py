@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import numpy as np
@@ -219,7 +220,8 @@ def test_noise_beside_a_growing_batch_is_that_of_a_sample(tmp_path, monkeypatch)
     assert train([*words, "--out", str(tmp_path)]) == 0
     [file] = tmp_path.glob("*.nc")
     record, seen = load(file), []
-    monkeypatch.setattr("sde_si.simulate.simulate", lambda problem, hp, **_: seen.append((problem, hp)) or record)
+    simulation = importlib.import_module("sde_si.simulate")  # the package's attribute of that name is the function
+    monkeypatch.setattr(simulation, "simulate", lambda problem, hp, **_: seen.append((problem, hp)) or record)
     overlay.overlays(record)
     tau, _ = course(record)
     problem, hp = seen[0]

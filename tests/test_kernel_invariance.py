@@ -58,13 +58,14 @@ def test_a_diverging_path_is_named_and_frozen_and_the_others_go_on():
 
 
 def test_unwatched_paths_are_the_same_paths():
+    """To rounding: where a product and a sum are fused is the compiler's choice in each loop, processor by processor."""
     run = resolve(Problem("vmf", dim=6), HP, paths=5, init_norm=1.0)
     watched, _ = _end(run)
     engine = Engine(run)
     engine.watched = False
     blocks = engine.blocks()
     engine.advance(blocks, 4)
-    assert np.array_equal(watched, blocks[0].x)
+    np.testing.assert_allclose(blocks[0].x, watched, rtol=1e-12)
 
 
 @pytest.mark.parametrize("method", ["sgd", "em", "splitting"])

@@ -13,8 +13,11 @@ from sde_si.estimators import window_of
 from sde_si.resolve import resolve
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
-@pytest.mark.parametrize("method", ["splitting", "em"])
+@pytest.mark.parametrize(
+    ("method", "momentum"),
+    [("splitting", 0.0), ("splitting", 0.5), ("splitting", 0.9), ("em", 0.9),
+     *(pytest.param("em", mu, marks=pytest.mark.slow) for mu in (0.0, 0.5))],
+)  # fmt: skip
 def test_the_sde(method, momentum, seed):
     """Norm, angle per step and the cosine against the lag reach 2.3, 2.4 and 9.7; em by Richardson from 8 and 16."""
     lags = (1, 2, 4, 8, 16, 32)
@@ -46,7 +49,7 @@ def test_the_sde(method, momentum, seed):
         assert not close(value[7], error[7], theory.step_angle(u, momentum) ** 2, relative=0.01)
 
 
-@pytest.mark.parametrize("substeps", [1, 2, 4, 16])
+@pytest.mark.parametrize("substeps", [1, 2, 4, pytest.param(16, marks=pytest.mark.slow)])
 def test_svag_norm_4_3(substeps, seed):
     """E R^2 = lr (tau + G/l)/(2 wd), with the mean signal that the run itself measures."""
     hp = HyperParameters(N=800, B=4, lr=0.05, wd=0.02, momentum=0.0, epochs=60)

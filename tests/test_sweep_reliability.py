@@ -16,9 +16,10 @@ def study(tmp_path_factory):
     return undisturbed(tmp_path_factory.mktemp("study"), runs=24)
 
 
-def test_ten_kills(study):
-    figures = chaos(study, 10, executor="local:2", longest=0.8)
-    assert figures["kills"] == 10
+@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.slow)])
+def test_kills(study, kills):
+    figures = chaos(study, kills, executor="local:2", longest=0.8)
+    assert figures["kills"] == kills
     assert figures["sweeps completed"] >= 1
 
 

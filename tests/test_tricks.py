@@ -16,7 +16,7 @@ from sde_si.errors import BadInput  # noqa: E402
 from sde_si.theory import lag_cosines  # noqa: E402
 from sde_si.theory.optimizers import Rule, equilibrium_versine  # noqa: E402
 from validation.train.loop import Trainer  # noqa: E402
-from validation.train.many import train  # noqa: E402
+from validation.train.many import forget, train  # noqa: E402
 from validation.train.optimizers import OPTIMIZERS, Setting  # noqa: E402
 from validation.train.outcome import predictions  # noqa: E402
 from validation.train.teacher import OTHER_SEED, state_file, teach  # noqa: E402
@@ -209,6 +209,7 @@ def test_a_student_and_its_teacher_survive_an_interruption(images, tmp_path):
     job = job_of(tricks=Tricks(distillation=0.5))
     (tmp_path / "straight").mkdir()
     straight, *_ = train(job, images, tmp_path / "straight", "0" * 64, stack=1, resume=False, progress=lambda _: None)
+    forget(tmp_path / "straight", "0" * 64)  # the teacher's, too
     assert list((tmp_path / "straight").iterdir()) == []
     file = tmp_path / "state-train-000000000000-0-1.pt"
     begun = Trainer(job.replace(tricks=Tricks(), noise_batches=0), images, [OTHER_SEED])

@@ -93,8 +93,8 @@ def test_the_noise_warning_knows_momentum():
 
 def test_no_warning_without_a_reason():
     base = HyperParameters(N=51_200, B=128, lr=0.1, wd=2e-4, momentum=0.0)
-    quiet = transfer(base, N=102_400, B=256, signal=1e-3, noise_trace=1.0, epochs=300)
-    assert {one.kind for one in quiet.options[0].warnings} == {"temperature"}
+    quiet = transfer(base, N=102_400, signal=1e-3, noise_trace=1.0, epochs=300)
+    assert {one.kind for one in quiet["wd"].warnings} == {"temperature"}
     assert CAUTIONS.keys() >= {"transient", "noise", "temperature", "decay", "steps", "step-size", "momentum-form"}
 
 
