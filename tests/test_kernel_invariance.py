@@ -58,7 +58,7 @@ def test_a_diverging_path_is_named_and_frozen_and_the_others_go_on():
 
 
 def test_unwatched_paths_are_the_same_paths():
-    """To rounding: where a product and a sum are fused is the compiler's choice in each loop, processor by processor."""
+    """To rounding: where product and sum are fused is the choice of the compiler in each loop, for each processor."""
     run = resolve(Problem("vmf", dim=6), HP, paths=5, init_norm=1.0)
     watched, _ = _end(run)
     engine = Engine(run)
