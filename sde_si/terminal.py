@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 from sde_si.errors import BAD_INPUT, DISK, BadInput, DiskProblem
@@ -126,6 +127,13 @@ def _freeze_at_exit() -> None:
     atexit.register(gc.freeze)
 
 
+def _stand_in() -> None:
+    """Streams that the caller has closed are None, which no printing library expects: they lead nowhere instead."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (open to the end)
+
+
 def _forget_output() -> None:
     """Let what nobody can take go nowhere, or the interpreter would complain of it at its end."""
     with contextlib.suppress(OSError, ValueError):
@@ -135,6 +143,7 @@ def _forget_output() -> None:
 def guarded(main: Callable[[], int]) -> int:
     """Run a command; bad input and disk problems become one message on stderr and their exit code."""
     threshold = _spare_the_collector()
+    _stand_in()
     try:
         try:
             return main()

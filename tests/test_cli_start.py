@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,15 @@ def test_output_that_cannot_be_written_is_said(words, buffered):
     code, said = _writing_to(os.open("/dev/full", os.O_WRONLY), words, buffered)
     assert code == DISK
     assert said == "error: cannot write to stdout: No space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no shell that closes a stream")
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+@pytest.mark.parametrize("words", [*ENTRIES, ["sde_si", "simulate", "--theory", "--N", "50000", "--B", "128"]])
+def test_closed_streams_are_no_error(words, closed):
+    line = f"exec {shlex.join([sys.executable, '-m', *words])} {closed}"
+    done = subprocess.run(["sh", "-c", line], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def _writing_to(output, words, buffered):

@@ -91,8 +91,7 @@ def test_a_record_that_cannot_be_read_has_another_code(words, tmp_path):
 
 
 LIGHT = """
-import sys, time
-begin = time.perf_counter()
+import sys
 try:
     from sde_si.tune.cli import main
     code = main({argv!r})
@@ -100,7 +99,7 @@ except SystemExit as stop:
     code = stop.code
 heavy = {{"xarray", "pandas", "scipy", "matplotlib", "torch", "numba", "optuna"}}
 loaded = {{name.partition(".")[0] for name in sys.modules}} & heavy
-print("CODE", code, sorted(loaded), time.process_time(), file=sys.stderr)
+print("CODE", code, sorted(loaded), file=sys.stderr)
 """
 
 
@@ -122,7 +121,6 @@ def test_light_answers_load_nothing_heavy(argv):
     done = subprocess.run([sys.executable, "-c", LIGHT.format(argv=argv)], capture_output=True, text=True, check=False)
     refused = not {"--help", "--json"} & set(argv)
     assert f"CODE {2 if refused else 0} []" in done.stderr
-    assert float(done.stderr.split()[-1]) < 0.7  # seconds of processor time
 
 
 def test_importing_the_room_loads_nothing_heavy():

@@ -10,7 +10,7 @@ from tuned import TUNED
 
 from sde_si import HyperParameters
 from sde_si.tune import transfer
-from sde_si.tune.cautions import CAUTIONS
+from sde_si.tune.change import CAUTIONS
 from sde_si.tune.cli import main
 from sde_si.tune.effects import Gradients, signal_growth
 
@@ -95,6 +95,9 @@ def test_no_warning_without_a_reason():
     base = HyperParameters(N=51_200, B=128, lr=0.1, wd=2e-4, momentum=0.0)
     quiet = transfer(base, N=102_400, signal=1e-3, noise_trace=1.0, epochs=300)
     assert {one.kind for one in quiet["wd"].warnings} == {"temperature"}
+    # a batch twice as large, so little signal that noise dominates: no word of noise
+    doubled = transfer(base, N=102_400, B=256, signal=1e-3, noise_trace=1.0, epochs=300)
+    assert {one.kind for one in doubled["none"].warnings} == {"temperature", "start"}
     assert CAUTIONS.keys() >= {"transient", "noise", "temperature", "decay", "steps", "step-size", "momentum-form"}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sde_si.tune.advice import suggest as suggest
-    from sde_si.tune.cautions import Caution as Caution
+    from sde_si.tune.change import Caution as Caution
     from sde_si.tune.course import explain as explain
     from sde_si.tune.explanation import Explanation as Explanation
     from sde_si.tune.found import Found as Found
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sde_si.tune.suggestion import Suggestion as Suggestion
 
 _PUBLIC = {
-    "Caution": "sde_si.tune.cautions",
+    "Caution": "sde_si.tune.change",
     "Explanation": "sde_si.tune.explanation",
     "Found": "sde_si.tune.found",
     "LrRange": "sde_si.tune.ramp_reading",

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from sde_si.hyperparameters import HyperParameters
 from sde_si.schedules import Timetable, parse
-from sde_si.tune.cautions import Caution, Change, step_size, steps
+from sde_si.tune.cautions import step_size, steps
+from sde_si.tune.change import Caution, Change
 from sde_si.tune.effects import Gradients
 
 

@@ -1,18 +1,14 @@
-"""What to know before trusting a transfer, each with its numbers. To add a warning, write it below `@_caution`."""
+"""What to know before trusting a transfer, each with its numbers. To add a warning, write it below `@caution`."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from sde_si import theory
-from sde_si.comparison import finite
-from sde_si.hyperparameters import HyperParameters
-from sde_si.tune.effects import Effect, Gradients, factor_of, is_decoupled, is_sgd, persistence
+from sde_si.tune.change import CAUTIONS, Caution, Change, caution
+from sde_si.tune.effects import factor_of, is_decoupled, is_sgd, persistence
 from sde_si.tune.lag import lag
-from sde_si.tune.phases import Phase, phases
 
 CLOSE = 1.1  # E|x|^2 within 10 % of what scaling with the batch promises (theory.md 4.5)
 DROPPED = 0.01  # share of an epoch lost with its last, partial batch
@@ -23,74 +19,12 @@ FELT = 1.5  # factor on lr that parameters without a norm layer behind them feel
 RELATIVE = 1e-9  # below it two values are the same
 
 
-@dataclass(frozen=True)
-class Caution:
-    """One warning.
-
-    Attributes
-    ----------
-    kind : str
-        A key of `CAUTIONS`.
-    text : str
-        With its numbers, for people.
-    number, limit : float
-        What was found, and where it would cease to matter.
-    """
-
-    kind: str
-    text: str
-    number: float
-    limit: float
-
-    def to_json(self) -> dict[str, str | float | None]:
-        """Plain JSON types; None for a number that is not finite (a relaxation without weight decay)."""
-        return {"kind": self.kind, "text": self.text, "number": finite(self.number), "limit": finite(self.limit)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """A change of hyperparameters, seen whole.
-
-    Attributes
-    ----------
-    before, after : HyperParameters
-        `after` has the schedule and the epochs of the run to come, if `scheduled`.
-    optimizer : str
-    effects : mapping of Effect
-    gradients : Gradients
-    scheduled : bool
-        Whether epochs or a schedule were given.
-    """
-
-    before: HyperParameters
-    after: HyperParameters
-    optimizer: str
-    effects: Mapping[str, Effect]
-    gradients: Gradients
-    scheduled: bool
-
-    def phases(self) -> list[Phase]:
-        """The phases of the run to come; none if nothing is known of it."""
-        return phases(self.after, self.optimizer, self.gradients) if self.scheduled else []
-
-
-CAUTIONS: dict[str, Callable[[Change], Caution | None]] = {}
-
-
-def _caution(kind: str) -> Callable[[Callable[[Change], Caution | None]], Callable[[Change], Caution | None]]:
-    def register(function: Callable[[Change], Caution | None]) -> Callable[[Change], Caution | None]:
-        CAUTIONS[kind] = function
-        return function
-
-    return register
-
-
 def collect(change: Change) -> tuple[Caution, ...]:
     """All that apply."""
     return tuple(one for one in (function(change) for function in CAUTIONS.values()) if one is not None)
 
 
-@_caution("transient")
+@caution("transient")
 def transient(change: Change) -> Caution | None:
     """A phase of the schedule that is shorter than the norm's relaxation, or that it cannot follow (theory.md 10.7)."""
     found = change.phases()
@@ -104,7 +38,7 @@ def transient(change: Change) -> Caution | None:
     return Caution("transient", text, worst.relaxation_epochs, worst.left)
 
 
-@_caution("noise")
+@caution("noise")
 def noise(change: Change) -> Caution | None:
     """Noise no longer dominates: a batch k times as large has k times the signal over noise (theory.md 4.5).
 
@@ -127,7 +61,7 @@ def noise(change: Change) -> Caution | None:
             f"the batch grows by k = {k:.4g}: signal over noise {before:.3g} becomes {after:.3g}, and noise domination "
             f"is lost at k ~ 1 + tau/G = {1 + 1 / before:.3g} (theory.md 4.5)"
         )
-        return Caution("noise", text, k, 1 + 1 / before) if k > CLOSE else None
+        return Caution("noise", text, k, 1 + 1 / before)
     growth = [theory.norm_ratio(d * after) / theory.norm_ratio(c * before) for c, d in ends]
     lost = [1 + 1 / (d * before) for _, d in ends]
     # Before and after may have different momentum: then either limit may be the larger one.
@@ -149,7 +83,7 @@ def noise(change: Change) -> Caution | None:
     return Caution("noise", text, k, edge)
 
 
-@_caution("temperature")
+@caution("temperature")
 def heat(change: Change) -> Caution | None:
     """The temperature is not kept: with the tuning factor kept it goes as N^(-1/2) (theory.md 8.9)."""
     effect = change.effects.get("temperature")
@@ -167,7 +101,7 @@ def heat(change: Change) -> Caution | None:
     return Caution("temperature", text, ratio, 1.0)
 
 
-@_caution("decay")
+@caution("decay")
 def decay(change: Change) -> Caution | None:
     """Coupled or decoupled decay: with another momentum, or another lr, two laws (theory.md 9.5)."""
     before, after = change.before, change.after
@@ -202,7 +136,7 @@ def decay(change: Change) -> Caution | None:
 _WHERE = {"coupled": "in the gradient, torch.optim.SGD", "decoupled": "beside the gradient, SGDW"}
 
 
-@_caution("steps")
+@caution("steps")
 def steps(change: Change) -> Caution | None:
     """The last, partial batch is dropped: N // B steps, not N/B (theory.md 12)."""
     before, after = (hp.steps_per_epoch * hp.B / hp.N for hp in (change.before, change.after))
@@ -218,7 +152,7 @@ def steps(change: Change) -> Caution | None:
     return Caution("steps", text, ratio, 1.0)
 
 
-@_caution("angle")
+@caution("angle")
 def angle(change: Change) -> Caution | None:
     """Epochs so short that the momentum's memory shows: the same tuning factor, another angle (theory.md 9.2, 10.9)."""
     kept, turned = change.effects["tuning_factor"].ratio, change.effects["angle_epoch"].ratio
@@ -236,7 +170,7 @@ def angle(change: Change) -> Caution | None:
     return Caution("angle", text, turned, 1.0)
 
 
-@_caution("step-size")
+@caution("step-size")
 def step_size(change: Change) -> Caution | None:
     """Lr wd so large that a step, or the momentum's memory, shows by itself (theory.md 9.2, 9.4, 12)."""
     hp, u, mu = change.after, change.after.intrinsic_lr, change.after.momentum
@@ -264,7 +198,7 @@ def step_size(change: Change) -> Caution | None:
     return Caution("step-size", text, error, OFF)
 
 
-@_caution("momentum-form")
+@caution("momentum-form")
 def momentum_form(change: Change) -> Caution | None:
     """At a change of lr the two forms of momentum differ (theory.md 0.8, 9.10)."""
     if change.after.momentum == 0 or not is_sgd(change.optimizer):
@@ -282,7 +216,7 @@ def momentum_form(change: Change) -> Caution | None:
     return Caution("momentum-form", text, drop, 1.0)
 
 
-@_caution("start")
+@caution("start")
 def start(change: Change) -> Caution | None:
     """Before equilibrium, and in parameters that are not scale-invariant, wd does not count (theory.md 7.1, 7.7, 15.4).
 

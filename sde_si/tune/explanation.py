@@ -12,7 +12,7 @@ from sde_si.comparison import finite, number
 from sde_si.hyperparameters import HyperParameters
 from sde_si.methods import METHODS
 from sde_si.quantities import shown
-from sde_si.tune.cautions import Caution
+from sde_si.tune.change import Caution
 from sde_si.tune.effects import LENGTHS, OPTIMIZERS, factor_of
 from sde_si.tune.stretch import Stretch, short, spread
 

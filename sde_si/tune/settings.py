@@ -11,7 +11,8 @@ from sde_si.errors import BadInput, require
 from sde_si.hyperparameters import HyperParameters, check_number
 from sde_si.schedules import Timetable
 from sde_si.sweep.axes import SOLVABLE, solve_tuning_factor
-from sde_si.tune.cautions import Caution, Change, collect
+from sde_si.tune.cautions import collect
+from sde_si.tune.change import Caution, Change
 from sde_si.tune.effects import Effect, Gradients, effects, factor_of, find_optimizer, is_decoupled
 
 if TYPE_CHECKING:

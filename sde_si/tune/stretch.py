@@ -9,7 +9,7 @@ from typing import Any
 from sde_si.comparison import finite, number
 from sde_si.hyperparameters import HyperParameters
 from sde_si.quantities import shown
-from sde_si.tune.cautions import Caution
+from sde_si.tune.change import Caution
 from sde_si.tune.lag import Lag
 from sde_si.tune.phases import Phase
 
