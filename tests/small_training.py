@@ -11,6 +11,11 @@ from validation.train.loop import Trainer
 
 HP = HyperParameters(N=160, B=32, lr=0.1, wd=0.02, momentum=0.9, epochs=3)
 
+# a training in double precision, drawn with replacement, by the command line
+TRAINED = ["--network", "si-mlp", "--width", "8", "--blocks", "2", "--data", "digits", "--N", "320", "--B", "32",
+         "--quiet", "--norm-eps", "0", "--precision", "fp64", "--no-figure", "--sampling", "replacement",
+         "--noise-batches", "2", "--evaluate-every", "50"]  # fmt: skip
+
 
 def small_job(hp=HP, **options):
     defaults = {"network": "si-mlp", "width": 8, "blocks": (2,), "data": "digits", "norm_eps": 0.0}

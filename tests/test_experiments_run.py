@@ -47,13 +47,13 @@ def finished(tmp_path_factory):
 
 
 def test_quick_experiments_run(finished):
-    _runs(QUICK, finished)
+    assert _runs(QUICK, finished) == DONE
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != QUICK])
 def test_experiments_run(name, tmp_path):
-    _runs(name, tmp_path)
+    assert _runs(name, tmp_path) == DONE
 
 
 def _runs(name, tmp_path):
@@ -74,8 +74,9 @@ def _runs(name, tmp_path):
     np.testing.assert_allclose(data["N"], [one.settings["N"] for one in cells])
     # A second time nothing is trained, and the summary stays.
     before = path_of(name, "tiny", tmp_path / "out").read_bytes()
-    assert run(tmp_path, name, "--scale", "tiny") == DONE
+    again = run(tmp_path, name, "--scale", "tiny")
     assert path_of(name, "tiny", tmp_path / "out").read_bytes() == before
+    return again
 
 
 def numbers(path):

@@ -99,11 +99,11 @@ def test_processes_give_what_one_gives(images, tmp_path):
         torch.set_num_threads(threads)
     np.testing.assert_allclose(got["weight_norm"][1], alone["weight_norm"][0], rtol=1e-6)
     assert len(states(tmp_path, "0" * 64)) == 2, "they stay until the record is safe"
-    # another start finds them, whatever a trial of stacking would say now, and trains nothing
-    seen = []
-    again, _, then = train(job, images, tmp_path, "0" * 64, stack=None, resume=True, progress=seen.append)
-    assert then["stack"] == 1
-    np.testing.assert_array_equal(again["weight_norm"], got["weight_norm"])
+    # another start finds them, whatever a trial of stacking would say now or the user says, and trains nothing
+    for stack in (None, 2):
+        again, _, then = train(job, images, tmp_path, "0" * 64, stack=stack, resume=True, progress=lambda _: None)
+        assert then["stack"] == 1
+        np.testing.assert_array_equal(again["weight_norm"], got["weight_norm"])
     forget(tmp_path, "0" * 64)
     assert not list(tmp_path.iterdir())
 

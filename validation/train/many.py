@@ -129,7 +129,7 @@ def train(
     digest : str
         Of the job.
     stack : int or None
-        Networks in one array; None: what a short trial finds faster.
+        Networks in one array; None: what a short trial finds faster. States from which a training goes on keep theirs.
     resume : bool
         Go on from saved states.
     progress : callable
@@ -147,8 +147,8 @@ def train(
     seeds = list(range(job.seed, job.seed + job.seeds))
     alone = len(seeds) == 1 or job.device != "cpu"
     workers = 1 if alone else min(usable_cores(), len(seeds))
-    if stack is None and resume:
-        stack = _stack_of(states(folder, digest))  # the states are of as many networks as the first start found best
+    if resume:  # the saved states are of as many networks as the first start took
+        stack = _stack_of(states(folder, digest)) or stack
     if stack is None:
         most = min(_STACK, -(-len(seeds) // workers))
         threads = torch.get_num_threads()
