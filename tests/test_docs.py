@@ -33,8 +33,15 @@ def blocks(language):
 
 LINES = [line.partition("#")[0].strip() for _, code in blocks("bash") for line in code.splitlines()]
 # a command that two pages name is run once
-COMMANDS = [pytest.param(shlex.split(line), id=line) for line in dict.fromkeys(LINES) if line.startswith("sde-si")]
+COMMANDS = [line for line in dict.fromkeys(LINES) if line.startswith("sde-si")]
 TRAININGS = [line for line in PAGES["networks.md"].splitlines() if line.startswith("python -m validation.train")]
+# Together two minutes; shorter ones of their kind stand beside them.
+LONG = (
+    "sde-si sphere",
+    "sde-si simulate --N 5000 --method em --check-step",
+    "sde-si simulate --loss pca --data DATA.npy --paths 4 --epochs auto",
+    *(line for line in TRAININGS if "--epochs 60" in line),
+)
 ENVIRONMENT = os.environ | {"MPLBACKEND": "Agg", "COLUMNS": "120"}
 
 
@@ -58,11 +65,20 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("words", COMMANDS)
-def test_every_documented_command(words, folder):
+def marked(lines):
+    return [pytest.param(line, id=line, marks=[pytest.mark.slow] if line in LONG else []) for line in lines]
+
+
+def test_what_is_left_to_the_slow_tests_is_documented():
+    assert len(LONG) == 4
+    assert set(LONG) <= {*COMMANDS, *TRAININGS}
+
+
+@pytest.mark.parametrize("line", marked(COMMANDS))
+def test_every_documented_command(line, folder):
     (folder / "runs").mkdir(exist_ok=True)
     arguments = []
-    for word in words[1:]:
+    for word in shlex.split(line)[1:]:
         arguments += [str(folder / "RECORD")] if "*" in word else [word]
     done = subprocess.run(
         [sys.executable, "-m", "sde_si", *arguments],
@@ -76,7 +92,7 @@ def test_every_documented_command(words, folder):
     assert done.stdout.strip()
 
 
-@pytest.mark.parametrize("line", TRAININGS)
+@pytest.mark.parametrize("line", marked(TRAININGS))
 def test_every_documented_training(line, tmp_path):
     pytest.importorskip("sklearn")
     words = [sys.executable, *shlex.split(line)[1:], "--out", str(tmp_path)]

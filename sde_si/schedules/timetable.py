@@ -100,6 +100,8 @@ class Timetable:
         Index of the first step of each epoch; the last entry is the total.
     last_change : int
         Epochs after which nothing changes any more (0 for a constant schedule).
+    own_noise : bool
+        Whether the noise variance is the loss's own throughout.
 
     Raises
     ------
@@ -120,10 +122,7 @@ class Timetable:
         self.batch = np.minimum(np.round(batch), hp.N).astype(np.int64)
         self.steps = hp.N // self.batch
         self.start = np.concatenate([[0], np.cumsum(self.steps)])
-        self.last_change = self._last_change()
-
-    def _changes(self, clock: Clock) -> list[Change]:
-        return [function(clock, *args, **kwargs) for function, args, kwargs in self._parts]
+        self.last_change, self.own_noise = self._look_through()
 
     def clock(self, epoch: int, part: slice = slice(None)) -> Clock:
         """The steps of one epoch (from 0), or of part of it."""
@@ -133,28 +132,25 @@ class Timetable:
         hp = self.hyperparameters
         return Clock(self.start[epoch] + inside, np.full_like(inside, epoch), time, total, hp.epochs, hp.momentum)
 
+    def _values(self, epoch: int, part: slice = slice(None)) -> tuple[Array, Array, Array]:
+        """Learning rate, momentum and factor on the noise variance of each step of one epoch, or of part of it."""
+        hp, clock = self.hyperparameters, self.clock(epoch, part)
+        size = clock.step.size
+        lr, momentum, noise = np.full(size, float(hp.lr)), np.full(size, float(hp.momentum)), np.ones(size)
+        for function, args, kwargs in self._parts:
+            change = function(clock, *args, **kwargs)
+            lr, noise = lr * change.lr, noise * change.noise
+            momentum = momentum if change.momentum is None else change.momentum
+        return lr, momentum, noise
+
     def lr_and_momentum(self, epoch: int, part: slice = slice(None)) -> tuple[Array, Array]:
         """Learning rate and momentum of each step of one epoch (from 0), or of part of it, each of shape (steps,)."""
-        hp, clock = self.hyperparameters, self.clock(epoch, part)
-        lr, momentum = np.full(clock.step.size, float(hp.lr)), np.full(clock.step.size, float(hp.momentum))
-        for change in self._changes(clock):
-            lr = lr * change.lr
-            momentum = momentum if change.momentum is None else change.momentum
+        lr, momentum, _ = self._values(epoch, part)
         return lr, momentum
 
     def noise(self, epoch: int, part: slice = slice(None)) -> Array:
         """Factor on the noise variance of each step of one epoch (from 0), or of part of it, shape (steps,)."""
-        clock = self.clock(epoch, part)
-        out = np.ones(clock.step.size)
-        for change in self._changes(clock):
-            out = out * change.noise
-        return out
-
-    @property
-    def own_noise(self) -> bool:
-        """Whether the noise variance is the loss's own throughout."""
-        hp = self.hyperparameters
-        return hp.schedule == "constant" or all(bool((self.noise(e) == 1).all()) for e in range(hp.epochs))
+        return self._values(epoch, part)[2]
 
     @property
     def settled(self) -> HyperParameters:
@@ -166,18 +162,19 @@ class Timetable:
         lr, momentum = self.lr_and_momentum(last)
         return hp.replace(lr=float(lr[-1]), momentum=float(momentum[-1]), B=int(self.batch[last]), schedule="constant")
 
-    def _last_change(self) -> int:
+    def _look_through(self) -> tuple[int, bool]:
+        """`last_change` and `own_noise`, and whether every step can be done."""
         hp = self.hyperparameters
-        last, before = 0, None
+        last, before, own = 0, None, True
         for epoch in range(hp.epochs) if hp.schedule != "constant" else ():
-            lr, momentum = self.lr_and_momentum(epoch)
+            lr, momentum, noise = self._values(epoch)
             require(lr.max() > 0, "schedule", "a learning rate above 0 in every epoch", hp.schedule, "constant")
             require(lr.max() * hp.wd < 1, "schedule", "lr * wd < 1 at every step", f"{lr.max() * hp.wd:g}", "constant")
-            variance = self.noise(epoch)[0]  # one an epoch
-            now = (lr[0], momentum[0], self.batch[epoch], variance)
+            own = own and bool((noise == 1).all())
+            now = (lr[0], momentum[0], self.batch[epoch], noise[0])  # one noise an epoch
             if before is not None and now != before:
                 last = epoch
             if np.ptp(lr) > 0 or np.ptp(momentum) > 0:
                 last = epoch + 1
-            before = (lr[-1], momentum[-1], self.batch[epoch], variance)
-        return last
+            before = (lr[-1], momentum[-1], self.batch[epoch], noise[0])
+        return last, own

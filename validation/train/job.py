@@ -131,7 +131,7 @@ class Job:
             require_known(name, value, known)
         for name in self.augment:
             require(name in AUGMENTATIONS, "augment", f"some of {', '.join(AUGMENTATIONS)}", repr(name), "crop,flip")
-        Timetable(hp)  # refuses a bad schedule
+        timetable = Timetable(hp)  # refuses a bad schedule
         for name, least in (
             ("seed", 0),
             ("seeds", 1),
@@ -178,8 +178,7 @@ class Job:
             require(plain and max(self.lags, default=0) > 1, "response",
                     "lags beyond 1 and SGD at a free length, neither clip nor no_bias_decay",
                     f"{self.optimizer}, lags {self.lags or 'none'}", "0, or --lags 1,10,100")  # fmt: skip
-        steady = Timetable(hp).own_noise
-        require(steady, "schedule", "none on the noise: a network makes its own", hp.schedule, "constant")
+        require(timetable.own_noise, "schedule", "none on the noise: a network makes its own", hp.schedule, "constant")
         require(self.device in ("cpu", "cuda"), "device", "cpu, cuda or auto", repr(self.device), "cpu")
         require(self.device == "cpu" or torch.cuda.is_available(), "device", "a CUDA device", "none here", "cpu")
 
