@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paper_figs.grid import Grid, rank_correlation
-from paper_figs.quantified import at_end, columns, off_by_chance, slope
+from paper_figs.quantified import at_end, columns, leading_by_chance, off_by_chance, slope
 from paper_figs.seeds import Interval, seed_error, seed_mean
 
 if TYPE_CHECKING:
@@ -95,11 +94,23 @@ class Part:
 
     def off_by_chance(self) -> float:
         """Expected number of columns said to be off the diagonal if all cells of each were alike."""
-        there, seeds = np.isfinite(self.mean), self.accuracy.shape[2]
-        return sum(
-            off_by_chance(int(there[:, j].sum()), int((there & self.marked)[:, j].sum()), seeds)
-            for j in range(there.shape[1])
-        )
+        seeds = self.accuracy.shape[2]
+        return sum(off_by_chance(rows, marked, seeds) for rows, marked in self._sizes)
+
+    def leading(self, places: int) -> tuple[int, float]:
+        """Columns in which the diagonal has one of the best `places` cells, and as many by chance if all were alike."""
+        found = sum(0 < one.rank <= places for one in columns(self.accuracy, self.marked))
+        return found, sum(self.chances(places))
+
+    def chances(self, places: int) -> list[float]:
+        """Of every column, how likely the diagonal is among the best `places` if all cells are alike."""
+        return [leading_by_chance(rows, marked, places) for rows, marked in self._sizes]
+
+    @property
+    def _sizes(self) -> list[tuple[int, int]]:
+        """Of every column the cells with a number, and those of them on the diagonal."""
+        there = np.isfinite(self.mean)
+        return list(zip(there.sum(axis=0).tolist(), (there & self.marked).sum(axis=0).tolist(), strict=True))
 
     @property
     def expected_slope(self) -> float:
@@ -196,13 +207,18 @@ def common(one: Part, other: Part) -> tuple[Array, Array]:
 
 
 def verdicts(part: Part) -> str:
-    """Column by column, whether the best cell is on the diagonal, and at an end of the grid."""
-    found, chance = [one.verdict for one in columns(part.accuracy, part.marked)], part.off_by_chance()
-    by_chance = f" ({chance:.1f} if all cells of a column were alike)" if chance else ""
-    said = {"on": "on the diagonal", "within": "off it by less than one s.e.", "off": f"off it{by_chance}",
-            "unknown": "undecided"}  # fmt: skip
-    counts = [f"{found.count(key)} {text}" for key, text in said.items() if key in found]
-    return ", ".join([*counts, f"{at_end(part.mean)} of {len(found)} at an end of the grid"])
+    """Column by column, where the best cells are against the diagonal and the ends of the grid, and by chance."""
+    found, off = [one.verdict for one in columns(part.accuracy, part.marked)], part.off_by_chance()
+    beyond = "off it beyond" + (f" ({off:.1f} by chance)" if off else "")
+    said = {"within": "off it by less than one s.e.", "off": beyond, "unknown": "undecided"}
+    counts = [f"in {found.count(key)} {text}" for key, text in said.items() if key in found]
+    lead = f"of {len(found)} columns the best cell is on the diagonal in {_of_chance(*part.leading(1))}"
+    lead += f", the best or the second in {_of_chance(*part.leading(2))}"
+    return "; ".join([lead, *counts, f"the best is at an end of the grid in {at_end(part.mean)}"])
+
+
+def _of_chance(found: int, chance: float) -> str:
+    return f"{found} ({chance:.1f} by chance)"
 
 
 def correlation(one: Part, other: Part) -> str:
@@ -212,67 +228,3 @@ def correlation(one: Part, other: Part) -> str:
         return "too few common cells for a rank correlation"
     whole, inside = (rank_correlation(a[:, k], b[:, k]) for k in (0, 1))
     return f"rank correlation {whole[0]:.2f} over {whole[2]} common cells, {inside[0]:.2f} within columns"
-
-
-def _searches(record: xr.Dataset) -> list[tuple[Array, Array]]:
-    """Cells of every search in the order of its grid, and their mean accuracies, nan where a run diverged."""
-    means, out = seed_mean(final_accuracy(record)), []
-    for number in np.unique(record["combination"].values):
-        cells = np.flatnonzero(record["combination"].values == number)
-        if np.isfinite(means[cells]).any():
-            out.append((cells, means[cells]))
-    return out
-
-
-def best_of_combinations(record: xr.Dataset, *, worst: bool = False) -> list[int]:
-    """The cell of highest (or lowest) mean accuracy of every search, in the order of the searches."""
-    take = np.nanargmin if worst else np.nanargmax
-    return [int(cells[take(found)]) for cells, found in _searches(record)]
-
-
-def how_well_tuned(record: xr.Dataset) -> str:
-    """In how many searches the best value stands out from the worst, against chance, or lies at an end of its grid."""
-    searches = _searches(record)
-    ends = sum(at_end(found[:, None]) for _, found in searches)
-    at_ends = f"stands at an end of its grid in {ends}"
-    stands_out = [standing_out(final_accuracy(record)[cells]) for cells, _ in searches]
-    if any(math.isnan(chance) for _, chance in stands_out):
-        return f"Of {len(searches)} searches the best value {at_ends}"
-    apart, chance = (sum(values) for values in zip(*stands_out, strict=True))
-    verdict = ": good and poor cannot be told apart at this scale" if apart <= chance else ""
-    return (
-        f"Of {len(searches)} searches the best value is more than two standard errors above the worst in {apart} "
-        f"(in {chance:.1f} if all values were alike){verdict}; it {at_ends}"
-    )
-
-
-def standing_out(values: Array) -> tuple[bool, float]:
-    """Whether the best row is more than two standard errors of a difference above the worst, and how likely by chance.
-
-    Rows share subset and start seed by seed, so what a seed does to all of them is no error: the residuals of rows and
-    seeds tell it, and Tukey's studentized range the chance.
-
-    Parameters
-    ----------
-    values : ndarray, shape (row, seed)
-        Rows with a nan do not count.
-    """
-    values = values[np.isfinite(values).all(axis=1)]
-    rows, seeds = values.shape
-    if rows < 2 or seeds < 2:
-        return False, math.nan
-    rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
-    free = (rows - 1) * (seeds - 1)
-    error = math.sqrt(float((rest**2).sum()) / free / seeds)
-    return bool(np.ptp(values.mean(axis=1)) > _TWO_ERRORS * error), _range_exceeds(rows, free)
-
-
-_TWO_ERRORS = 2 * math.sqrt(2)  # two standard errors of a difference, in those of a mean
-
-
-@functools.lru_cache
-def _range_exceeds(rows: int, free: int) -> float:
-    """Probability that means of like rows spread over more than that."""
-    from scipy.stats import studentized_range
-
-    return float(studentized_range.sf(_TWO_ERRORS, rows, free))

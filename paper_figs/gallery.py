@@ -20,8 +20,13 @@ Every figure here is drawn by `python -m paper_figs` from committed records, in 
 `--recompute` simulates again, and trains what has no present record (with torch). This page is written by
 `python -m paper_figs --gallery docs`: the numbers under each picture are taken from its records.
 
-Marks are the same everywhere: points with a band of one standard error are measured, solid lines are exact predictions,
-dashed lines the papers' formulas, crosses simulations of the stochastic differential equation.
+Points with a band of one standard error are measured, solid lines are exact predictions, dashed lines the papers'
+formulas, crosses simulations of the stochastic differential equation; where a figure uses a mark for anything else
+its legend says so. In figures of networks the exact prediction is the recursion of the second moments ([theory
+9.10](theory.md)), fed with each epoch's measured mean squared gradient: exact for steps that are uncorrelated. What
+it misses is correlation: the signal, the basin, the order of the samples. The crosses are the equation for noise
+alone, with one noise trace for the whole run: that measured after the transient, or, where none was recorded, the
+mean squared gradient. They know no basin either, and no loss.
 """
 
 

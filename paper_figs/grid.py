@@ -82,8 +82,9 @@ class Table:
         return "\n".join(lines)
 
     def latex(self) -> str:
-        r"""LaTeX with booktabs and ``\usepackage[table]{xcolor}``."""
-        lines = [rf"% {line}" for line in (self.title, self.note) if line]
+        r"""LaTeX with booktabs and ``\usepackage[table]{xcolor}``; marked cells have colour and a dagger."""
+        caption = ". ".join(_escaped(one).replace("†", r"$^\dagger$") for one in (self.title, self.note) if one)
+        lines = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}"]
         lines += [rf"\begin{{tabular}}{{l{'r' * len(self.columns)}}}", r"\toprule"]
         lines += [" & ".join(_escaped(head) for head in (self.corner, *self.columns)) + r" \\", r"\midrule"]
         best, framed = self.best, self.framed
@@ -92,9 +93,9 @@ class Table:
             for j in range(len(self.columns)):
                 text = _escaped(self.cell(i, j)).replace(" ± ", r"\,$\pm$\,")
                 text = rf"\textbf{{{text}}}" if text and best[i, j] else text
-                cells.append(rf"\cellcolor{{yellow!40}}{text}" if text and framed[i, j] else text)
+                cells.append(rf"\cellcolor{{yellow!40}}{text}$^\dagger$" if text and framed[i, j] else text)
             lines.append(" & ".join([_escaped(head), *cells]) + r" \\")
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
 
     def draw(self, axis: Axes) -> None:
         """The table as a picture."""

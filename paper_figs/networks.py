@@ -103,8 +103,24 @@ def exact(record: xr.Dataset, i: int, group: str = "all") -> Course:
     return Course(*(mean_and_error(of_cell(record, i, row, group))[0] if row in record else nothing for row in rows))
 
 
+def predicted(record: xr.Dataset, i: int, quantity: str, group: str = "all") -> Array:
+    """A quantity, effective learning rates too, as `exact` has it: seed by seed, then the mean, shape (epoch,)."""
+    shown = from_norm(record, i, quantity)
+    name = f"{'weight_norm' if shown else quantity}_predicted"
+    if name not in record:
+        return np.full(record.sizes["epoch"], np.nan)
+    values = of_cell(record, i, name, group)
+    return mean_and_error(shown(values) if shown else values)[0]
+
+
+def noise_trace(record: xr.Dataset, i: int) -> float:
+    """Noise trace of `late` epochs; where none was recorded the squared gradient, signal and all, stands for it."""
+    name = "noise_trace" if "noise_trace" in record else "gradient"
+    return float(np.nanmean(of_cell(record, i, name)[:, late(record, i)]))
+
+
 def sde(record: xr.Dataset, i: int, quantity: str, paths: int = 16) -> Array | None:
-    """A quantity by the SDE of noise alone at the cell's settings, its noise the squared gradient of `late` epochs.
+    """A quantity by the SDE of noise alone at the cell's settings, with a constant `noise_trace`.
 
     Of shape (epoch,); None without weight decay, and for an optimizer that the SDE does not stand for.
     """
@@ -112,13 +128,13 @@ def sde(record: xr.Dataset, i: int, quantity: str, paths: int = 16) -> Array | N
     from sde_si.verify.claims.common import run
 
     hp, known = hyperparameters(record, i), _settings(*(record.attrs[key] for key in ("experiment", "scale", "digest")))
-    gradient = float(np.nanmean(of_cell(record, i, "gradient")[:, late(record, i)]))
+    trace = noise_trace(record, i)
     start = float(np.nanmean(of_cell(record, i, "weight_norm_initial")))
     plain = not known or known[i].get("optimizer", "sgd") == "sgd"
-    if not plain or hp.wd == 0 or not math.isfinite(gradient + start):
+    if not plain or hp.wd == 0 or not math.isfinite(trace + start):
         return None
     dim = 64
-    noise = {"noise_scale": gradient * hp.B / (dim - 1)}
+    noise = {"noise_scale": trace * hp.B / (dim - 1)}
     one = run(N=hp.N, B=hp.B, lr=hp.lr, wd=hp.wd, momentum=hp.momentum, epochs=hp.epochs, schedule=hp.schedule, dim=dim,
               paths=paths, method="splitting", init_norm=start, seed=i, parameters=noise)  # fmt: skip
     out = np.full(record.sizes["epoch"], np.nan)
@@ -138,8 +154,8 @@ def draw_course(
     base = "weight_norm" if shown else quantity
     if base not in Course._fields:
         return
+    style.exact(axis, epoch, unit * predicted(record, i, quantity, group), i=series)
     shown = shown or (lambda values: values)
-    style.exact(axis, epoch, unit * shown(getattr(exact(record, i, group), base)), i=series)
     simulated = sde(record, i, base) if with_sde else None
     if simulated is not None:
         style.sde(axis, epoch, unit * shown(simulated), i=series, points=12)
@@ -173,13 +189,30 @@ def formula(record: xr.Dataset, i: int, quantity: str, group: str = "all") -> Ar
 
 
 def late(record: xr.Dataset, i: int) -> slice:
-    """Epochs after the transient of the first learning rate and before its first drop, at least the phase's quarter."""
-    from paper_figs.spread import transient_end
+    """Epochs after the transient of the first learning rate and before its first drop, at least the phase's quarter.
 
+    Whether the quarter is still in the transient is told by `settles`.
+    """
+    end = phase_end(record, i)
+    return slice(min(_transient(record, i), 3 * end // 4), end)
+
+
+def settles(record: xr.Dataset, i: int) -> bool:
+    """Whether a cell's transient is over before the first learning rate is."""
+    return _transient(record, i) < phase_end(record, i)
+
+
+def phase_end(record: xr.Dataset, i: int) -> int:
+    """Number of epochs before the first drop of the learning rate."""
     lr = record["lr_end"].isel(cell=i).values[: epochs(record, i)]
     changed = np.flatnonzero(lr < 0.999 * lr[0])
-    end = int(changed[0]) if changed.size else lr.size
-    return slice(min(int(transient_end(float(record["tuning_factor"][i]))), 3 * end // 4), end)
+    return int(changed[0]) if changed.size else lr.size
+
+
+def _transient(record: xr.Dataset, i: int) -> int:
+    from paper_figs.spread import transient_end
+
+    return int(transient_end(float(record["tuning_factor"][i])))
 
 
 def ratio(record: xr.Dataset, i: int) -> float:

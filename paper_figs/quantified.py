@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ class Column:
     ----------
     best, diagonal : int
         Rows of the best cell, and of the best cell on the diagonal (-1: the column has none).
+    rank : int
+        Place of the latter among all cells of the column: 1 is the best; 0 if there is none.
     loss : float
         Mean accuracy of the best cell minus that of the diagonal's.
     stderr : float
@@ -33,6 +36,7 @@ class Column:
 
     best: int
     diagonal: int
+    rank: int
     loss: float
     stderr: float
 
@@ -61,16 +65,17 @@ def columns(accuracy: Array, marked: Array) -> list[Column]:
     for j in range(accuracy.shape[1]):
         there = np.isfinite(means[:, j])
         if not there.any():
-            out.append(Column(-1, -1, math.nan, math.nan))
+            out.append(Column(-1, -1, 0, math.nan, math.nan))
             continue
         best = int(np.nanargmax(means[:, j]))
         on = np.flatnonzero(marked[:, j] & there)
         if not on.size:
-            out.append(Column(best, -1, math.nan, math.nan))
+            out.append(Column(best, -1, 0, math.nan, math.nan))
             continue
         diagonal = int(on[np.argmax(means[on, j])])
         gap = accuracy[best, j] - accuracy[diagonal, j]
-        out.append(Column(best, diagonal, float(gap.mean()), float(seed_error(gap))))
+        rank = 1 + int((means[there, j] > means[diagonal, j]).sum())
+        out.append(Column(best, diagonal, rank, float(gap.mean()), float(seed_error(gap))))
     return out
 
 
@@ -86,6 +91,19 @@ def off_by_chance(rows: int, marked: int, seeds: int, *, draws: int = 4000) -> f
     alike = np.random.default_rng(0).standard_normal((rows, draws, seeds))
     marks = np.broadcast_to(np.arange(rows)[:, None] < marked, alike.shape[:2])
     return sum(one.verdict == "off" for one in columns(alike, marks)) / draws
+
+
+def leading_by_chance(rows: int, marked: int, places: int) -> float:
+    """Probability that a marked cell is among the first `places` of a column whose cells are all alike."""
+    return 1 - math.comb(rows - marked, places) / math.comb(rows, places) if 0 < places <= rows else 0.0
+
+
+def at_least(count: int, chances: Sequence[float]) -> float:
+    """Probability that `count` or more of independent events happen that have these probabilities."""
+    law = np.ones(1)
+    for one in chances:
+        law = np.convolve(law, [1 - one, one])
+    return float(law[count:].sum())
 
 
 def at_end(means: Array) -> int:

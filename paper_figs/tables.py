@@ -14,6 +14,8 @@ from paper_figs.spread import transient_end
 if TYPE_CHECKING:
     import xarray as xr
 
+ALIKE = 0.1  # range over mean of angles that need no explanation
+
 
 def table(record: xr.Dataset, number: int) -> Drawn:
     """Every part: ours on the left, the paper's on the right; and both in words."""
@@ -25,7 +27,7 @@ def table(record: xr.Dataset, number: int) -> Drawn:
         letter = f"({'abc'[row]}) " if len(mine) > 1 else ""
         tables.append(part.grid(f"Table {number} {letter}{TITLES[tuned]}: ours, accuracy in % ± s.e."))
         tables[-1].draw(axes[2 * row])
-        one = f"{TITLES[tuned]}: best cells {verdicts(part)}; slope {part.slope()} (predicted {part.expected_slope:+g})"
+        one = f"{TITLES[tuned]}: {verdicts(part)}; slope {part.slope()} (predicted {part.expected_slope:+g})"
         if tuned in paper:
             tables.append(paper[tuned].grid(f"Table {number} {letter}{TITLES[tuned]}: Yun et al."))
             tables[-1].draw(axes[2 * row + 1])
@@ -37,7 +39,8 @@ def table(record: xr.Dataset, number: int) -> Drawn:
     figure.suptitle(
         f"{networks.caption(record)}; framed: equal tuning factor, bold: best of the column", fontsize="small"
     )
-    return Drawn(figure, f"{networks.caption(record)}. {'. '.join(said)}.", tuple(tables))
+    chance = "By chance: if all cells of a column were alike."
+    return Drawn(figure, f"{networks.caption(record)}. {'. '.join(said)}. {chance}", tuple(tables))
 
 
 def diagonal(record: xr.Dataset) -> Drawn:
@@ -60,19 +63,36 @@ def diagonal(record: xr.Dataset) -> Drawn:
 
 
 def _spread(record: xr.Dataset, cells: list[int], tuned: str) -> str:
-    """Range of the angle at the start and after the transient; measured over exact."""
-    angles = np.array([networks.mean_and_error(networks.of_cell(record, i, "angle_epoch"))[0] for i in cells])
-    lr = record["lr_end"].isel(cell=cells[0]).values
-    drops = np.flatnonzero(lr < 0.999 * lr[0])
-    last = int(drops[0]) - 1 if drops.size else lr.size - 1
-    first = min(1, last)
-    exact = np.array([networks.exact(record, i).angle_epoch for i in cells])
-    spans = [float(np.ptp(of[:, e]) / of[:, e].mean()) for of, e in ((angles, first), (angles, last), (exact, last))]
+    """Range of the angle in the transient and after it, and what the exact recursion has; measured over exact."""
+    end = min(networks.phase_end(record, i) for i in cells)
+    first = int(transient_end(float(record["tuning_factor"][cells[0]])))
+    measured = _range([networks.mean_and_error(networks.of_cell(record, i, "angle_epoch"))[0] for i in cells], end)
+    exact = _range([networks.predicted(record, i, "angle_epoch") for i in cells], end)
+    k = int(np.nanargmax(measured[:first]))
+    said = f"{TITLES[tuned]}: range of the angle over its mean at most {100 * measured[k]:.0f} % in the transient "
+    said += f"(epoch {k + 1})"
+    if first >= end:
+        return f"{said}, which does not end before the first phase does."
+    said += f", {100 * np.nanmean(measured[first:]):.0f} % after it (epochs {first + 1} to {end})"
+    if np.isfinite(exact[first:]).any():
+        said += f"; by the exact recursion {100 * np.nanmean(exact[first:]):.0f} %"
+        said += _why(record, cells) if np.nanmean(exact[first:]) > ALIKE else ""
     off = [networks.ratio(record, i) for i in cells]
-    past = last >= int(transient_end(float(record["tuning_factor"][cells[0]])))
-    said = f"{TITLES[tuned]}: range of the angle over its mean {100 * spans[0]:.0f} % in epoch {first + 1}, "
-    said += f"{100 * spans[1]:.0f} % in epoch {last + 1}" + ("" if past else ", still in the transient")
-    said += f" (exact {100 * spans[2]:.0f} %)" if np.isfinite(spans[2]) else ""
     if np.isfinite(off).any():
         said += f"; 1 - cos is {np.nanmin(off):.2f} to {np.nanmax(off):.2f} of the exact prediction"
     return said + "."
+
+
+def _range(angles: list[np.ndarray], end: int) -> np.ndarray:
+    """Largest minus smallest over the mean, epoch by epoch."""
+    of = np.array(angles)[:, :end]
+    return np.ptp(of, axis=0) / of.mean(axis=0)
+
+
+def _why(record: xr.Dataset, cells: list[int]) -> str:
+    """Why equal tuning factors do not turn alike even in the recursion, if epochs are short."""
+    steps = [int(record["steps_per_epoch"][i][0]) for i in cells]
+    memory = max(1 / (1 - networks.hyperparameters(record, i).momentum) for i in cells)
+    if memory < 2:
+        return ""
+    return f" (epochs of {min(steps)} to {max(steps)} steps are not long against the velocity's memory of {memory:.0f})"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 pytest.importorskip("torch")
 pytest.importorskip("sklearn")
@@ -22,6 +23,7 @@ from validation.experiments.base import Cell, cell, unique
 from validation.experiments.calibrated import course
 from validation.experiments.catalogue.kodryan_regimes import random_loss
 from validation.experiments.catalogue.li_trajectory_invariance import spread
+from validation.experiments.made import of_one, provenance_of, time_of
 from validation.experiments.page import PAGE, page
 from validation.experiments.run import Plan, estimate
 from validation.experiments.setups import hyperparameters, seconds
@@ -226,3 +228,20 @@ def test_spread_tells_groups_that_matter_from_groups_that_do_not():
 
 def test_the_level_of_random_weights_is_above_that_of_no_opinion():
     assert random_loss(EXPERIMENTS["kodryan-regimes"].cells("tiny")[0]) > np.log(10)
+
+
+def test_times_that_some_runs_do_not_know_are_counted():
+    def run(digest, **made):
+        return xr.Dataset(
+            attrs={"digest": digest, "provenance": json.dumps({"seconds": 7200.0, "written": "x"} | made)}
+        )
+
+    runs = [run("a", cpu_seconds=3600.0), run("b"), run("c", cpu_seconds=1800.0)]
+    whole = provenance_of(runs)
+    assert time_of(whole) == "1.5 h of processor for 2 of them"
+    assert "cpu_seconds" not in of_one(whole), "nobody knows whose they are"
+    assert of_one(whole)["seconds"] == 7200
+    every = provenance_of([runs[0], runs[2]])
+    assert time_of(every) == "1.5 h of processor"
+    assert of_one(every)["cpu_seconds"] == 2700
+    assert time_of(provenance_of([runs[1]])) == "2 h"

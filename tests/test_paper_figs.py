@@ -88,7 +88,9 @@ def test_a_table_is_written_in_all_forms(tmp_path, monkeypatch, capsys, records)
     markdown = (tmp_path / "yun-table1.md").read_text()
     assert markdown.count("**") > 2 * 6
     assert "†" in markdown
-    assert r"\cellcolor" in (tmp_path / "yun-table1.tex").read_text()
+    latex = (tmp_path / "yun-table1.tex").read_text()
+    assert latex.count(r"\cellcolor") == latex.count(r"$^\dagger$") - latex.count(r"\caption") > 0
+    assert latex.count(r"\begin{table}") == latex.count(r"\end{table}") == latex.count(r"\caption") > 0
     assert "rank correlation" in capsys.readouterr().out
 
 
@@ -166,6 +168,28 @@ sys.exit(code)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "lag-cosine.png").stat().st_size < gallery.LARGEST
+
+
+@pytest.mark.slow
+def test_the_gallery_is_what_the_records_say_without_torch(tmp_path):
+    """All figures from committed records; texts, tables and numbers of the page are theirs."""
+    code = f"""
+import sys
+sys.modules["torch"] = None
+from paper_figs.cli import main
+sys.exit(main(["--gallery", {str(tmp_path)!r}, "--quiet"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "gallery.md").read_text() == (ROOT / "docs" / "gallery.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["yun-quantified", "yun-paper", "yun-table5", "tricks-table"])
+def test_numbers_of_the_page_are_those_of_the_records(name):
+    one = scripts()[name]
+    records, _ = cli.records_of(one, "cpu")
+    drawn = one.draw(records)
+    assert gallery.section(name, {"drawn": drawn, "seen": [drawn.seen]}) in (ROOT / "docs" / "gallery.md").read_text()
 
 
 def test_nobody_imports_the_figures():

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from paper_figs import accuracy, grid, quantified, spread
+from paper_figs import accuracy, grid, quantified, searches, spread
 from validation import experiments
 
 
@@ -127,13 +127,34 @@ def test_off_by_chance_is_that_of_students_t():
     assert quantified.off_by_chance(3, 3, 3) == quantified.off_by_chance(3, 1, 1) == 0
 
 
+def test_leading_by_chance_is_the_share_of_draws():
+    rng = np.random.default_rng(1)
+    for rows, marked, places in ((6, 1, 1), (6, 1, 2), (5, 2, 2), (3, 3, 1)):
+        ranks = rng.random((4000, rows)).argsort(axis=1)
+        assert quantified.leading_by_chance(rows, marked, places) == pytest.approx(
+            (ranks[:, :marked] < places).any(axis=1).mean(), abs=0.03
+        )
+    assert quantified.leading_by_chance(0, 0, 2) == 0
+    chances = [0.2, 0.5, 0.9]
+    events = rng.random((20_000, 3)) < chances
+    for count in range(4):
+        assert quantified.at_least(count, chances) == pytest.approx((events.sum(axis=1) >= count).mean(), abs=0.02)
+
+
+def test_the_rank_of_the_diagonal_is_its_place_in_the_column():
+    values = np.array([[3.0, 1.0], [2.0, 5.0], [1.0, 4.0]])[..., None] * np.ones(3)
+    marked = np.array([[False, True], [True, False], [False, False]])
+    assert [one.rank for one in quantified.columns(values, marked)] == [2, 3]
+    assert [one.rank for one in quantified.columns(values, np.zeros((3, 2), bool))] == [0, 0]
+
+
 def test_standing_out_is_paired_and_keeps_its_level():
     rng = np.random.default_rng(4)
-    found = [accuracy.standing_out(20 * rng.standard_normal(3) + rng.standard_normal((6, 3))) for _ in range(2000)]
+    found = [searches.standing_out(20 * rng.standard_normal(3) + rng.standard_normal((6, 3))) for _ in range(2000)]
     level = found[0][1]
     assert np.mean([out for out, _ in found]) == pytest.approx(level, abs=3 * math.sqrt(level / 2000))
     rows = np.arange(6.0)[:, None] + 20 * rng.standard_normal(3) + 0.3 * rng.standard_normal((6, 3))
-    assert accuracy.standing_out(rows)[0]
+    assert searches.standing_out(rows)[0]
 
 
 def test_transient_end_follows_the_slowest_law():

@@ -7,8 +7,8 @@ per epoch when N differs.
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.accuracy import best_of_combinations, how_well_tuned
 from paper_figs.scripts import Drawn, Records
+from paper_figs.searches import best_of_combinations, how_well_tuned
 
 SOURCE = "Yun et al. 2022, fig. 1; theory.md 2.3"
 EXPERIMENTS = ("yun-fig1-2",)

@@ -9,9 +9,9 @@ import numpy as np
 
 from paper_figs import networks, style
 from paper_figs.accuracy import TITLES, ours, paper_of, theirs
-from paper_figs.quantified import at_end, columns
+from paper_figs.quantified import at_end, at_least, columns
 from paper_figs.scripts import Drawn, Records
-from paper_figs.spread import Spread, spreads, transient_end
+from paper_figs.turning import part_by_part, together, widths
 
 SOURCE = "Yun et al. 2022, sec. 5; theory.md 10.13"
 EXPERIMENTS = ("yun-table1", "yun-table2", "yun-table3", "yun-table4", "yun-table5", "yun-table6", "yun-table7")
@@ -21,22 +21,19 @@ PARTIAL = True
 def draw(records: Records) -> Drawn:
     """Verdicts of the columns, slopes with bootstrap intervals, spread of the angle; part by part."""
     figure, axes = style.panels(3, width=3.7, height=5.2)
-    names, verdicts, slopes, widths, ends, chance = [], [], [], [], 0, 0.0
+    names, verdicts, slopes, turned, ends, chance = [], [], [], [], 0, 0.0
+    parts = []
     there = [table for table in EXPERIMENTS if table in records]
     for table in there:
         record, number = records[table], table.removeprefix("yun-table")
         paper = theirs(paper_of(record))
         for tuned, part in ours(record).items():
+            parts.append(part)
             names.append(f"table {number}, {TITLES[tuned]}")
             verdicts.append([one.verdict for one in columns(part.accuracy, part.marked)])
             ends, chance = ends + at_end(part.mean), chance + part.off_by_chance()
             slopes.append((part.slope(), part.expected_slope, paper[tuned].slope().value if tuned in paper else np.nan))
-            cells = networks.pick(record, what_changed=tuned)
-            lr = record["lr_end"].values[cells[0]]
-            first = int(np.flatnonzero(lr < 0.999 * lr[0])[0]) if (lr < 0.999 * lr[0]).any() else lr.size
-            angle = np.array([networks.of_cell(record, i, "angle_epoch")[:, :first] for i in cells])
-            begin = transient_end(record["tuning_factor"].values[cells])
-            widths.append(spreads(angle, begin, record["constant_factor"].values[cells] > 0))
+            turned.append(widths(record, tuned))
     y = np.arange(len(names))
     for k, (verdict, shade) in enumerate((("on", "0.25"), ("within", "0.6"), ("off", "0.9"), ("unknown", "white"))):
         share = np.array([v.count(verdict) for v in verdicts])
@@ -56,7 +53,7 @@ def draw(records: Records) -> Drawn:
         )
         axes[1].plot(printed, k + 0.22, "x", ms=5, color="0.3", label="from the paper's table" if not k else None)
         axes[1].plot(said, k, "|", ms=13, mew=1.6, color=style.color(1), label="predicted" if not k else None)
-        for series, (name, (one, *_)) in enumerate(widths[k].items()):
+        for series, (name, (one, *_)) in enumerate(turned[k].items()):
             bars = [[max(0, one.value - one.low)], [max(0, one.high - one.value)]]
             axes[2].errorbar([one.value], [k], xerr=np.nan_to_num(bars), fmt=style.MARKERS[series], ms=4, color=style.color(series),
                              label=name if not k else None)  # fmt: skip
@@ -70,25 +67,17 @@ def draw(records: Records) -> Drawn:
     every = [verdict for one in verdicts for verdict in one]
     known = [(found, said) for found, said, _ in slopes if np.isfinite(found.low)]
     held = sum(found.holds(said) for found, said in known)
-    seen = (f"{networks.caption(records[there[0]])}. Of {len(every)} columns the best cell is on the diagonal in {every.count('on')}, off it by "
-            f"less than one standard error in {every.count('within')}, off it in {every.count('off')} ({chance:.1f} if all cells of a column "
-            f"were alike), undecided in {every.count('unknown')}; in {ends} it is at an end of the grid, and the slope is that of what the "
-            f"grid shows. The predicted slope is inside the 95 % interval in {held} of {len(known)} parts.")  # fmt: skip
-    return Drawn(figure, f"{seen} {_turning(dict(zip(names, widths, strict=True)))}")
-
-
-def _turning(widths: dict[str, dict[str, Spread]]) -> str:
-    """The spread of the angle after the transient, part by part."""
-    said = []
-    for name, kinds in widths.items():
-        if all(np.isfinite(one.interval.value) for one in kinds.values()):
-            said.append(f"{name}: " + ", ".join(
-                f"{kind} {100 * one.interval.value:.0f} % [{100 * one.interval.low:.0f}, {100 * one.interval.high:.0f}] over "
-                f"{one.counted} of {one.cells} cells" for kind, one in kinds.items()))  # fmt: skip
-    if not said:
-        return (
-            "In no part are two cells of either kind past their transients: of the angle's spread nothing can be said."
-        )
-    return (
-        "Spread of the angle per epoch after the transients, over cells that are past theirs: " + "; ".join(said) + "."
-    )
+    second = [part.leading(2) for part in parts]
+    count, by_chance = (sum(values) for values in zip(*second, strict=True))
+    rare = at_least(count, [p for part in parts for p in part.chances(2)])
+    data = "; ".join(dict.fromkeys(networks.caption(records[table]) for table in there))
+    seen = (f"tables {', '.join(table.removeprefix('yun-table') for table in there)} ({data}). The diagonal has the best cell in {every.count('on')} of "
+            f"{len(every)} columns and the best or the second in {count} ({by_chance:.1f} if all cells of a column were alike, which as "
+            f"many or more would have with probability {rare:.2g} if columns were independent; in the paper's own tables: yun-paper). The best is "
+            f"off it by less than one standard error in {every.count('within')}, beyond in {every.count('off')} ({chance:.1f} by chance), "
+            f"undecided in {every.count('unknown')}; in {ends} it is at an end of the grid, and the slope is that of what the grid "
+            f"shows. The predicted slope is inside the 95 % interval in {held} of {len(known)} parts.")  # fmt: skip
+    seen += " Spread of the angle per epoch after the transients, " + "; ".join(
+        f"table {table.removeprefix('yun-table')}: {together(records[table])}" for table in there)  # fmt: skip
+    split = part_by_part(dict(zip(names, turned, strict=True)))
+    return Drawn(figure, f"{seen}. By what was tuned: {split}." if split else f"{seen}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from validation.experiments.base import SCALES, Experiment, unique
 from validation.experiments.catalogue import EXPERIMENTS
-from validation.experiments.made import listed
+from validation.experiments.made import listed, time_of
 from validation.experiments.setups import seconds
 from validation.experiments.summary import load, up_to_date
 
@@ -28,8 +28,8 @@ python -m validation.experiments --pending --device cuda --max-minutes 8
 ```
 
 - `tiny` shows that it runs, in under a minute; `cpu` is for two cores, by estimate under 75 minutes each and 8 hours
-  together; `gpu` for one H100, by estimate 20 minutes each; `full` is the paper's own size and needs CIFAR-10
-  (`--data-dir`).
+  together; `gpu` for one H100, by estimate 20 minutes each; both need Fashion-MNIST (Debian's `dataset-fashion-mnist`,
+  or `--data-dir`); `full` is the paper's own size and needs CIFAR-10 (`--data-dir`).
 - Every run (a cell and a seed) is a file of its own in `--work`, named by the digest of its settings. Two experiments
   that need the same run share it. A kill, Ctrl-C or `--max-minutes` loses nothing that is finished, and a training goes
   on from its last state, at most half a minute back. The same command goes on.
@@ -85,8 +85,10 @@ gradient of every epoch; and `angle_step_equilibrium`, `angle_epoch_equilibrium`
 ## What there is
 
 Runs are cells times seeds; hours are of one core (`tiny`, `cpu`) or one H100 (`gpu`, `full`), estimated from measured
-rates on the CPU and from assumed ones on the accelerator. A record tells the processor time of its runs, or the time
-that passed, on machines that were doing other things beside, where an older one knows no other.
+rates on the CPU (a processor half as fast takes twice as long) and from assumed ones on the accelerator. A record tells
+the processor time of its runs, or, where an older one knows no other, the time that passed, on machines that were doing
+other things beside. Its command is the one that makes it; runs of several sessions and commits can stand in it, and its
+provenance names them.
 """
 
 
@@ -106,12 +108,7 @@ def _record(name: str, scale: str, seeds: int) -> str:
     data = load(name, scale)
     made = json.loads(data.attrs["provenance"])
     where = " and ".join(listed(made["processor"]))
-    took = (
-        f"{made['cpu_seconds'] / 3600:.2g} h of processor"
-        if "cpu_seconds" in made
-        else f"{made['seconds'] / 3600:.2g} h"
-    )
-    return f"`{data.attrs['command']}`, {made['runs']} runs, {took}, {where}"
+    return f"`{data.attrs['command']}`, {made['runs']} runs, {time_of(made)}, {where}"
 
 
 def page() -> str:

@@ -3,13 +3,14 @@
 from validation.experiments.base import MOMENTS, Cell, Experiment, cell
 from validation.experiments.setups import STEADY
 
-EPOCHS = {"tiny": 4, "cpu": 40, "gpu": 15, "full": 100}
+EPOCHS = {"tiny": 4, "cpu": 40, "gpu": 40, "full": 100}
+SIZE = {"gpu": {"N": 10_240}}  # a step of l = 8 takes sixteen minibatches
 
 
 def cells(scale: str) -> list[Cell]:
     """SVAG with l = 1 (SGD), 2, 4, 8; momentum 0, with replacement."""
     base, epochs = STEADY[scale], EPOCHS[scale]
-    same = {
+    same = SIZE.get(scale, {}) | {
         "momentum": 0.0, "lr": 10 * base["lr"], "sampling": "replacement", "epochs": epochs, "evaluate_every": epochs
     }  # fmt: skip
     return [cell(base, same | {"svag": parts if parts > 1 else None}, svag=float(parts)) for parts in (1, 2, 4, 8)]

@@ -9,7 +9,7 @@ SHARE = 16
 SETUPS = {
     "tiny": ({"network": "se-resnet", "width": 4, "blocks": [1], "B": 16}, 1024, 1e-3, 2),
     "cpu": ({"network": "se-resnet", "width": 16, "blocks": [1, 1, 1], "B": 64}, 4096, 1e-4 / 16, 10),
-    "gpu": ({"network": "se-resnet", "width": 32, "B": 128}, 16_000, 1e-4, 5),
+    "gpu": ({"network": "se-resnet", "width": 32, "B": 128}, 12_288, 1e-4, 5),
     "full": ({"network": "timm:efficientnet_b0", "width": None, "B": 512, "epochs": 200}, 50_000, 1e-4, 6),
 }
 
