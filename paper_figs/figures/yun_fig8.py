@@ -16,12 +16,14 @@ from paper_figs.grid import with_error
 from paper_figs.quantified import best_value
 from paper_figs.scripts import Drawn, Records
 from paper_figs.seeds import seed_error, seed_mean
+from paper_figs.transfer import optima, turning_apart
 
 if TYPE_CHECKING:
-    import xarray as xr
+    from matplotlib.axes import Axes
 
 SOURCE = "Yun et al. 2022, fig. 8, sec. 6; theory.md 10.13, 8.9"
 EXPERIMENTS = ("yun-fig8",)
+PLATEAU = 4.0  # points of accuracy below the best that are shown
 
 
 def draw(records: Records) -> Drawn:
@@ -34,6 +36,7 @@ def draw(records: Records) -> Drawn:
         cells[data] = sorted(networks.pick(record, data=data), key=lambda i: float(record["wd"][i]))
         wd, values = record["wd"].values[cells[data]], accuracy[cells[data]]
         style.measured(axis, wd, seed_mean(values), seed_error(values), i=series, ls="-", lw=0.8)
+        _zoom(axis, seed_mean(values))
         best[data] = float(np.exp(best_value(seed_mean(values)[:, None], wd)[0]))
         axis.axvline(best[data], color="0.3", ls=":", lw=1.2, label=f"best (parabola) {best[data]:.2g}")
         axis.set(
@@ -64,27 +67,16 @@ def draw(records: Records) -> Drawn:
     whole = accuracy[cells["whole"]]
     lost = whole[int(np.nanargmax(seed_mean(whole)))] - whole[row]  # seed by seed
     seen = (f"{networks.caption(record)}. Best wd {best['subset']:.2g} on the part, {best['whole']:.2g} on the whole. "
-            + _said(accuracy, record, cells, best["whole"] * share / best["subset"])
+            + optima(accuracy, record, cells, best["whole"] * share / best["subset"])
             + f" The transferred row costs {with_error(float(seed_mean(lost)), float(seed_error(lost)), 2)} points against the best "
-            "of the whole.")  # fmt: skip
+            f"of the whole. {turning_apart(record, [cells[data][row] for data in ('subset', 'whole')])}")  # fmt: skip
     return Drawn(figure, seen)
 
 
-def _said(accuracy: np.ndarray, record: xr.Dataset, cells: dict[str, list[int]], ratio: float) -> str:
-    """What the two optima say of each other: nothing where one cannot be told from an end of its grid."""
-    said, ends = [], []
-    for data, name in (("subset", "part"), ("whole", "whole")):
-        flat = np.flatnonzero(_as_good(accuracy[cells[data]]))
-        low, high = (float(record["wd"][cells[data][i]]) for i in (flat[0], flat[-1]))
-        said.append(f"{low:.2g} to {high:.2g} on the {name}")
-        ends += [name] if flat[0] == 0 or flat[-1] == len(cells[data]) - 1 else []
-    text = f"Within a standard error of the best: {', '.join(said)}"
-    if ends:
-        return f"{text}: no optimum on the {' and the '.join(ends)}, and so the two say nothing of each other."
-    return f"{text}. The whole's best is {ratio:.2f} of what the tuning factor says (the paper's: 0.5)."
-
-
-def _as_good(values: np.ndarray) -> np.ndarray:
-    """Which rows (row, seed) are less than one standard error of the difference below the best."""
-    below = values[np.nanargmax(seed_mean(values))] - values
-    return seed_mean(below) <= np.nan_to_num(seed_error(below))
+def _zoom(axis: Axes, values: np.ndarray) -> None:
+    """The plateau, on which all is decided; how many points lie below is written into the corner."""
+    low = np.nanmax(values) - PLATEAU
+    below = int((values < low).sum())
+    if below:
+        axis.set_ylim(bottom=low - 0.05 * PLATEAU)
+        axis.text(0.03, 0.03, f"{below} below {low:.0f} %", transform=axis.transAxes, fontsize=7, color="0.3")
