@@ -22,8 +22,8 @@ def turning_apart(record: xr.Dataset, cells: list[int]) -> str:
         style.DEGREES * of[end] for courses in (measured, exact) for of, end in zip(courses, ends, strict=True)
     )
     said = (
-        f"The transferred pair, of equal tuning factor, turns by {a:.1f} and {b:.1f} degrees an epoch at the end of the "
-        f"first phase (exact {c:.1f} and {d:.1f})"
+        f"The transferred pair, of equal tuning factor, turns by {a:.1f} and {b:.1f} degrees an epoch at the end of "
+        f"the first phase (exact {c:.1f} and {d:.1f})"
     )
     left = sum(not networks.settles(record, i) for i in cells)
     if left:

@@ -59,8 +59,9 @@ def draw(records: Records) -> Drawn:
                              label=name if not k else None)  # fmt: skip
     said = (("best cells against the diagonal", "columns"), ("log(best) against log(N or B)", "slope"),
             ("spread of ln(angle per epoch)", "standard deviation over cells"))  # fmt: skip
+    ticks = [f"{name}\nbest or second on it: {part.leading(2)[0]}" for name, part in zip(names, parts, strict=True)]
     for axis, (title, label) in zip(axes, said, strict=True):
-        axis.set_yticks(y, names if axis is axes[0] else [""] * len(names), fontsize=7)
+        axis.set_yticks(y, ticks if axis is axes[0] else [""] * len(names), fontsize=7)
         axis.set(ylim=(len(names) - 0.4, -0.6), title=title, xlabel=label)
         axis.legend(fontsize=6.5, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=2)
     axes[0].xaxis.get_major_locator().set_params(integer=True)
