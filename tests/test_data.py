@@ -6,15 +6,19 @@ import hashlib
 import io
 import os
 import pickle
+import tarfile
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from sde_si import HyperParameters  # noqa: E402
 from sde_si.errors import BadInput, DiskProblem  # noqa: E402
 from validation.data import AUGMENTATIONS, Batches, balanced, files, load, order, resized  # noqa: E402
 from validation.data.synthetic import synthetic  # noqa: E402
+from validation.train.job import Job  # noqa: E402
+from validation.train.loop import Trainer  # noqa: E402
 
 LABELS = files.FASHION / "t10k-labels-idx1-ubyte.gz"
 needs_fashion = pytest.mark.skipif(not LABELS.exists(), reason="Debian's dataset-fashion-mnist is not installed")
@@ -26,28 +30,6 @@ def test_fashion_mnist():
     assert found.train.shape == (1000, 1, 14, 14)
     assert found.test.shape == (10_000, 1, 14, 14)
     assert np.bincount(found.train_labels).tolist() == [100] * 10
-
-
-@needs_fashion
-def test_no_damaged_file_is_accepted(tmp_path):
-    content, rng = LABELS.read_bytes(), np.random.default_rng(0)
-    path = tmp_path / LABELS.name
-    digest = files.FASHION_FILES["t10k-labels-idx1-ubyte"]
-    path.write_bytes(content)
-    assert len(files.read_published(path, digest)) == 10_008
-    for i in range(1000):
-        damaged = bytearray(content)
-        if i % 2:
-            del damaged[rng.integers(len(damaged)) :]
-        else:
-            damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
-        path.write_bytes(damaged)
-        try:
-            accepted = files.read_published(path, digest)
-        except DiskProblem:
-            continue
-        # A flipped bit in gzip's own header (name, time) changes no content.
-        assert hashlib.sha256(accepted).hexdigest() == digest
 
 
 class _Evil:
@@ -85,15 +67,22 @@ def test_no_code_in_a_file_is_run(tmp_path, monkeypatch):
     assert files._Plain(io.BytesIO(pickle.dumps(np.arange(3), protocol=2))).load().size == 3
 
 
-def test_cifar_binary_version(tmp_path):
-    rng = np.random.default_rng(0)
-    rows = rng.integers(0, 256, (files.CIFAR_BATCH, files.CIFAR_RECORD), dtype=np.uint8)
-    rows[:, 0] %= 10
+def _rows(monkeypatch, batch=50):
+    """Records of one file of the binary version, shortened, and as many of each class."""
+    monkeypatch.setattr(files, "CIFAR_BATCH", batch)
+    rows = np.random.default_rng(0).integers(0, 256, (batch, files.CIFAR_RECORD), dtype=np.uint8)
+    rows[:, 0] = np.arange(batch) * 7 % 10
+    return rows
+
+
+def test_cifar_binary_version(tmp_path, monkeypatch):
+    rows = _rows(monkeypatch)
     for name in files.CIFAR_FILES:
         (tmp_path / f"{name}.bin").write_bytes(rows.tobytes())
     found = load("cifar10", folder=tmp_path, N=100)
     assert found.train.shape == (100, 3, 32, 32)
     assert found.test_labels.tolist() == rows[:, 0].tolist()
+    assert np.array_equal(found.test, rows[:, 1:].reshape(-1, 3, 32, 32))
     (tmp_path / "test_batch.bin").write_bytes(rows.tobytes()[:-1])
     with pytest.raises(DiskProblem, match="bytes instead of"):
         load("cifar10", folder=tmp_path)
@@ -101,6 +90,27 @@ def test_cifar_binary_version(tmp_path):
     (tmp_path / "test_batch.bin").write_bytes(rows.tobytes())
     with pytest.raises(DiskProblem, match="label 10"):
         load("cifar10", folder=tmp_path)
+    rows[7, 0] = 8  # of 9
+    (tmp_path / "test_batch.bin").write_bytes(rows.tobytes())
+    with pytest.raises(DiskProblem, match=r"test files .* 4 to 6 images of a class"):
+        load("cifar10", folder=tmp_path)
+
+
+def test_cifar_archive(tmp_path, monkeypatch):
+    """It is preferred to what lies beside it, and its digest is that of the file as it is, not unpacked."""
+    rows, path = _rows(monkeypatch), tmp_path / files.CIFAR_ARCHIVE
+    with tarfile.open(path, "w:gz") as archive:
+        for name in files.CIFAR_FILES:
+            (tmp_path / f"{name}.bin").write_bytes(rows.tobytes())
+            archive.add(tmp_path / f"{name}.bin", f"cifar-10-batches-bin/{name}.bin")
+            (tmp_path / f"{name}.bin").write_bytes(b"")
+    with pytest.raises(DiskProblem, match="its md5 is not the published one"):
+        load("cifar10", folder=tmp_path)
+    digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    monkeypatch.setattr(files, "CIFAR_ARCHIVE_DIGEST", digest)
+    found = load("cifar10", folder=tmp_path)
+    assert np.array_equal(found.test, rows[:, 1:].reshape(-1, 3, 32, 32))
+    assert found.train_labels.tolist() == rows[:, 0].tolist() * 5
 
 
 @pytest.mark.parametrize("N", [10, 55, 100])
@@ -121,6 +131,29 @@ def test_synthetic_pictures_depend_on_the_seed_alone_and_vary_within_a_class():
     assert first[0].shape == (60, 3, 32, 32)
     mine = first[0][first[1] == 2].astype(float)
     assert mine.std(0).mean() > 20
+
+
+@pytest.mark.slow
+def test_accuracy_on_synthetic_pictures_rises_with_their_number_and_does_not_saturate(one_thread, seed, capsys):
+    """The same network, as many steps: what four times the pictures are worth, beyond three standard errors."""
+    accuracies, steps, B = {}, 1536, 64
+    for N in (256, 1024, 4096):
+        images, epochs = load("synthetic", N=N, size=16), steps * B // N
+        hp = HyperParameters(N=N, B=B, lr=0.02, wd=5e-4, momentum=0.9, epochs=epochs, schedule="cosine")
+        job = Job(network="si-convnet", width=16, data="synthetic", hyperparameters=hp, noise_batches=0,
+                  evaluate_every=epochs)  # fmt: skip
+        trainer = Trainer(job, images, [seed])
+        for _ in range(epochs):
+            trainer.run_epoch()
+        accuracies[N] = float(trainer.results()["test_accuracy"][0, -1])
+    error = 0.5 / images.test_labels.size**0.5  # of one accuracy, at most
+    with capsys.disabled():
+        print(f"\ntest accuracy of si-convnet, width 16, on synthetic pictures at 16x16: {accuracies} +- {error}")
+    few, more, most = accuracies.values()
+    assert few > 0.1 + 3 * error, "it learns"
+    assert more > few + 3 * 2**0.5 * error
+    assert most > more + 3 * 2**0.5 * error
+    assert most < 0.97
 
 
 def test_images_are_averaged_or_padded():

@@ -92,15 +92,6 @@ def test_lags_and_epochs_measure_the_same(images):
     assert np.isnan(got["angle_lag"][:, 2, 2]).all()  # the third's would end after the run
 
 
-def test_signal_and_noise_are_the_moments_of_the_gradient(images):
-    """G + tau = E|g|^2 at the unit vector: the epoch-end batches against the training's own."""
-    job = small_job(HP.replace(lr=1e-6, wd=0.0, epochs=2), noise_batches=40, sampling="replacement")
-    got = trained(job, images, range(4)).results()
-    both, own = (got["signal"] + got["noise_trace"])[:, 0].mean(0), got["gradient"].mean((0, 1))
-    np.testing.assert_allclose(both, own, rtol=0.25)
-    assert (got["noise_trace"] > 0).all()
-
-
 def test_a_fixed_effective_learning_rate_keeps_the_sphere(images):
     hp = HP.replace(wd=0.0, momentum=0.0)
     total = trained(small_job(hp, effective_lr=1e-2), images, (0, 1)).results()

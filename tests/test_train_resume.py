@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import subprocess
 import sys
 import time
@@ -40,41 +38,6 @@ def test_a_resumed_training_is_bit_identical(cut, images, tmp_path):
     assert torch.equal(second.stack.x, straight.stack.x)
     for name, values in straight.results().items():
         np.testing.assert_array_equal(second.results()[name], values, err_msg=name)
-
-
-@pytest.mark.slow
-def test_a_hundred_random_cuts_leave_no_trace(images, tmp_path):
-    """Killed while it trains, anywhere: what was saved before goes on to the same weights and record, bit for bit."""
-    rng = np.random.default_rng(int(os.environ.get("SDE_SI_SEED", "0")))
-    straight = {}
-    for cut in range(100):
-        name = str(rng.choice(["sgd", "adam", "lion", "sgd-displacement"]))
-        hp = HP.replace(epochs=4, schedule=str(rng.choice(["constant", "cosine"])))
-        options = {"optimizer": name, "precision": "fp32", "lags": (3, 12), "augment": ("flip", "shift"),
-                   "sampling": str(rng.choice(["replacement", "reshuffle"]))}  # fmt: skip
-        job, file = small_job(hp, **options), tmp_path / f"{cut}.pt"
-        key = (name, hp.schedule, options["sampling"])
-        if key not in straight:
-            straight[key] = trained(job, images, (0, 1))
-        left = int(rng.integers(0, 4)) * 10 + int(rng.integers(0, 10))
-
-        def killed(done, left=left):
-            nonlocal steps
-            steps += done
-            if steps > left:
-                raise KeyboardInterrupt
-
-        steps = 0
-        first = Trainer(job, images, [0, 1])
-        with contextlib.suppress(KeyboardInterrupt):
-            first.run(file, killed, save_every=0.0)
-        second = Trainer(job, images, [0, 1])
-        if file.exists():
-            second.restore(file)
-        second.run(tmp_path / "end.pt", lambda _: None, save_every=1e9)
-        assert torch.equal(second.stack.x, straight[key].stack.x), (cut, key, left)
-        for quantity, values in straight[key].results().items():
-            np.testing.assert_array_equal(second.results()[quantity], values, err_msg=f"{cut} {key} {quantity}")
 
 
 def test_stacked_networks_train_as_each_by_itself(images):

@@ -44,7 +44,7 @@ class Images:
         state = hashlib.sha256()
         for array in (self.train, self.train_labels, self.test, self.test_labels):
             state.update(str(array.shape).encode())
-            state.update(np.ascontiguousarray(array))
+            state.update(np.ascontiguousarray(array).data)
         return state.hexdigest()
 
 
@@ -157,7 +157,9 @@ def load(
     require(not entry.needs_folder or folder is not None, "data_dir", f"the folder of {name}", "none", "--data-dir DIR")
     train, labels, test, test_labels = entry.load(Path(folder) if folder else None, seed, N)
     if N is not None:
-        require(1 <= N <= labels.size, "N", f"at most the {labels.size} training samples of {name}", N, labels.size)
+        require(
+            1 <= N <= labels.size, "N", f"at most the {labels.size} training samples of {name}", N, str(labels.size)
+        )
         chosen = balanced(labels, N, seed)
         train, labels = train[chosen], labels[chosen]
     own = train.shape[-1] if size is None else size

@@ -1,4 +1,8 @@
-"""Image files on disk, refused unless their content is what was published; nothing in them is ever run as code."""
+"""Image files on disk, refused unless their content is what was published; nothing in them is ever run as code.
+
+One exception: no digests are published of CIFAR-10's unpacked binary files, only of their archive. Of the files alone
+the sizes and all labels are checked, and a changed pixel stays unseen.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import gzip
 import hashlib
 import io
 import pickle
+import tarfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -32,7 +37,9 @@ CIFAR_FILES = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
-CIFAR_RECORD, CIFAR_BATCH = 1 + 3 * 32 * 32, 10_000
+# MD5 of the binary version's archive, as its authors publish it
+CIFAR_ARCHIVE, CIFAR_ARCHIVE_DIGEST = "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"
+CIFAR_RECORD, CIFAR_BATCH, CIFAR_CLASSES = 1 + 3 * 32 * 32, 10_000, 10
 
 
 def _read(path: Path) -> bytes:
@@ -40,6 +47,13 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DiskProblem(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _published(content: bytes, path: Path, digest: str, algorithm: str) -> bytes:
+    """The content, which is refused if its digest is another."""
+    if hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() != digest:
+        raise DiskProblem(f"{path} is damaged: its {algorithm} is not the published one; fetch it again")
+    return content
 
 
 def read_published(path: Path, digest: str, algorithm: str = "sha256") -> bytes:
@@ -56,9 +70,7 @@ def read_published(path: Path, digest: str, algorithm: str = "sha256") -> bytes:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise DiskProblem(f"{path} is damaged ({error}); fetch it again") from error
-    if hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() != digest:
-        raise DiskProblem(f"{path} is damaged: its {algorithm} is not the published one; fetch it again")
-    return content
+    return _published(content, path, digest, algorithm)
 
 
 def fashion_mnist(folder: Path | None) -> tuple[Array, Array, Array, Array]:
@@ -112,34 +124,60 @@ class _Plain(pickle.Unpickler):
 def cifar10(folder: Path) -> tuple[Array, Array, Array, Array]:
     """CIFAR-10 from a user's folder: images (n, 3, 32, 32) and labels (n,), uint8.
 
-    The binary version (``data_batch_1.bin``; its size and labels are checked: no digests are published), or the
-    python version, whose files are opened only after their digests match.
+    The first of these that is there:
+
+    - ``cifar-10-binary.tar.gz`` as published, opened only after its digest matches;
+    - the files of the binary version (``data_batch_1.bin``), of which no digests are published: their sizes are
+      checked, and their labels, of which every class has as many as published. *A changed pixel is not found*;
+    - the files of the python version (``data_batch_1``), opened only after their digests match.
 
     Raises
     ------
     DiskProblem
         If files are missing or damaged.
     """
+    archive = folder / CIFAR_ARCHIVE
+    packed = _cifar_archive(archive) if archive.exists() else {}
     parts = []
     for name, digest in CIFAR_FILES.items():
         binary, python = folder / f"{name}.bin", folder / name
-        if binary.exists():
-            parts.append(_cifar_binary(binary))
+        if packed:
+            parts.append(_cifar_binary(packed[name], archive))
+        elif binary.exists():
+            parts.append(_cifar_binary(_read(binary), binary))
         elif python.exists():
             parts.append(_cifar_python(python, digest))
         else:
             raise DiskProblem(f"neither {name}.bin nor {name} in {folder}; give --data-dir the folder of CIFAR-10")
     images, labels = (np.concatenate([part[i] for part in parts[:-1]]) for i in (0, 1))
+    for one, where in ((labels, "training"), (parts[-1][1], "test")):
+        counts = np.bincount(one, minlength=CIFAR_CLASSES)
+        if counts.min() != counts.max():
+            raise DiskProblem(
+                f"the {where} files in {folder} are damaged: they have {counts.min()} to {counts.max()} images of a "
+                f"class, published were as many of each; fetch them again"
+            )
     return images, labels, *parts[-1]
 
 
-def _cifar_binary(path: Path) -> tuple[Array, Array]:
-    content = np.frombuffer(_read(path), np.uint8)
-    if content.size != CIFAR_BATCH * CIFAR_RECORD:
-        raise DiskProblem(f"{path} is damaged: {content.size} bytes instead of {CIFAR_BATCH * CIFAR_RECORD}")
-    rows = content.reshape(CIFAR_BATCH, CIFAR_RECORD)
-    if rows[:, 0].max() > 9:
-        raise DiskProblem(f"{path} is damaged: label {rows[:, 0].max()} of at most 9")
+def _cifar_archive(path: Path) -> dict[str, bytes]:
+    """Contents of the binary version's files; none is written to disk."""
+    content = _published(_read(path), path, CIFAR_ARCHIVE_DIGEST, "md5")
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+        for name in CIFAR_FILES:
+            member = archive.extractfile(f"cifar-10-batches-bin/{name}.bin")
+            assert member is not None  # the digest is right, so it is a file
+            found[name] = member.read()
+    return found
+
+
+def _cifar_binary(content: bytes, path: Path) -> tuple[Array, Array]:
+    if len(content) != CIFAR_BATCH * CIFAR_RECORD:
+        raise DiskProblem(f"{path} is damaged: {len(content)} bytes instead of {CIFAR_BATCH * CIFAR_RECORD}")
+    rows = np.frombuffer(content, np.uint8).reshape(CIFAR_BATCH, CIFAR_RECORD)
+    if rows[:, 0].max() >= CIFAR_CLASSES:
+        raise DiskProblem(f"{path} is damaged: label {rows[:, 0].max()} of at most {CIFAR_CLASSES - 1}")
     return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0]
 
 

@@ -2,7 +2,8 @@
 
 A class is a small dictionary of textures. A picture shows three of its class's textures and three of a common
 dictionary, each at a random place, size, turn and contrast, over a smooth background with noise. Two classes share
-half of their textures, so that a few samples do not tell them apart.
+half of their textures, so that a few samples do not tell them apart. `si-convnet` of width 16 at 16x16 pixels, after
+1536 steps of 64: 21, 32 and 41 % of the test set right with 256, 1024 and 4096 pictures (`tests/test_data.py`).
 """
 
 from __future__ import annotations
