@@ -115,8 +115,9 @@ def predicted(record: xr.Dataset, i: int, quantity: str, group: str = "all") -> 
 
 def noise_trace(record: xr.Dataset, i: int) -> float:
     """Noise trace of `late` epochs; where none was recorded the squared gradient, signal and all, stands for it."""
-    name = "noise_trace" if "noise_trace" in record else "gradient"
-    return float(np.nanmean(of_cell(record, i, name)[:, late(record, i)]))
+    names = [name for name in ("noise_trace", "gradient") if name in record]
+    found = (of_cell(record, i, name)[:, late(record, i)] for name in names)
+    return next((float(np.nanmean(values)) for values in found if np.isfinite(values).any()), math.nan)
 
 
 def sde(record: xr.Dataset, i: int, quantity: str, paths: int = 16) -> Array | None:
@@ -203,9 +204,9 @@ def settles(record: xr.Dataset, i: int) -> bool:
 
 
 def phase_end(record: xr.Dataset, i: int) -> int:
-    """Number of epochs before the first drop of the learning rate."""
-    lr = record["lr_end"].isel(cell=i).values[: epochs(record, i)]
-    changed = np.flatnonzero(lr < 0.999 * lr[0])
+    """Number of epochs before the learning rate first falls or the batch first grows."""
+    lr, steps = (record[name].isel(cell=i).values[: epochs(record, i)] for name in ("lr_end", "steps_per_epoch"))
+    changed = np.flatnonzero((lr < 0.999 * lr[0]) | (steps != steps[0]))
     return int(changed[0]) if changed.size else lr.size
 
 

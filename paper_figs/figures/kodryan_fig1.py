@@ -4,59 +4,97 @@ Kodryan et al. train scale-invariant networks at fixed effective learning rates 
 different speeds and to different minima, a level of the loss that depends on the rate, and the loss of random guessing.
 """
 
+import json
+
 import numpy as np
+import xarray as xr
 
 from paper_figs import networks, style
 from paper_figs.figures.kodryan_toy import MARKS
+from paper_figs.grid import with_error
 from paper_figs.scripts import Drawn, Records
 from paper_figs.seeds import seed_error, seed_mean
+from sde_si.regimes import BORDER, CONVERGENCE, UNDECIDED, classify
 
 SOURCE = "Kodryan et al. 2022, fig. 1; theory.md 5.1"
 EXPERIMENTS = ("kodryan-regimes",)
+SHOWN = (1e-4, 1e-3, 1e-2, 2e-2, 3e-2, 2e-1)  # rates with curves: more cannot be told apart
+
+
+def fixed_rates(record: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cells on the sphere, their rates, in order, and their regimes."""
+    cells = np.array(networks.pick(record, training="sphere"))
+    cells = cells[np.argsort(record["fixed"].values[cells])]
+    return cells, record["fixed"].values[cells], record["regime"].values[cells].astype(str)
+
+
+def threshold(record: xr.Dataset) -> tuple[float, float]:
+    """Highest fixed rate that converges, and the lowest above it in another regime; nan where there is none."""
+    _, rates, regime = fixed_rates(record)
+    low = max(rates[regime == CONVERGENCE], default=np.nan)
+    return float(low), float(min(rates[~np.isin(regime, (CONVERGENCE, UNDECIDED)) & (rates > low)], default=np.nan))
+
+
+def why(record: xr.Dataset, i: int) -> str:
+    """What `sde_si.regimes` says of a cell."""
+    loss, norm, angle = (record[name][i].values for name in ("train_loss", "gradient", "angle_step"))
+    known = {"iterations": np.cumsum(record["steps_per_epoch"][i].values), "random_loss": record.attrs["random_loss"]}
+    return classify(loss, np.sqrt(norm), angle, **known).why.replace("+-", "±")
+
+
+def over_seeds(values: np.ndarray, digits: int = 2) -> str:
+    """Mean and standard error, shape (seed,)."""
+    return with_error(float(seed_mean(values)), float(seed_error(values)), digits)
 
 
 def draw(records: Records) -> Drawn:
-    """Training loss and effective gradient norm over epochs; final loss, test error and regime against the rate."""
-    from matplotlib import colormaps
-
+    """Training loss and effective gradient norm over epochs; final loss and test error against the rate."""
     record = records["kodryan-regimes"]
-    cells = np.array(networks.pick(record, training="sphere"))
-    cells = cells[np.argsort(record["fixed"].values[cells])]
-    fixed, epoch = record["fixed"].values[cells], record["epoch"].values
-    figure, axes = style.panels(3, width=3.7, height=3.4)
-    final = []
-    for k, i in enumerate(cells):
-        shade = {"color": colormaps["viridis"](0.9 * (1 - k / max(1, cells.size - 1))), "lw": 1.1}
-        loss, norm = (
-            networks.mean_and_error(networks.of_cell(record, i, name))[0] for name in ("train_loss", "gradient")
-        )
-        axes[0].loglog(epoch, loss, label=f"{fixed[k]:.2g}", **shade)
-        axes[1].loglog(epoch, np.sqrt(norm), **shade)
-        late = networks.of_cell(record, i, "train_loss")[:, -max(1, epoch.size // 10) :].mean(axis=1)
-        error = 100 * (1 - networks.of_cell(record, i, "test_accuracy"))
-        final.append([seed_mean(late), seed_error(late), np.nanmean(error[:, -1])])
-    level, stderr, error = np.array(final).T
-    regime = record["regime"].values[cells].astype(str)
-    for name, mark in MARKS.items():
-        which = regime == name
-        if which.any():
-            axes[2].errorbar(fixed[which], level[which], np.nan_to_num(stderr[which]), fmt=mark, ms=4.5, color="0.2",
-                             mfc="white" if mark == "s" else "0.2", label=name)  # fmt: skip
-    other = axes[2].twinx()
-    other.plot(fixed, error, "-", color=style.color(1), lw=1.0)
-    other.set_ylabel("test error [%] (line)", color=style.color(1))
-    other.spines["right"].set_visible(True)
-    other.grid(visible=False)
-    axes[0].set(xlabel="epoch", ylabel="training loss")
-    axes[1].set(xlabel="epoch", ylabel="effective gradient norm, rms")
-    axes[2].set(xscale="log", yscale="log", xlabel="effective LR", ylabel="training loss, last tenth")
-    axes[2].set_ylim(top=3e3 * level.max())  # room for the legend
-    axes[2].legend(loc="upper left", fontsize=7)
-    figure.legend(*axes[0].get_legend_handles_labels(), title="effective LR", loc="outside lower center", ncols=7)
-    counts = ", ".join(
-        f"{name}: {', '.join(f'{r:.2g}' for r in fixed[regime == name])}" for name in MARKS if (regime == name).any()
-    )
-    best = int(np.nanargmin(error))
-    seen = (f"{networks.caption(record)}. By sde_si.regimes: {counts}. Lowest test error {error[best]:.1f} % at effective LR "
-            f"{fixed[best]:.2g}. There is no closed form for a network's threshold; the toy's is on kodryan-toy.")  # fmt: skip
-    return Drawn(figure, seen)
+    (cells, fixed, regime), epoch = fixed_rates(record), record["epoch"].values
+    random, tenth = float(record.attrs["random_loss"]), max(1, epoch.size // 10)
+    figure, axes = style.panels(2, 2, width=4.8, height=3.2)
+    shown = (axes[0], "train_loss", 1.0, "training loss"), (axes[1], "gradient", 0.5, "effective gradient norm, rms")
+    for axis, name, power, label in shown:
+        for j, k in enumerate((k for k, rate in enumerate(fixed) if np.isclose(rate, SHOWN).any()), start=1):
+            mean, error = networks.mean_and_error(networks.of_cell(record, cells[k], name) ** power)
+            style.measured(axis, epoch, mean, error, i=j, log=True)
+            axis.text(1.15 * epoch[-1], 0.85 * mean[-tenth:].mean(), f"{fixed[k]:g}", fontsize=8)
+        axis.set(xscale="log", yscale="log", xlabel="epoch", ylabel=label, title="± s.e.; at the curves: effective LR")
+    late = np.array([networks.of_cell(record, i, "train_loss")[:, -tenth:].mean(axis=1) for i in cells])
+    wrong = np.array([100 * (1 - networks.of_cell(record, i, "test_accuracy")[:, -1]) for i in cells])
+    paper, theirs = json.loads(record.attrs["paper"]), []
+    for k, (name, of) in enumerate(zip(paper["regimes"], paper["effective_lr"], strict=True)):
+        here = [f"{r:g} {x}" for r, x in zip(fixed, regime, strict=True) if min(of) <= r <= max(of)]
+        theirs.append(f"{name} from {min(of):g} to {max(of):g}, here {', '.join(here) or 'no rate'}")
+        for axis in axes[2:]:
+            axis.axvspan(min(of), max(of), color=f"{0.92 - 0.09 * k}", lw=0, zorder=0)
+            axis.text(np.sqrt(min(of) * max(of)), 1.01, f"paper:\n{name.split()[-1]}", ha="center", fontsize=7,
+                      transform=axis.get_xaxis_transform())  # fmt: skip
+    for axis in (axes[0], axes[2]):
+        axis.axhline(random, color="0.2", ls=":", lw=1.2, label="random weights")
+        axis.legend(loc="lower left", fontsize=7)
+    for axis, values in ((axes[2], late), (axes[3], wrong)):
+        for name, mark in MARKS.items():
+            at = regime == name
+            axis.errorbar(fixed[at], seed_mean(values[at]), np.nan_to_num(seed_error(values[at])), fmt=mark, ms=4.5,
+                          color="0.1", mfc="white" if mark == "s" else "0.1", label=f"here: {name}")  # fmt: skip
+        axis.set(xscale="log", xlabel="effective LR [per step]", ylabel="test error [%]")
+    axes[2].set(yscale="log", ylabel=f"training loss, last {tenth} epochs")
+    axes[3].legend(loc="center left", fontsize=7)
+    (low, high), best, of = threshold(record), seed_mean(wrong).argmin(), paper["effective_lr"]
+    found = "; ".join(f"{name}: {', '.join(f'{r:g}' for r in fixed[regime == name]) or 'none'}" for name in MARKS)
+    unsure = "; ".join(f"{fixed[k]:g}, {why(record, cells[k])}" for k in np.flatnonzero(regime == UNDECIDED)) or "none"
+    # The last layer is fixed and belongs to the seed, and with it the loss of random weights: compare by seed, too.
+    own, above = networks.of_cell(record, cells[0], "train_loss")[:, 0], []
+    for k in np.flatnonzero(seed_mean(late) > random):
+        turn = style.DEGREES * networks.of_cell(record, cells[k], "angle_step")[:, -tenth:].mean()
+        above.append(f"{fixed[k]:g}: {over_seeds(late[k] / random)} ({over_seeds(late[k] / own)}, {turn:.0f} degrees)")
+    seen = f"""{networks.caption(record)}. By sde_si.regimes: {found}. Undecided (the gradient norm's border of
+    convergence is t^-{BORDER:g}): {unsure}. Least test error: {over_seeds(wrong[best], 1)} % at {fixed[best]:g}. Random
+    weights have a loss of {random:.2f}. Levels above it, as multiples (in brackets of the same seeds' loss in the first
+    epoch at {fixed[0]:g}, nearly that of random weights; angle per step): {"; ".join(above) or "none"}. Weights that a
+    step turns by a right angle are little but one gradient; those need not have the loss of random ones. Paper's groups
+    (grey, as its notebook draws them, ConvNet on CIFAR-10): {"; ".join(theirs)}. Threshold of convergence here:
+    {f"{low:g} to {high:g}, {low / min(of[1]):.2g} to {high / max(of[0]):.2g} times theirs" if low < high else "none"}
+    (network and data are others; more is not known)."""
+    return Drawn(figure, " ".join(seen.split()))

@@ -1,86 +1,98 @@
-"""Scaling rules on a network: what keeps angle and accuracy when the batch grows.
+"""Scaling rules on a network: what keeps angle and accuracy when the batch grows, and how far noise dominates.
 
-Linear scaling keeps the tuning factor, and so do a growing weight decay or both by the root; lr by the root and no change do
-not. Smith et al.: a growing batch does what a falling learning rate does.
+Linear scaling keeps the tuning factor, and so do a growing weight decay or both by the root; lr by the root and no
+change do not. Li et al.: it fails where noise is no stronger than signal. Smith et al.: a growing batch does what a
+falling learning rate does.
 """
 
 import numpy as np
 
 from paper_figs import networks, style
 from paper_figs.accuracy import final_accuracy
-from paper_figs.grid import with_error
+from paper_figs.figures.svag_resnet import listed
 from paper_figs.scripts import Drawn, Records
 from paper_figs.seeds import seed_error, seed_mean
 
-SOURCE = "Goyal et al. 2017, Smith et al. 2018, Yun et al. 2022 sec. 4; theory.md 4.5, 7.2, 8.9"
+SOURCE = "Goyal et al. 2017, Smith et al. 2018, Li et al. 2021, Yun et al. 2022 sec. 4; theory.md 4.5, 7.2, 7.6, 8.9"
 EXPERIMENTS = ("scaling-rules",)
-RULES = ("lr", "wd", "both", "root lr", "nothing")
+RULES = {"lr": "lr × k", "wd": "wd × k", "both": "both × √k", "root lr": "lr × √k", "nothing": "nothing"}
+NAMES = ("angle_epoch", "angle_epoch_predicted", "weight_norm", "noise_trace", "signal", "SDE")
+ANGLE, RATIO, GAINED = "angle per epoch, first phase [deg]", "noise / signal, τ/G", "accuracy - that at k = 1 [points]"
 
 
 def draw(records: Records) -> Drawn:
-    """Angle per epoch and accuracy against the growth of the batch; lr decay against batch growth."""
+    """Angle, accuracy and noise over signal against the growth k of the batch; lr decay against batch growth."""
     record = records["scaling-rules"]
-    accuracy = final_accuracy(record)
-    start = networks.pick(record, rule="start")[0]
-    figure, axes = style.panels(3, width=3.6, height=3.3)
-    said = []
-    for series, rule in enumerate(RULES):
-        cells = [start, *sorted(networks.pick(record, rule=rule), key=lambda i: float(record["times"][i]))]
-        times = [float(record["times"][i]) for i in cells]
-        angle = np.array([_level(record, i) for i in cells])
-        law = [
-            style.DEGREES * np.nanmean(networks.exact(record, i).angle_epoch[networks.late(record, i)]) for i in cells
-        ]
-        paper = [style.DEGREES * float(record["angle_epoch_paper"][i][0]) for i in cells]
-        style.measured(axes[0], times, angle[:, 0], angle[:, 1], i=series, label=_name(rule))
-        style.exact(axes[0], times, law, i=series)
-        style.paper(axes[0], times, paper, i=series)
-        ends, error = seed_mean(accuracy[cells]), seed_error(accuracy[cells])
-        style.measured(axes[1], times, ends, error, i=series, label=_name(rule), ls="-", lw=0.8)
-        gained = accuracy[cells[-1]] - accuracy[start]  # seed by seed: one subset and one start for both
-        said.append(
-            f"{_name(rule)}: angle × {angle[-1, 0] / angle[0, 0]:.2f} (exact {law[-1] / law[0]:.2f}, paper "
-            f"{paper[-1] / paper[0]:.2f}), accuracy {_points(gained)}"
-        )
-    decays = []
-    for series, rule in enumerate(("lr decay", "batch growth")):
-        for i in networks.pick(record, rule=rule):
-            networks.draw_course(axes[2], record, i, "angle_epoch", 5 * series, rule)
-            value, error = float(seed_mean(accuracy[i])), float(seed_error(accuracy[i]))
-            decays.append(f"{rule} {with_error(value, error, 1, absent='diverged, no')} %")
-    for axis in axes[:2]:
-        axis.set(xscale="log", xlabel="k: batch size over its first value")
-        axis.set_xticks(times, [f"{k:g}" for k in times])
-        axis.minorticks_off()
-    axes[0].set(ylabel="angle per epoch, first phase [deg]")
-    axes[1].set(ylabel="test accuracy [%]")
-    axes[2].set(xlabel="epoch", ylabel="angle per epoch [deg]", yscale="log")
-    axes[2].legend(fontsize=7)
-    style.below(figure, axes[0], columns=5)
-    shortest = min(int(record["steps_per_epoch"][i][0]) for i in cells)
-    return Drawn(
-        figure,
-        f"{networks.caption(record)}. At the largest batch against the first: {'; '.join(said)}. Rules that keep the tuning "
-        f"factor stay together, but do not keep the angle: of {shortest} steps an epoch, the velocity's memory of ten is no "
-        f"small part, which eq. 27 leaves out and the exact recursion has. Final accuracy: {'; '.join(decays)}.",
+    start, place = networks.pick(record, rule="start"), record["times"].values.astype(float)
+    cells = [start + sorted(networks.pick(record, rule=rule), key=lambda i: place[i]) for rule in RULES]
+    found, times = _first_phase(record, cells), place[cells[0]]
+    figure, axes = style.panels(2, 2, width=4.7, height=3.1)
+    for series, label in enumerate(RULES.values()):
+        apart = times * 2 ** (0.13 * (series - 2))  # side by side: bars would hide each other
+        for axis, name, scale in zip(axes, (ANGLE, GAINED, RATIO), ("linear", "linear", "log"), strict=False):
+            seeds = found[name][series]
+            style.measured(axis, apart, seed_mean(seeds), seed_error(seeds), i=series, label=label, band=False, ms=4.6)
+            axis.set(xscale="log", xlabel="k: batch size over its first value", ylabel=name, yscale=scale)
+            axis.set_xticks(times, [f"{k:g}" for k in times])
+            axis.minorticks_off()
+        style.exact(axes[0], times, seed_mean(found["exact"][series]), i=series)
+        style.paper(axes[0], times, seed_mean(found["paper"][series]), i=series)
+        style.sde(axes[0], apart, seed_mean(found["SDE"][series]), i=series)
+    for level, axis in enumerate(axes[1:3]):
+        axis.axhline(level, color="0.4", lw=0.8)
+    axes[2].plot(times, seed_mean(found[RATIO])[0, 0] / times, ":", color="0.35", lw=1.2, label="(τ/G at k = 1) / k")
+    growth = [networks.pick(record, rule=rule)[0] for rule in ("lr decay", "batch growth")]
+    for series, i in enumerate(growth):
+        networks.draw_course(axes[3], record, i, "angle_epoch", 5 * series, str(record["rule"].values[i]))
+    axes[3].set(xlabel="epoch", ylabel="angle per epoch [deg]", yscale="log")
+    axes[3].legend(fontsize=7)
+    style.below(figure, axes[2], columns=6)
+    ends = [[networks.of_cell(record, i, name)[:, -10:].mean(axis=1) for i in growth] for name in NAMES[:2]]
+    said = listed(np.diff(final_accuracy(record)[growth], axis=0), 1), listed(np.array([b / a for a, b in ends]), 2)
+    seen = (
+        f"{networks.caption(record)}. {_rules(found, times, float(record['B'][start[0]]))} Batch growth less lr decay: "
+        f"accuracy {said[0]} points, angle in the last ten epochs × {said[1]} (measured, exact; paper 1): fewer steps."
     )
+    return Drawn(figure, seen)
 
 
-def _name(rule: str) -> str:
-    return {"lr": "lr × k", "wd": "wd × k", "both": "both × √k", "root lr": "lr × √k", "nothing": "nothing"}[rule]
+def _first_phase(record, cells: list[list[int]]) -> dict[str, np.ndarray]:
+    """After the transient of the first learning rate, (rule, k, seed), and what the final accuracy gained."""
+
+    def late(i: int, name: str) -> np.ndarray:
+        course = networks.sde(record, i, "angle_epoch") if name == "SDE" else None
+        values = networks.of_cell(record, i, name) if course is None else course[None]
+        return values[:, networks.late(record, i)].mean(axis=1)
+
+    angle, exact, norm, noise, signal, sde = (
+        np.array([[late(i, name) for i in row] for row in cells]) for name in NAMES
+    )
+    paper, accuracy = record["angle_epoch_paper"].values[cells][:, :, :1], final_accuracy(record)[cells]
+    turned = {ANGLE: angle, "exact": exact, "SDE": sde, "paper": paper}
+    rest = {"norm": norm, RATIO: noise / signal, GAINED: accuracy - accuracy[:, :1]}  # one subset and one start a seed
+    return {name: style.DEGREES * values for name, values in turned.items()} | rest
 
 
-def _points(gained) -> str:
-    """A difference of accuracies with its standard error over seeds."""
-    value, error = float(seed_mean(gained)), float(seed_error(gained))
+def _rules(found, times, batch: float) -> str:
+    """Whether tuning factor or noise decide on the largest batch, and the norm of linear scaling beside 4.5."""
+    angle, exact, sde, paper = (found[name][:, -1] / found[name][:, 0] for name in (ANGLE, "exact", "SDE", "paper"))
+    gained, ratio, k, keeps = found[GAINED], found[RATIO], times[-1], np.isin(list(RULES), ("lr", "wd", "both"))
+    lost, mean = seed_mean(gained[:, -1]) < -2 * seed_error(gained[:, -1]), seed_mean(ratio[:, -1])
+    fails = mean[lost].max(initial=-np.inf) > mean[~lost].min(initial=np.inf)
+    told = "No rule loses more than two s.e"
+    if lost.any():
+        told = f"That {'does not tell' if fails else 'tells'} the rules that lose more than two s.e. from the others"
+    above = gained[keeps, 1:].mean(axis=0) - gained[~keeps, 1:].mean(axis=0)
+    norm, first = (found["norm"][:1, -1] / found["norm"][:1, 0]) ** 4, ratio[:1, 0]
     return (
-        f"{value:+.1f}" + (f" ± {error:.1f} points" if np.isfinite(error) else " points")
-        if np.isfinite(value)
-        else "none: a run diverged"
+        f"k = {k:g} against 1, seed by seed, of {', '.join(RULES.values())}: angle × {listed(angle, 2)} (exact "
+        f"{listed(exact, 2)}; SDE {listed(sde, 2)}; paper {listed(paper, 2)}); accuracy {listed(gained[:, -1], 1)} "
+        f"points; τ/G {listed(ratio[:, -1], 2)}. {told}. Rules that keep the tuning factor are above the others by "
+        f"{listed(above, 2)} points at k = {', '.join(f'{one:g}' for one in times[1:])}; of them lr × k less wd × k is "
+        f"{listed(gained[:1, -1] - gained[1:2, -1], 1)} at the last. The noise scale Bτ/G of lr × k is "
+        f"{listed(batch * times[:, None] * ratio[0], 0)} at B = {', '.join(f'{batch * one:g}' for one in times)}. By "
+        f"4.5 (no momentum, C² = 2) its |x|^4 has doubled at k = 2 + τ/G = {listed(2 + first, 1)}, × "
+        f"{listed((first + k) / (first + 1), 2)} at {k:g}; measured × {listed(norm, 2)}. The SDE has neither accuracy "
+        "nor G. With fewer steps an epoch the velocity's memory, not in the paper's eq. 27, takes more of the angle. "
+        f"At k = 1 it is {listed(found[ANGLE][:1, 0] / found['exact'][:1, 0], 2)} of the exact one: the basin (18.2)."
     )
-
-
-def _level(record, i: int) -> tuple[float, float]:
-    """Mean angle per epoch after the transient of the first phase, degrees, with its standard error over seeds."""
-    seeds = style.DEGREES * np.nanmean(networks.of_cell(record, i, "angle_epoch")[:, networks.late(record, i)], axis=1)
-    return float(seed_mean(seeds)), float(seed_error(seeds))

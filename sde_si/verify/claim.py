@@ -150,6 +150,8 @@ class Claim:
         For a claim that fails: the id of the corrected statement.
     broken : str
         For a claim that fails: the assumption that broke. For an approximate one: the range in which it holds.
+    rule : str
+        The rule of the verdict in words, of a claim that has its own.
     where : mapping of str to str
         Symbols of the formula that only this claim has; the others stand in `sde_si.verify.glossary`.
     """
@@ -167,6 +169,7 @@ class Claim:
     check: Callable[[np.random.Generator], Sequence[Measurement]] | None = None
     corrected: str = ""
     broken: str = ""
+    rule: str = ""
     where: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -97,6 +97,8 @@ def relative(value: float) -> str:
 
 def rule(claim: Claim) -> str:
     """The rule of the verdict in one line."""
+    if claim.rule:
+        return claim.rule
     band = relative(claim.allowed)
     if claim.expected == FAILS:
         return (

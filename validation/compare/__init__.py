@@ -2,7 +2,7 @@
 
 from validation.compare.cli import main
 from validation.compare.curvature import unstable_share
-from validation.compare.identities import Check, identities
+from validation.compare.identities import Check, balance, identities
 from validation.compare.overlay import Overlay, overlays
 from validation.compare.rotation import Rotation, laws, rotations
 from validation.compare.window import window
@@ -11,6 +11,7 @@ __all__ = [
     "Check",
     "Overlay",
     "Rotation",
+    "balance",
     "identities",
     "laws",
     "main",

@@ -12,13 +12,16 @@ import tyro
 
 from sde_si.errors import CLAIM_FAILED, DONE, require
 from sde_si.terminal import emit, guarded
+from sde_si.verify.claim import HOLDS, REFUTED, UNDECIDED
 from validation.compare.curvature import unstable_share
-from validation.compare.identities import balance, identities
+from validation.compare.goals import NORM, ROTATION
+from validation.compare.identities import balance, identities, split
 from validation.compare.keep import check, keep, title_of, titles
-from validation.compare.overlay import SHOWN, overlays
+from validation.compare.overlay import SHOWN, beside, overlays
 from validation.compare.response import norm_by_response
 from validation.compare.rotation import CONFINED, rotations
-from validation.compare.window import window
+from validation.compare.seeds import Known, decide, how, settled
+from validation.compare.window import checkpoints, window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,11 +33,9 @@ BY_RESPONSE = "noise and response (18.8)"
 def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
     """Everything said of one record, as JSON types; draws its figures."""
     from sde_si.comparison import finite
-    from sde_si.estimators import equilibrium
     from validation.compare import figure
 
     used, turned, over = window(record), rotations(record), overlays(record)
-    names = list(dict.fromkeys(law for one in turned for law in one.laws))
     title, digest = title_of(record), record.attrs["digest"][:12]
     pictures = []
     if _turned(record):
@@ -44,28 +45,43 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
         pictures.append(figure.write(draw, folder / f"overlay-{digest}.png"))
     simulated = []
     for name in SHOWN if over else ():
-        found = equilibrium(record, used, name)
-        beside = [equilibrium(one.record, used, name) for one in over]
-        simulated.append({
-            "quantity": name, "measured": finite(found.value), "stderr": finite(found.stderr),
-            "simulated": {f"{o.name} with {o.noise}": {"value": finite(b.value), "stderr": finite(b.stderr)}
-                          for o, b in zip(over, beside, strict=True)},
-        })  # fmt: skip
-    by_response = norm_by_response(record)
-    if by_response is not None and simulated:
-        value, error = by_response
-        simulated[0]["simulated"][BY_RESPONSE] = {"value": finite(value), "stderr": finite(error)}
-    held = balance(record)
+        found = settled(record, used, name)
+        said = {f"{one.name} with {one.noise}": beside(record, one, name) for one in over}
+        by_response = norm_by_response(record) if name == "weight_norm" else None
+        if by_response is not None:
+            said[BY_RESPONSE] = by_response
+        simulated.append({"quantity": name, **_number(found),
+                          "simulated": {kind: {"value": finite(value)} | _off(off, NORM)
+                                        for kind, (value, off) in said.items()}})  # fmt: skip
+    held, parts = balance(record), split(record)
     return {
-        "record": file, "title": title, "equilibrium": used.why or "no equilibrium", "laws": names,
+        "record": file, "title": title, "equilibrium": used.why or "no equilibrium", "errors": how(record),
+        "laws": list(dict.fromkeys(law for one in turned for law in one.laws)),
+        "checkpoints": {name: [int(at.inside.size), int(at.epochs.size)]
+                        for name in ("response", "curvature") if (at := checkpoints(record, name)).epochs.size},
         "identities": [{"name": c.name, "left": finite(c.left), "allowed": c.allowed, "source": c.source,
                         "holds": c.left <= c.allowed} for c in identities(record)],
         "rotation": [{"window": r.name, "steps": r.steps, "measured": finite(r.measured), "stderr": finite(r.stderr),
-                      "laws": {k: {"value": finite(v), "stderr": finite(r.errors[k])} for k, v in r.laws.items()}}
-                     for r in turned],
-        "simulated": simulated, "balance": held and [finite(part) for part in held], "left_out": unstable_share(record),
+                      "laws": {k: {"value": finite(v), "stderr": finite(r.errors[k])} | _off(r.over[k], ROTATION)
+                               for k, v in r.laws.items()}} for r in turned],
+        "split": parts and {name: _number(part) for name, part in parts.items()},
+        "simulated": simulated, "balance": held and _number(held), "left_out": unstable_share(record),
         "figures": [str(p) for p in pictures],
     }  # fmt: skip
+
+
+def _number(found: Known) -> dict[str, Any]:
+    from sde_si.comparison import finite
+
+    return {"measured": finite(found.value), "stderr": finite(found.stderr)}
+
+
+def _off(off: Known, bound: float) -> dict[str, Any]:
+    """Measured over predicted, minus one, with its error, and whether that is within `bound`."""
+    from sde_si.comparison import finite
+
+    return {"off": finite(off.value), "off_stderr": finite(off.stderr), "freedom": off.freedom, "bound": bound,
+            "verdict": decide(off, bound)}  # fmt: skip
 
 
 def _turned(record: xr.Dataset) -> bool:
@@ -73,8 +89,12 @@ def _turned(record: xr.Dataset) -> bool:
     return any(math.isfinite(one.measured) for one in rotations(record))
 
 
-def _ratio(measured: float | None, said: float | None) -> float | None:
-    return None if measured is None or not said else measured / said - 1
+def _beside(said: dict[str, Any], factor: float = 1.0) -> str:
+    """A prediction, and what was measured beside it."""
+    if said["value"] is None or said["off"] is None:
+        return "-"
+    error = "" if said["off_stderr"] is None else f"±{100 * said['off_stderr']:.2g}"
+    return f"{factor * said['value']:.4g}, {100 * said['off']:+.3g}{error} %"
 
 
 def _table(columns: Sequence[str]) -> Any:
@@ -91,7 +111,7 @@ def show(found: dict[str, Any]) -> None:
     """The tables of one record on stdout."""
     from rich.console import Console
 
-    from sde_si.comparison import number, percent
+    from sde_si.comparison import number
     from sde_si.quantities import shown
 
     console = Console(width=None if sys.stdout.isatty() else 160)
@@ -99,36 +119,41 @@ def show(found: dict[str, Any]) -> None:
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
-    say(f"{found['title']}: {found['equilibrium']}")
+    say(f"{found['title']}: {found['equilibrium']}; {found['errors']}")
+    for name, (left, of) in found["checkpoints"].items():
+        few = "" if left > 1 else ": too few to tell how much one differs from the next"
+        say(f"{name}: {left} of {of} checkpoints of each seed lie in these epochs{few}")
     table = _table(("1 - cos", "steps", "measured ± s.e.", *(f"{name}, measured beside it" for name in found["laws"])))
     for one in found["rotation"]:
-        cells = [one["window"], str(one["steps"]), number(one["measured"], error=one["stderr"])]
-        for name in found["laws"]:
-            law = one["laws"].get(name, {"value": None, "stderr": None})
-            value, error = law["value"], law["stderr"]
-            relative = _ratio(one["measured"], value)
-            spread = f" ± {error / value:.1%}" if value and error else ""
-            cells.append("-" if value is None else f"{value:.4g}{spread}, {percent(relative)}")
-        table.add_row(*cells)
+        cells = [_beside(one["laws"][name]) if name in one["laws"] else "-" for name in found["laws"]]
+        table.add_row(one["window"], str(one["steps"]), number(one["measured"], error=one["stderr"]), *cells)
     console.print(table)
+    for name in found["laws"]:
+        verdicts = [one["laws"][name]["verdict"] for one in found["rotation"] if one["window"].startswith("lag")]
+        if verdicts:
+            hold, unsure, refuted = (verdicts.count(verdict) for verdict in (HOLDS, UNDECIDED, REFUTED))
+            say(f"{name}: within {ROTATION:.0%} at {hold} of {len(verdicts)} lags, farther off at {refuted}, "
+                f"undecided at {unsure} (95 % certainty, lag by lag)")  # fmt: skip
     if found["simulated"]:
         kinds = list(found["simulated"][0]["simulated"])
         table = _table(("simulated", "measured ± s.e.", *(f"{kind}, measured beside it" for kind in kinds)))
         for one in found["simulated"]:
             quantity = shown(one["quantity"])
             cells = [quantity.title.replace("[", r"\["), number(one["measured"], quantity.factor, error=one["stderr"])]
-            for kind in kinds:
-                value = one["simulated"].get(kind, {"value": None})["value"]
-                cells.append(f"{number(value, quantity.factor)}, {percent(_ratio(one['measured'], value))}")
-            table.add_row(*cells)
+            said = [one["simulated"].get(kind) for kind in kinds]
+            table.add_row(*cells, *("-" if s is None else _beside(s, quantity.factor) for s in said))
         console.print(table)
     for one in found["identities"]:
         verdict = "holds" if one["holds"] else "DOES NOT HOLD"
         left = "unknown" if one["left"] is None else f"{one['left']:.2g}"
         say(f"theory {one['source']}: {one['name']}: {left}, allowed {one['allowed']:.0e}: {verdict}")
+    if found["split"] is not None:
+        parts = {name: number(part["measured"], error=part["stderr"]) for name, part in found["split"].items()}
+        cosine = parts.pop("cosine")
+        summed = " + ".join(f"{name} ({value})" for name, value in parts.items())
+        say(f"theory 1.11: cosine over an epoch ({cosine}) = {summed}")
     if found["balance"] is not None:
-        ratio, error = found["balance"]
-        spread = number(ratio, error=error)
+        spread = number(found["balance"]["measured"], error=found["balance"]["stderr"])
         say(f"theory 4.7, 9.2: squared step over squared length: {spread} of the stationary value")
     if found["left_out"] is not None:
         say(f"{CONFINED} leaves out {found['left_out']:.1%} of the noise: curvature at the edge of stability")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sde_si import theory
-from sde_si.estimators import jackknife
-from validation.compare.window import setting
+from validation.compare.laws import Law, measured_law
+from validation.compare.window import checkpoints, living, setting
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,48 +18,49 @@ CURVES = ("curvature", "curvature_weight")
 UNSTABLE = 0.95  # of the edge 2 (1 + mu), from which on the law has no stationary variance (18.1)
 
 
-def curvatures(record: xr.Dataset) -> list[tuple[Array, Array]]:
-    """Curvatures seen by the noise and the noise along them, of every seed and checkpoint; none if not measured.
+def curvatures(record: xr.Dataset) -> tuple[Array, Array] | None:
+    """Curvatures seen by the noise and the noise along them (path, checkpoint, node), at checkpoints in the window.
 
-    The noise is tau/|x|^4 at the checkpoint, by its mean squared step if its trace was not measured.
+    The noise is tau/|x|^4 at the checkpoint, by its mean squared step if its trace was not measured. None if there are
+    no such measurements.
     """
-    if "curvature" not in record:
-        return []
-    nodes, weights = (record[name].transpose("path", "checkpoint", "node").values for name in CURVES)
-    whole, count, last = record.sel(group="all"), nodes.shape[1], record.sizes["epoch"] - 1
-    at = sorted(last - i * (last + 1) // 2 // count for i in range(count))  # Job.checkpoints
+    found = checkpoints(record, "curvature")
+    if not found.inside.size:
+        return None
+    nodes, weights = (record[name].transpose("path", "checkpoint", "node").values[:, found.inside] for name in CURVES)
+    whole, at = record.sel(group="all"), found.epochs[found.inside] - 1
     steps = whole["angle_step"].transpose("path", "epoch").values ** 2
     trace = (whole["noise_trace"] / whole["weight_norm"] ** 4).transpose("path", "epoch").values
     size = (trace if np.isfinite(trace).all() else steps)[:, at]
-    weights = weights / weights.sum(axis=-1, keepdims=True) * size[..., None]
-    return list(zip(nodes.reshape(-1, nodes.shape[-1]), weights.reshape(-1, nodes.shape[-1]), strict=True))
+    return nodes, weights / weights.sum(axis=-1, keepdims=True) * size[..., None]
 
 
-def confined(record: xr.Dataset, steps: int, *, negative: bool = False) -> tuple[Array, Array] | None:
-    """1 - cos over 0, 1, ..., `steps` steps by the curvature of seeds and checkpoints (18.7), and its standard error.
+def confined(record: xr.Dataset, steps: int, *, negative: bool = False) -> Law | None:
+    """1 - cos over 0, 1, ..., `steps` steps by the curvature at the checkpoints in the window (18.7).
 
     `negative`: as measured; else negative curvature counts as 0, since a network does not run away along it.
     """
     lr, u, mu, _ = setting(record)
     seen = curvatures(record)
-    if not seen:
+    if seen is None:
         return None
+    nodes, weights = seen
 
-    def law(which: Array) -> Array:
-        nodes, weights = (np.concatenate([seen[i][part] for i in which]) for part in (0, 1))
-        stable = lr * nodes + u < UNSTABLE * 2 * (1 + mu)
-        pulls = lr * (nodes if negative else np.maximum(nodes, 0.0))
-        return theory.confined_versines(steps, u, mu, pulls[stable], weights[stable])
+    def curve(which: Array) -> Array:
+        at, noise = nodes[which].ravel(), weights[which].ravel()
+        stable = lr * at + u < UNSTABLE * 2 * (1 + mu)
+        pulls = lr * (at if negative else np.maximum(at, 0.0))
+        return theory.confined_versines(steps, u, mu, pulls[stable], noise[stable])
 
-    return jackknife(law, len(seen), len(seen))
+    return measured_law(record, np.asarray(np.isfinite(weights).all(axis=-1)), curve)
 
 
 def unstable_share(record: xr.Dataset) -> float | None:
     """Share of the noise along curvatures that the confinement law leaves out, being at or beyond the edge."""
+    record = living(record)
     seen = curvatures(record)
-    if not seen:
+    if seen is None:
         return None
     lr, u, mu, _ = setting(record)
-    edge = UNSTABLE * 2 * (1 + mu)
-    nodes, weights = (np.concatenate([one[part] for one in seen]) for part in (0, 1))
-    return float(weights[lr * nodes + u >= edge].sum() / weights.sum())
+    nodes, weights = seen
+    return float(weights[lr * nodes + u >= UNSTABLE * 2 * (1 + mu)].sum() / weights.sum())

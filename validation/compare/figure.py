@@ -21,20 +21,20 @@ BAND = 15  # per cent that are aimed at
 
 
 def _draw_rotation(axis: Axes, below: Axes, record: xr.Dataset, title: str) -> None:
-    """The curve on `axis`; measured over each law that is meant for a network on `below`."""
+    """The curve on `axis`; measured over each law that is meant for a network on `below`, with its 95 % interval."""
     points = [one for one in rotations(record) if one.name.startswith(("lag", "one step", "epoch, end"))]
     points.sort(key=lambda one: one.steps)
     steps = np.arange(1, points[-1].steps + 1)
     x, y, error = (np.array([getattr(p, name) for p in points]) for name in ("steps", "measured", "stderr"))
     axis.errorbar(x, y, np.nan_to_num(error), fmt="o", color="k", markersize=4, label="measured", zorder=3)
-    for name, (curve, of_law) in laws(record, int(steps[-1])).items():
-        color, spread = f"C{LAWS.index(name)}", np.nan_to_num(of_law)
+    for name, law in laws(record, int(steps[-1])).items():
+        color, curve, spread = f"C{LAWS.index(name)}", law.curve, np.nan_to_num(law.stderr)
         axis.plot(steps, curve[1:], label=name, ls="-" if name in MARKERS else "--", color=color)
         axis.fill_between(steps, (curve - spread)[1:], (curve + spread)[1:], color=color, alpha=0.2, lw=0)
         if name in MARKERS:
-            over = y / curve[x]
-            bar = 100 * over * np.hypot(np.nan_to_num(error) / y, spread[x] / curve[x])
-            below.errorbar(x, 100 * (over - 1), bar, fmt=MARKERS[name], color=color, ls="-", lw=0.8, markersize=3)
+            over = [one.over[name] for one in points]
+            off, bar = (100 * np.array([getattr(one, part) for one in over]) for part in ("value", "reach"))
+            below.errorbar(x, off, np.nan_to_num(bar), fmt=MARKERS[name], color=color, ls="-", lw=0.8, markersize=3)
     for one in (axis, below):
         one.axvline(int(record["steps_per_epoch"].values[-1]), color="0.8", lw=0.8, zorder=0)
     axis.set(xscale="log", yscale="log")
@@ -66,7 +66,9 @@ def rotation_figure(records: Mapping[str, xr.Dataset]) -> Any:
             axis.set_ylabel("1 - cosine")
             below.set_ylabel("over law\n- 1 [%]", fontsize="small")
         axes.append(axis)
-    drawn.supxlabel(f"lag [steps]; the grey line is one epoch, the band {BAND} %", fontsize="medium")
+    drawn.supxlabel(
+        f"lag [steps]; the grey line is one epoch, the band {BAND} %, the lower bars 95 % intervals", fontsize="medium"
+    )
     drawn.legend(*_handles(axes), loc="outside upper center", ncols=3, fontsize="small")
     return drawn
 
@@ -99,8 +101,8 @@ def overlay_figure(record: xr.Dataset, over: Sequence[Overlay], title: str) -> A
     n = int(record["steps_per_epoch"].values[-1])
     known = laws(record, n)
     law = best(known)
-    if law is not None and np.isfinite(known[law][0][n]):
-        angle = 2 * np.arcsin(np.sqrt(known[law][0][n] / 2)) * shown("angle_epoch").factor
+    if law is not None and np.isfinite(known[law].curve[n]):
+        angle = 2 * np.arcsin(np.sqrt(known[law].curve[n] / 2)) * shown("angle_epoch").factor
         drawn.axes[-1].axhline(angle, color="0.3", ls="--", label=law)
         drawn.axes[-1].legend()
     drawn.axes[0].legend()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sde_si.hyperparameters import HyperParameters
-from sde_si.record import configuration
 from sde_si.schedules import Timetable
-from validation.compare.window import batch_means, window
+from validation.compare.seeds import Known, mean
+from validation.compare.window import configured, living, window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,20 +29,40 @@ class Check:
     source: str
 
 
-def balance(record: xr.Dataset) -> tuple[float, float] | None:
-    """E|x' - x|^2/E|x|^2 at equilibrium over what a stationary norm needs, and its error (theory.md 4.7, 9.2).
+def balance(record: xr.Dataset) -> Known | None:
+    """E|x' - x|^2/E|x|^2 at equilibrium over what a stationary norm needs (theory.md 4.7, 9.2).
 
     Fluctuation and dissipation: 2u/(1+mu) with SGD whatever the loss. None without an equilibrium.
     """
-    from sde_si.estimators import mean_and_error, values
+    from sde_si.estimators import values
 
+    record = living(record)
     used, expected = window(record), float(record.attrs["expected_displacement_ratio"])
     if not used or not np.isfinite(expected):
         return None
     moved, size = (values(record, f"mean_squared_{name}")[:, used.epochs] for name in ("displacement", "norm"))
-    ratio = moved.mean() / size.mean()
-    error = mean_and_error(batch_means(moved - ratio * size)).stderr / size.mean()
-    return float(ratio / expected), float(error / expected)
+    ratio = float(moved.mean() / size.mean())
+    left = mean(moved - ratio * size)
+    return Known(ratio / expected, left.stderr / float(size.mean()) / expected, left.freedom)
+
+
+PARTS = ("decay", "velocity", "drift")
+
+
+def split(record: xr.Dataset) -> dict[str, Known] | None:
+    """The cosine over an epoch at equilibrium and the three parts that it is made of exactly (theory.md 1.11).
+
+    What is left of the weights that the epoch began with, of their velocity, and what its gradients add along them:
+    the answer to how much of the rotation decay alone explains. None without an equilibrium, or if not measured.
+    """
+    from sde_si.estimators import values
+
+    record = living(record)
+    used = window(record)
+    if not used or not np.isfinite(record["split_drift"]).any():
+        return None
+    names = {"cosine": "cos_epoch", **{part: f"split_{part}" for part in PARTS}}
+    return {part: mean(values(record, name)[:, used.epochs]) for part, name in names.items()}
 
 
 def _decays(made: Mapping[str, Any], epochs: int) -> Array:
@@ -54,7 +74,7 @@ def _decays(made: Mapping[str, Any], epochs: int) -> Array:
 
 def identities(record: xr.Dataset) -> list[Check]:
     """The identities that the record's settings leave exact; 1.3 for plain SGD, the split 1.11, <x, g> = 0."""
-    made = configuration(record)
+    made = configured(record)
     single = made["precision"] != "fp64"
     out: list[tuple[str, Array, float, str]] = []
     plain = made["optimizer"] == "sgd" and made["momentum"] == 0 and made["effective_lr"] is None
@@ -69,10 +89,10 @@ def identities(record: xr.Dataset) -> list[Check]:
         scale = np.abs(decay)[:, None] if made["wd"] else np.abs(said)
         left = np.abs(gap / scale)[..., inside]
         out.append(("sum of ln cos of the steps, largest over groups", left, 1e-2 if single else 1e-10, "1.3"))
-    parts: Any = sum(record[f"split_{name}"] for name in ("decay", "velocity", "drift"))
+    parts: Any = sum(record[f"split_{name}"] for name in PARTS)
     left = np.abs(parts - record["cos_epoch"]).values
     out.append(("split of the cosine, largest over groups", left, 1e-5 if single else 1e-9, "1.11"))
     left = record["radial_gradient"].sel(group="all").values
     out.append(("rms cosine of weights and gradient", left, 1e-3, "0.4, 15.5"))
     # Of a network that diverged at once nothing is known.
-    return [Check(name, float(np.nanmax(left)), *more) for name, left, *more in out if np.isfinite(left).any()]
+    return [Check(name, float(np.nanmax(left)), most, of) for name, left, most, of in out if np.isfinite(left).any()]

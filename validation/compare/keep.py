@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sde_si.errors import require
 from sde_si.methods import METHODS
 from sde_si.options import written
-from sde_si.record import configuration, load, save
+from sde_si.record import load, save
+from validation.compare.window import configured
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,7 +24,7 @@ SAME = ("N", "B", "lr", "wd", "momentum", "schedule", "optimizer", "width", "blo
 
 def title_of(record: xr.Dataset) -> str:
     """Network, data, optimizer and sampling in one line."""
-    made = configuration(record)
+    made = configured(record)
     what = f"SVAG({made['svag']})" if made["svag"] > 1 else made["optimizer"]
     images = "" if made["image_size"] is None else f" {made['image_size']}x{made['image_size']}"
     moved = f", {'+'.join(made['augment'])}" if made["augment"] else ""
@@ -34,7 +35,7 @@ def title_of(record: xr.Dataset) -> str:
 
 def kind(record: xr.Dataset) -> str:
     """The optimizer in a word."""
-    made = configuration(record)
+    made = configured(record)
     if made["optimizer"] not in ("sgd", "sgd-displacement"):
         return str(made["optimizer"])
     return f"SVAG({made['svag']})" if made["svag"] > 1 else "SGDM" if made["momentum"] else "SGD"
@@ -42,7 +43,7 @@ def kind(record: xr.Dataset) -> str:
 
 def command(record: xr.Dataset) -> str:
     """The command that trains it again."""
-    made = configuration(record)
+    made = configured(record)
     has = {"beta2", "eps"} & METHODS[made["method"]].extras.keys()
     settings = {key: value for key, value in made.items() if key not in {"method", "beta2", "eps"} - has}
     return " ".join(["python -m validation.train", *written(settings)])
@@ -59,7 +60,7 @@ def titles(records: Sequence[xr.Dataset]) -> list[str]:
 
 def place_of(record: xr.Dataset, folder: Path) -> Path:
     """Where `keep` writes it."""
-    made = configuration(record)
+    made = configured(record)
     moved = "".join(f"-{name}" for name in made["augment"])
     sampling = "" if made["sampling"] == "replacement" else "-reshuffled"
     word = kind(record).lower().replace("(", "").replace(")", "")
@@ -80,7 +81,7 @@ def check(records: Mapping[str, xr.Dataset], folder: Path) -> None:
                 f"{taken.get(path)} and {file} for {path.name}", "one of them, or two folders")  # fmt: skip
         taken[path] = file
         if path.exists():
-            here, there = configuration(record), configuration(load(path))
+            here, there = configured(record), configured(load(path))
             other = [key for key in SAME if here.get(key) != there.get(key)]
             require(not other, "keep_in", f"a folder without another training under {path.name}",
                     f"one with other {', '.join(other)}", "another folder")  # fmt: skip

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sde_si.record import configuration
+from sde_si.estimators import equilibrium
+from validation.compare.seeds import Known, by_seeds, left_out, settled
+from validation.compare.window import configured, living, window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -15,30 +17,36 @@ if TYPE_CHECKING:
 Array = np.ndarray
 DIM, PATHS = 1024, 8  # what a finite dimension changes is of order 1/1024
 SHOWN = ("weight_norm", "effective_lr", "angle_step", "angle_epoch")
+POWERS = {"weight_norm": 1 / 4, "effective_lr": -1 / 2}  # of the noise, with which they go at equilibrium (1.4, 9.2)
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """A simulation beside a network: its name, what stands for the gradient's variance, and its record."""
+    """A simulation beside a network: its name, what stands for the gradient's variance, and its record.
+
+    `share` is how much of the signal counts as noise.
+    """
 
     name: str
     noise: str
     record: xr.Dataset
+    share: float = 0.0
 
 
 def course(record: xr.Dataset) -> tuple[Array, Array] | None:
-    """Noise trace tau and signal G at the unit vector, epoch by epoch, mean over seeds; None if they were not measured.
+    """Noise trace tau and signal G at the unit vector, epoch by epoch; None if they were not measured.
 
-    The sum of both is the mean squared gradient of all steps of an epoch; its split is that of the independent
-    minibatches at the epochs' ends (theory.md 7.6), averaged over the five epochs around.
+    Mean over the seeds that lived. The sum of both is the mean squared gradient of all steps of an epoch; its split is
+    that of the independent minibatches at the epochs' ends (theory.md 7.6), averaged over the five epochs around.
     """
+    record = living(record)
     tau, signal, whole = (
         record[name].sel(group="all").transpose("path", "epoch").values.mean(axis=0)
         for name in ("noise_trace", "signal", "gradient")
     )
     if not np.isfinite(tau).all():
         return None
-    svag = configuration(record)["svag"]
+    svag = configured(record)["svag"]
     near = np.ones(5)
     share = np.convolve(signal, near, "same") / np.convolve(tau + signal, near, "same")
     share = np.clip(share, 0.0, 0.999)
@@ -68,7 +76,8 @@ def overlays(record: xr.Dataset, *, paths: int = PATHS) -> list[Overlay]:
     from sde_si.problem import Problem
     from sde_si.simulate import simulate
 
-    made, found = configuration(record), course(record)
+    record = living(record)
+    made, found = configured(record), course(record)
     if made["optimizer"] not in ("sgd", "sgd-displacement") or made["effective_lr"] is not None or found is None:
         return []
     if made["rescale"]:  # the simulation does not know it
@@ -83,17 +92,45 @@ def overlays(record: xr.Dataset, *, paths: int = PATHS) -> list[Overlay]:
     part = f"signal/{made['svag']}" if made["svag"] > 1 else "signal"
     # fresh augmentation of every image takes most of the zero sum away (1.12)
     sampling = "replacement" if made["augment"] else made["sampling"]
-    for name, noise, trace, method, drawn in (
-        ("SDE", "noise", tau, "splitting", "replacement"),
-        ("optimizer", f"noise + {part}", tau + signal / made["svag"], made["method"], sampling),
+    for name, noise, share, method, drawn in (
+        ("SDE", "noise", 0.0, "splitting", "replacement"),
+        ("optimizer", f"noise + {part}", 1 / made["svag"], made["method"], sampling),
     ):
-        of_sample = trace * batch
+        of_sample = (tau + share * signal) * batch
         factors = ",".join(f"{value:.7f}" for value in of_sample / of_sample[-1])
-        hp = HyperParameters(**given | {"schedule": f"{made['schedule']}+noise:{factors}"})
+        given["schedule"] = f"{made['schedule']}+noise:{factors}"
+        hp = HyperParameters(**given)
         problem = Problem("isotropic", dim=DIM, noise_scale=float(of_sample[-1]) / (DIM - 1))
         lags = tuple(int(lag) for lag in record["lag"].values) if "lag" in record else ()
         simulated = simulate(
             problem, hp, method=method, sampling=drawn, paths=paths, init_norm=start, lags=lags, seed=0
         )
-        out.append(Overlay(name, noise, simulated))
+        out.append(Overlay(name, noise, simulated, share))
     return out
+
+
+def beside(record: xr.Dataset, one: Overlay, name: str) -> tuple[float, Known]:
+    """A simulated quantity at equilibrium, and the network's own over it, minus one.
+
+    The simulation has the mean noise of all seeds. Which seeds those are moves it, too: by the power with which the
+    quantity goes with the noise of the window. Its own paths add their error, independent of the networks'.
+    """
+    record = living(record)
+    used, power = window(record), POWERS.get(name, 0.0)
+    said = equilibrium(one.record, used, name)
+    measured = settled(record, used, name)
+    ratio, own = measured.value / said.value, said.stderr / said.value
+    own = float(own) if np.isfinite(own) else 0.0  # one path: no spread
+    if not used or not by_seeds(record):
+        return said.value, Known(ratio - 1, ratio * float(np.hypot(measured.stderr / measured.value, own)),
+                                 measured.freedom)  # fmt: skip
+
+    def off(which: Array) -> Array:
+        networks = record.isel(path=which)
+        found = course(networks)
+        assert found is not None
+        noise = float(np.mean((found[0] + one.share * found[1])[used.epochs]))
+        return np.array(equilibrium(networks, used, name).value / noise**power)
+
+    value, error = left_out(off, record.sizes["path"])
+    return said.value, Known(ratio - 1, ratio * float(np.hypot(error / value, own)), measured.freedom)

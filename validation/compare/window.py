@@ -1,8 +1,9 @@
-"""What of a training is compared with theory: its epochs at equilibrium, or nearly so, and their hyperparameters."""
+"""What a comparison rests on: settings of a record, the networks that lived, epochs in equilibrium, checkpoints."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,12 +17,32 @@ Array = np.ndarray
 SLOW, FEWEST = 0.02, 10  # change of ln |x|^2 per relaxation time; epochs
 
 
+@cache
+def _defaults() -> dict[str, Any]:
+    from validation.train.job import Job
+
+    return Job().configuration()
+
+
+def configured(record: xr.Dataset) -> dict[str, Any]:
+    """What decided a record's numbers; what the trainer had not yet when it was made has its default."""
+    return _defaults() | configuration(record)
+
+
+def living(record: xr.Dataset) -> xr.Dataset:
+    """The record of the networks that never diverged; all where none lived."""
+    alive = np.isfinite(values(record, "weight_norm")).all(axis=1)
+    alive &= np.isfinite(record["train_loss"].transpose("path", "epoch").values).all(axis=1)
+    return record if alive.all() or not alive.any() else record.isel(path=np.flatnonzero(alive))
+
+
 def window(record: xr.Dataset) -> Window:
     """The equilibrated epochs, or the later half of those after the transient if the norm drifts slowly; `why` says so.
 
     Few seeds make the standard error of a drift small by chance, and a network goes on learning for ever: a drift below
     2 % per relaxation time shifts no law by more than that.
     """
+    record = living(record)
     found, rate = window_of(record), record.attrs.get("relaxation_rate")
     total = record.sizes["epoch"]
     first = (found.candidate + total + 1) // 2
@@ -48,11 +69,27 @@ class Setting(NamedTuple):
 
 def setting(record: xr.Dataset) -> Setting:
     """What the laws need of a record's configuration."""
-    made, lr = configuration(record), float(record["lr"].values[-1])
+    made, lr = configured(record), float(record["lr"].values[-1])
     return Setting(lr, lr * made["wd"], made["momentum"], int(record["steps_per_epoch"].values[-1]))
 
 
-def batch_means(samples: Array) -> Array:
-    """Means of up to ten batches of consecutive epochs of each seed (path, epoch): nearly independent."""
-    count = min(10, samples.shape[1])
-    return np.array([np.nanmean(part) for row in samples for part in np.array_split(row, count)])
+class Checkpoints(NamedTuple):
+    """Where "response" or "curvature" was measured."""
+
+    epochs: Array  # (from 1) after which
+    inside: Array  # which of them lie in equilibrium: the places along the record's axis
+
+
+def checkpoints(record: xr.Dataset, name: str) -> Checkpoints:
+    """The checkpoints of each seed at which `name` was measured, and those in the window, where the rotation is."""
+    from sde_si.hyperparameters import HyperParameters
+    from validation.train.job import Job
+
+    made, axis = configured(record), {"response": "kick", "curvature": "checkpoint"}[name]
+    if name not in record:
+        return Checkpoints(np.array([], dtype=int), np.array([], dtype=int))
+    job = Job(hyperparameters=HyperParameters(epochs=made["epochs"]))
+    # the first of them, where all networks diverged before the others
+    epochs = 1 + np.array(sorted(set(job.checkpoints(made[name]))), dtype=int)[: record.sizes[axis]]
+    used = window(record)
+    return Checkpoints(epochs, np.flatnonzero(epochs >= used.first) if used else np.array([], dtype=int))

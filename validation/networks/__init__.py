@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 
 from sde_si.errors import BadInput, require, require_known
@@ -22,6 +21,7 @@ from validation.networks.layers import (
     normalise_filters,
     scale_invariant_groups,
 )
+from validation.networks.measured import Habits, habits, measured_groups
 from validation.networks.plain import ConvNet, DenseNet, Perceptron
 from validation.networks.resnet import Block, Bottleneck, Norm, PreactResNet, ResNet, ShakeBlock
 from validation.networks.squeeze import SqueezeNet
@@ -223,45 +223,17 @@ def _timm(name: str, channels: int, classes: int) -> nn.Module:
     return timm.create_model(name, num_classes=classes, in_chans=channels)
 
 
-def measured_groups(model: nn.Module, batch: torch.Tensor, tolerance: float = 1e-3) -> dict[str, list[str]]:
-    """Weights that are scale-invariant each by itself, found by doubling them one after another.
-
-    Parameters
-    ----------
-    model : Module
-        In training mode; it is left as it was, but for running statistics.
-    batch : Tensor
-        Images.
-    tolerance : float
-        Relative change of the logits up to which a weight counts as scale-invariant; eps of the normalisation alone
-        changes them by about eps/variance.
-    """
-    with torch.no_grad():
-        generator = torch.get_rng_state()
-        reference = model(batch)
-        groups = {}
-        for name, weight in model.named_parameters():
-            if weight.ndim < 2:
-                continue
-            torch.set_rng_state(generator)
-            weight.mul_(2)
-            change = (model(batch) - reference).norm() / reference.norm()
-            weight.div_(2)
-            if change < tolerance:
-                groups[name.removesuffix(".weight")] = [name]
-        torch.set_rng_state(generator)
-    return groups
-
-
 __all__ = [
     "NETWORKS",
     "NORMS",
     "GhostNorm",
+    "Habits",
     "Network",
     "build",
     "calibrated",
     "drawn_buffers",
     "ghost_norm",
+    "habits",
     "measured_groups",
     "scale_invariant_groups",
 ]

@@ -36,7 +36,7 @@ def try_batches(model: nn.Module, shape: Sequence[int], sizes: Iterable[int]) ->
             try:
                 with torch.no_grad():
                     model.train()(torch.randn(samples, *shape, dtype=dtype, generator=torch.Generator().manual_seed(0)))
-            except (ValueError, RuntimeError, IndexError) as error:
+            except (ValueError, RuntimeError, IndexError, AssertionError) as error:
                 said = str(error).partition("\n")[0][:120] or type(error).__name__
                 what = f"batches of {B}" + (f" in ghost batches of {ghost}" if ghost else "") + " of these images"
                 advice = "another --B, --ghost, --width or --blocks"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sde_si.errors import DIVERGED, DONE
-from sde_si.hyperparameters import HyperParameters, check_count
+from sde_si.hyperparameters import HyperParameters
 from sde_si.options import FLOAT, INT, JSON, NO_FIGURE, QUIET, TEXT, comma, flag, options_class, parse, whole
 from sde_si.terminal import emit, guarded, say
 from validation.train.tricks import FLAGS as TRICKS
@@ -103,6 +103,7 @@ def _job(options: Any, hyperparameters: HyperParameters) -> tuple[Any, Any]:
 def _run(options: Any, job: Any, images: Any) -> int:
     from sde_si.record import diverged, load, save
     from sde_si.simulate.store import Store
+    from validation.train.checks import check_stack
     from validation.train.many import forget, states
     from validation.train.show import result_json, show
 
@@ -116,7 +117,7 @@ def _run(options: Any, job: Any, images: Any) -> int:
     else:
         job.check(images)
         if options.stack is not None:
-            check_count("stack", options.stack, advice="8")
+            check_stack(job, images, options.stack)
         if options.resume and not states(store.folder, digest):
             say(f"no saved state of this run in {store.folder}: it begins anew", options.quiet)
         store.check_writable()

@@ -26,14 +26,17 @@ def lanczos(product: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> t
     Returns
     -------
     nodes, weights : ndarray
-        The weights sum to 1. Exact for polynomials of degree 2 steps - 1.
+        The weights sum to 1. Exact for polynomials of degree 2 steps - 1. All nan if a product is not finite.
     """
+    unknown = np.full(1, np.nan), np.full(1, np.nan)
     basis = [start.double() / start.double().norm()]
     diagonal: list[float] = []
     beside: list[float] = []
     for _ in range(steps):
         v = basis[-1]
         w = product(v).double()
+        if not bool(torch.isfinite(w).all()):  # no eigenvalues of such a matrix, nor any sense in going on
+            return unknown
         diagonal.append(float(v @ w))
         # Against all of them, twice: three-term recurrences lose orthogonality.
         for _ in range(2):
@@ -75,7 +78,7 @@ def noise_spectrum(
     Returns
     -------
     nodes, weights : ndarray, shape (vectors * products,)
-        Short ones are filled up with weight 0; the weights sum to 1.
+        Short ones are filled up with weight 0; the weights sum to 1. All nan if a gradient or product is not finite.
     """
     x = x.detach().requires_grad_()
     gradients = [torch.autograd.grad(loss(x, i), x)[0].double() for i in range(batches + vectors)]
@@ -91,5 +94,7 @@ def noise_spectrum(
     out = np.zeros((2, vectors, products))
     for i in range(vectors):
         nodes, weights = lanczos(product, gradients[batches + i] - mean, products)
+        if np.isnan(nodes).any():
+            return np.full(out[0].size, np.nan), np.full(out[1].size, np.nan)
         out[0, i, : nodes.size], out[1, i, : nodes.size] = nodes, weights / vectors
     return out[0].ravel(), out[1].ravel()

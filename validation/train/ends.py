@@ -25,12 +25,13 @@ MEASURING, CURVATURE, RESPONSE, ASYMMETRY = range(1, 5)  # what minibatches are 
 def measured(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
     """All that this epoch's end is to give, by the name that the results have for it, (path, ...) each."""
     job = trainer.job
-    found = _signal_and_noise(trainer, epoch, B) | _test(trainer, epoch, B)
-    if epoch in job.checkpoints(job.curvature):
-        found |= _curvature(trainer, epoch, B)
-    if epoch in job.checkpoints(job.response):
-        found |= _response(trainer, epoch, B)
-    return found
+    with trainer.stack.measuring():
+        found = _signal_and_noise(trainer, epoch, B)
+        if epoch in job.checkpoints(job.curvature):
+            found |= _curvature(trainer, epoch, B)
+        if epoch in job.checkpoints(job.response):
+            found |= _response(trainer, epoch, B)
+    return found | _test(trainer, epoch, B)
 
 
 def _signal_and_noise(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
@@ -67,10 +68,13 @@ def _test(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
 
 
 def _curvature(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
-    """What the noise sees of the curvature, network by network."""
+    """What the noise sees of the curvature, network by network; nan for one that has diverged."""
     order, stack = trainer.orders(epoch, B, HESSIAN_BATCHES + VECTORS, CURVATURE), trainer.stack
     found = []
     for p in range(len(trainer.seeds)):
+        if trainer.dead[p] >= 0:
+            found.append(np.full((2, VECTORS * PRODUCTS), np.nan))
+            continue
         loss = losses(trainer, order, p)
         found.append(noise_spectrum(loss, stack.x[p], HESSIAN_BATCHES, vectors=VECTORS, products=PRODUCTS))
     nodes, weights = zip(*found, strict=True)
@@ -78,7 +82,7 @@ def _curvature(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
 
 
 def _response(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
-    """How each network answers to its own noise, up to the longest lag, and the asymmetry of its ways."""
+    """How each network answers to its own noise, and the asymmetry of its ways; nan for one that has diverged."""
     stack, lags = trainer.stack, trainer.job.lags
     kicks = trainer.orders(epoch, B, lags[-1] + TWINS, RESPONSE)
     ways = trainer.orders(epoch, B, WAYS * lags[-1] + LOSS_BATCHES, ASYMMETRY)
@@ -87,6 +91,10 @@ def _response(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
     found: dict[str, list[Any]] = {"response": [], "kick_size": [], "asymmetry": []}
     squares = stack.layout.dots(stack.x, stack.x)[:, -1].cpu().numpy()
     for p, square in enumerate(squares):
+        if trainer.dead[p] >= 0:
+            for name, size in (("response", lags[-1]), ("kick_size", ()), ("asymmetry", len(lags))):
+                found[name].append(np.full(size, np.nan))
+            continue
         at = stack.x[p], [s[p] for s in trainer.state]
         step, _ = dynamics(trainer, kicks, p, setting)
         response, kick = responses(step, *at, lags[-1], stack.layout.invariant, twins=TWINS)

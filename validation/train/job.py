@@ -13,21 +13,17 @@ import torch
 from torch import nn
 
 import sde_si
-from sde_si.errors import require, require_known
-from sde_si.hyperparameters import HyperParameters, check_count, check_number
+from sde_si.hyperparameters import HyperParameters
 from sde_si.run import sha256
 from sde_si.schedules import Timetable
-from validation.data import AUGMENTATIONS, DATASETS, Images
-from validation.networks import NORMS, build, drawn_buffers, measured_groups, scale_invariant_groups
-from validation.networks.trial import try_batches
+from validation.data import Images
+from validation.networks import Habits, build, habits, measured_groups, scale_invariant_groups
+from validation.train.checks import DTYPES, check_network, check_settings
 from validation.train.optimizers import OPTIMIZERS
 from validation.train.tricks import FLAGS, Tricks
 
 FORMAT = 1
-DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.float32}
-CONSTRAINTS = ("total", "groups")
-SAMPLINGS = ("replacement", "reshuffle")
-_NOT_NUMBERS = ("data_dir", "device", "compile")  # of the configuration: they do not decide what is measured
+_NOT_NUMBERS = ("data_dir", "device")  # not in the configuration: they do not decide what is measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,68 +115,7 @@ class Job:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        hp = self.hyperparameters
-        for name, value, known in (
-            ("optimizer", self.optimizer, OPTIMIZERS),
-            ("constraint", self.constraint, CONSTRAINTS),
-            ("sampling", self.sampling, SAMPLINGS),
-            ("precision", self.precision, DTYPES),
-            ("data", self.data, DATASETS),
-            ("norm", self.norm, NORMS),
-        ):
-            require_known(name, value, known)
-        for name in self.augment:
-            require(name in AUGMENTATIONS, "augment", f"some of {', '.join(AUGMENTATIONS)}", repr(name), "crop,flip")
-        timetable = Timetable(hp)  # refuses a bad schedule
-        for name, least in (
-            ("seed", 0),
-            ("seeds", 1),
-            ("svag", 1),
-            ("noise_batches", 0),
-            ("curvature", 0),
-            ("response", 0),
-            ("evaluate_every", 1),
-        ):
-            check_count(name, getattr(self, name), least=least)
-        for name in ("width", "image_size"):
-            if getattr(self, name) is not None:
-                check_count(name, getattr(self, name))
-        if self.ghost is not None:
-            check_count("ghost", self.ghost, least=0)
-        for count in self.blocks or ():
-            check_count("blocks", count)
-        check_number("norm_eps", self.norm_eps, least=0, advice="1e-5")
-        for name in ("beta2", "eps"):
-            users = ", ".join(other for other, entry in OPTIMIZERS.items() if name in entry.extras)
-            fits = getattr(hp, name) is None or name in OPTIMIZERS[self.optimizer].extras
-            require(fits, name, f"none for {self.optimizer} (only {users} has it)", getattr(hp, name))
-        check_number("lr", hp.lr, above=0, below=1e30, advice="0.1")  # the range of single precision
-        require(hp.B >= 2, "B", "at least 2 samples (they are normalised by each other)", hp.B, "128")
-        require(list(self.lags) == sorted(set(self.lags)) and all(lag >= 1 for lag in self.lags), "lags",
-                "rising whole numbers from 1 on", self.lags, "1,10,100")  # fmt: skip
-        if self.effective_lr is not None:
-            check_number("effective_lr", self.effective_lr, above=0, advice="1e-3")
-            plain = hp.wd == 0 and hp.momentum == 0 and self.optimizer == "sgd"
-            require(plain, "effective_lr", "sgd with wd 0 and momentum 0 at a fixed effective learning rate",
-                    f"{self.optimizer}, wd {hp.wd:g}, momentum {hp.momentum:g}", "--wd 0 --momentum 0")  # fmt: skip
-        rescalable = [name for name, entry in OPTIMIZERS.items() if entry.memory_power is not None]
-        fits = not self.rescale or self.optimizer in rescalable
-        require(fits, "rescale", f"one of {', '.join(rescalable)} with it", self.optimizer, "--optimizer sgd")
-        probed = bool(self.curvature or self.response)
-        self.tricks.check(decoupled=OPTIMIZERS[self.optimizer].decoupled, probed=probed)
-        if self.svag > 1:
-            plain = hp.momentum == 0 and self.optimizer == "sgd" and self.sampling == "replacement"
-            require(plain, "svag", "sgd without momentum, drawn with replacement", "another setting",
-                    "--momentum 0 --sampling replacement")  # fmt: skip
-        if self.response:
-            plain = self.optimizer in ("sgd", "sgd-displacement") and self.svag == 1 and self.effective_lr is None
-            plain = plain and self.tricks.clip is None and not self.tricks.no_bias_decay
-            require(plain and max(self.lags, default=0) > 1, "response",
-                    "lags beyond 1 and SGD at a free length, neither clip nor no_bias_decay",
-                    f"{self.optimizer}, lags {self.lags or 'none'}", "0, or --lags 1,10,100")  # fmt: skip
-        require(timetable.own_noise, "schedule", "none on the noise: a network makes its own", hp.schedule, "constant")
-        require(self.device in ("cpu", "cuda"), "device", "cpu, cuda or auto", repr(self.device), "cpu")
-        require(self.device == "cpu" or torch.cuda.is_available(), "device", "a CUDA device", "none here", "cpu")
+        check_settings(self)
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], hyperparameters: HyperParameters) -> Job:
@@ -230,12 +165,26 @@ class Job:
 
     def groups(self, images: Images) -> Callable[[nn.Module], dict[str, list[str]]]:
         """How to find the scale-invariant groups: declared by our own layers, measured for others."""
-        if not self.network.startswith("timm:"):
+        if not self._foreign:
             return scale_invariant_groups
+        return lambda model: measured_groups(model.train(), self._noise(images))
+
+    def habits(self, images: Images) -> Habits:
+        """What its network does in training beside computing: nothing for our own, which are written so."""
+        if not self._foreign:
+            return Habits()
+        with torch.random.fork_rng(devices=[]):
+            return habits(self.build(images).to(self.dtype), self._noise(images))
+
+    @property
+    def _foreign(self) -> bool:
+        """Whether the network is not of `validation.networks`."""
+        return self.network.startswith("timm:")
+
+    def _noise(self, images: Images) -> torch.Tensor:
+        """What a foreign network is tried on."""
         shape = images.train[:32].shape
-        return lambda model: measured_groups(
-            model.train(), torch.randn(shape, dtype=self.dtype, generator=torch.Generator().manual_seed(0))
-        )
+        return torch.randn(shape, dtype=self.dtype, generator=torch.Generator().manual_seed(0))
 
     def check(self, images: Images) -> None:
         """Refuse, before any training, a network that cannot be built or does not fit the data.
@@ -244,12 +193,7 @@ class Job:
         ------
         BadInput
         """
-        model = self.build(images)
-        invariant = self.groups(images)(model)
-        require(bool(invariant), "network", "one with scale-invariant weights", f"{self.network}: none", "si-mlp")
-        try_batches(model, images.train.shape[1:], Timetable(self.hyperparameters).batch)
-        fits = not ((self.curvature or self.response) and drawn_buffers(model))
-        require(fits, "network", "one that draws nothing at random, for curvature or response", self.network, "si-mlp")
+        check_network(self, images)
 
     def replace(self, **changes: Any) -> Job:
         """A copy with some values changed."""
@@ -258,6 +202,8 @@ class Job:
     def configuration(self) -> dict[str, Any]:
         """What decides the numbers, as plain JSON types."""
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _NOT_NUMBERS}
+        if not self.compile:  # records from before it was noted were made without
+            del own["compile"]
         hp = dataclasses.asdict(own.pop("hyperparameters"))
         own |= dataclasses.asdict(own.pop("tricks"))
         hp["beta2"], hp["eps"] = self.extras

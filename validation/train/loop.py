@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from torch import Tensor
 from sde_si.errors import DiskProblem
 from sde_si.record import write_bytes
 from sde_si.schedules import Timetable
+from sde_si.streams import DATA, generator
 from validation.data import Batches, Images, order
+from validation.train.checks import check_stack
 from validation.train.ends import measured
 from validation.train.job import Job
 from validation.train.meter import Meter
@@ -24,6 +27,7 @@ from validation.train.stack import Stack
 
 Array = np.ndarray
 TRAINING = 0  # what minibatches are for: each purpose has streams of its own
+LAYERS = 3  # what the extra stream of random numbers is for
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,15 @@ class Order:
         Share of the first image of every pair (mixup).
     shares : Tensor or None, shape (path, draws, buffer, 2)
         What a random network draws.
+    layers : ndarray of int or None, shape (path, draws)
+        Seeds of torch's generator, from which random layers of a foreign network draw.
     """
 
     indices: Tensor
     moves: Tensor
     mix: Tensor | None
     shares: Tensor | None
+    layers: Array | None = None
 
 
 class Trainer:
@@ -60,7 +67,8 @@ class Trainer:
     """
 
     def __init__(self, job: Job, images: Images, seeds: list[int], teacher: Stack | None = None) -> None:
-        self.job, self.seeds = job, seeds
+        self.job, self.seeds, self.habits = job, seeds, job.habits(images)
+        check_stack(job, images, len(seeds))
         device = torch.device(job.device)
         self.batches = Batches(images.train, images.train_labels, augment=job.augment, device=device, dtype=job.dtype)
         self.test = Batches(images.test, images.test_labels, device=device, dtype=job.dtype)
@@ -68,6 +76,7 @@ class Trainer:
         self.stack = Stack(
             lambda: job.build(images), seeds, device=device, dtype=job.dtype, groups=job.groups(images),
             half=job.precision == "bf16", compiled=job.compile, smoothing=job.tricks.label_smoothing,
+            moving=self.habits.moving,
         )  # fmt: skip
         self.optimizer = OPTIMIZERS[job.optimizer]
         self.timetable = Timetable(job.hyperparameters)
@@ -91,7 +100,10 @@ class Trainer:
         moves = [self.batches.moves(seed, key, (draws, B)) for seed in self.seeds]
         mix = self.job.tricks.mixed(self.seeds, key, draws)
         shares = self.stack.shares(self.seeds, key, draws)
-        return Order(torch.stack(indices).to(self.stack.device), torch.stack(moves), mix, shares)
+        layers = None
+        if self.habits.random:
+            layers = np.stack([generator(seed, DATA, *key, LAYERS).integers(0, 2**62, draws) for seed in self.seeds])
+        return Order(torch.stack(indices).to(self.stack.device), torch.stack(moves), mix, shares, layers)
 
     def gradients(self, order: Order, at: int) -> tuple[Tensor, Tensor]:
         """Gradients and losses of one minibatch of each path."""
@@ -100,11 +112,22 @@ class Trainer:
         images, labels = images.unflatten(0, index.shape), labels.view(index.shape)
         if order.mix is not None:
             images, labels = self.job.tricks.mix(images, labels, order.mix[:, at], self.classes)
-        if self.teacher is not None:
-            labels = self.job.tricks.distilled(labels, self.teacher.logits(images))
         if order.shares is not None:
             self.stack.set_shares(order.shares[:, at])
-        return self.stack.gradients(images, labels)
+        with self._drawing(order, at):
+            if self.teacher is not None:
+                labels = self.job.tricks.distilled(labels, self.teacher.logits(images))
+            return self.stack.gradients(images, labels)
+
+    @contextlib.contextmanager
+    def _drawing(self, order: Order, at: int) -> Iterator[None]:
+        """Inside, random layers draw what (seed, epoch, minibatch) say: a training that goes on draws the same."""
+        if order.layers is None:
+            yield
+            return
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if self.stack.device.type == "cuda" else []):
+            torch.manual_seed(int(order.layers[0, at]))  # of the one path: such networks are not stacked
+            yield
 
     def run_epoch(self) -> None:
         """One epoch."""
@@ -224,6 +247,7 @@ class Trainer:
             "dead": torch.from_numpy(self.dead),
             "fixed": self.fixed,
             "average": self.average,
+            "moved": self.stack.moved(),
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
@@ -244,6 +268,7 @@ class Trainer:
                 mine.copy_(other)
             self.meter.restore(content["meter"])
             self.average = content["average"]
+            self.stack.move(content["moved"])
         except Exception as error:
             reason = str(error).partition("\n")[0][:80]
             raise DiskProblem(f"{file} is damaged ({reason}); remove it and run again") from error

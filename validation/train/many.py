@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import re
@@ -24,7 +25,7 @@ from validation.train.teacher import state_file, teach
 Array = np.ndarray
 _STATE = "state-train-"
 _NAME = re.compile(rf"{_STATE}[0-9a-f]+-\d+-(\d+)\.pt$")
-_STACK = 8  # networks tried side by side in one array
+_STACK = 8  # networks tried side by side in one array on a processor; on an accelerator all are
 _counter: Any = None
 
 
@@ -75,21 +76,48 @@ def _now(device: str) -> float:
     return time.perf_counter()
 
 
-def stack_pays(job: Job, images: Images, most: int) -> bool:
-    """Whether `most` networks in one array train faster than one by one, by a trial of a few steps."""
-    seconds = []
-    for count in (1, most):
+def best_stack(job: Job, images: Images, most: int) -> int:
+    """Networks in one array, at most `most`, that train faster than one by one, by a trial of a few steps; else 1.
+
+    The largest number that finds memory, of `most`, its half, and so on, is the one that is tried.
+    """
+    if most < 2 or job.habits(images).alone:
+        return 1
+    single = _seconds_a_network(job, images, 1)
+    while most > 1:
+        _free(job.device)
+        together = _seconds_a_network(job, images, most)
+        if together is not None:
+            return most if single is not None and together < 0.9 * single else 1
+        most = -(-most // 2)
+    return 1
+
+
+def _seconds_a_network(job: Job, images: Images, count: int) -> float | None:
+    """Of two gradients of so many networks in one array; None without memory for them."""
+    try:
         trainer = Trainer(job, images, list(range(job.seed, job.seed + count)))
         order = trainer.orders(0, job.hyperparameters.B, 3)
-        try:
-            trainer.gradients(order, 0)
-            begin = _now(job.device)
-            for i in (1, 2):
-                trainer.gradients(order, i)
-        except torch.OutOfMemoryError:  # of one network the training itself will say so
-            return False
-        seconds.append((_now(job.device) - begin) / count)
-    return seconds[1] < 0.9 * seconds[0]
+        trainer.gradients(order, 0)
+        begin = _now(job.device)
+        for i in (1, 2):
+            trainer.gradients(order, i)
+        return (_now(job.device) - begin) / count
+    except torch.OutOfMemoryError:  # of one network the training itself will say so
+        return None
+
+
+def _free(device: str) -> None:
+    """Give an accelerator's memory of an earlier trial back; stacks are in reference cycles."""
+    if device != "cpu":
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def _tried(device: str, seeds: int, workers: int) -> int:
+    """Networks in one array that the trial begins with."""
+    most = -(-seeds // workers)
+    return min(_STACK, most) if device == "cpu" else most
 
 
 def chunks(seeds: list[int], size: int) -> list[list[int]]:
@@ -150,10 +178,9 @@ def train(
     if resume:  # the saved states are of as many networks as the first start took
         stack = _stack_of(states(folder, digest)) or stack
     if stack is None:
-        most = min(_STACK, -(-len(seeds) // workers))
         threads = torch.get_num_threads()
         torch.set_num_threads(1 if workers > 1 else threads)
-        stack = most if most > 1 and stack_pays(job, images, most) else 1
+        stack = best_stack(job, images, _tried(job.device, len(seeds), workers))
         torch.set_num_threads(threads)
     parts = chunks(seeds, stack)
     files = [folder / f"{_STATE}{digest[:12]}-{part[0]}-{len(part)}.pt" for part in parts]

@@ -79,12 +79,12 @@ class Meter:
         self.sums["gradient"] += square * self.norm
         self.sums["radial_gradient"] += dots(x, g) ** 2 / (square * self.norm)
         if self.linear:
-            T, e = self.linear(*setting)
+            T, e = (part.tolist() for part in self.linear(*setting))  # numpy's numbers would meet an accelerator's
             along = dots(self.start, g)
             for i, (x, memory) in enumerate(self.parts):
                 push = along if i == 2 else 0.0
-                self.parts[i] = [T[0, 0] * x + T[0, 1] * memory + e[0] * push,
-                                 T[1, 0] * x + T[1, 1] * memory + e[1] * push]  # fmt: skip
+                self.parts[i] = [T[0][0] * x + T[0][1] * memory + e[0] * push,
+                                 T[1][0] * x + T[1][1] * memory + e[1] * push]  # fmt: skip
 
     def step(self, before: Tensor, x: Tensor, loss: Tensor, middle: bool) -> None:
         """After the step; `middle` at the middle of the epoch."""

@@ -97,7 +97,7 @@ def record(job: Job, results: Mapping[str, Array], names: list[str], digest: str
         The groups, ``"all"`` last.
     digest : str
     **made
-        For the provenance.
+        For the provenance, beside device and compilation.
     """
     hp = job.hyperparameters
     timetable = Timetable(hp)
@@ -139,6 +139,6 @@ def record(job: Job, results: Mapping[str, Array], names: list[str], digest: str
             "relaxation_rate": _relaxation_rate(job, factor),
             "expected_displacement_ratio": balance,
             "predictions": {name: dataclasses.asdict(row) for name, row in predictions(job).items()},
-            "provenance": provenance(**made),
+            "provenance": provenance(**{"torch_device": job.device, "compile": job.compile} | made),
         },
     )

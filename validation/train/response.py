@@ -48,7 +48,7 @@ def responses(
     Returns
     -------
     response : ndarray, shape (delays,)
-        1 at delay 0; mean over the twins, each with the weight of its kick.
+        1 at delay 0; mean over the twins, each with the weight of its kick. All nan if nothing was kicked (lr 0).
     size : float
         Mean of |d_1|^2/2: lr^2 times the trace of the minibatch noise.
     """
@@ -62,7 +62,7 @@ def responses(
         apart = [weights[:size].double() - first for weights, _ in walkers[1:]]
         if j == 0:
             kicks, whole = apart, sum(float(kick @ kick) for kick in apart)
-        out[j] = sum(float(kick @ d) for kick, d in zip(kicks, apart, strict=True)) / whole
+        out[j] = sum(float(kick @ d) for kick, d in zip(kicks, apart, strict=True)) / (whole or np.nan)
     return out, whole / (2 * twins)
 
 

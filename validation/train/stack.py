@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,8 @@ class Stack:
         Compute in bfloat16 (weights stay in `dtype`).
     compiled : bool
         Use torch.compile.
+    moving : sequence of str
+        Buffers that the network itself changes while it trains; not of many side by side.
     smoothing : float
         Share of the target that goes to all labels alike.
     """
@@ -38,9 +41,10 @@ class Stack:
     def __init__(
         self, make: Callable[[], nn.Module], seeds: Iterable[int], *, device: torch.device, dtype: torch.dtype,
         groups: Callable[[nn.Module], dict[str, list[str]]] = scale_invariant_groups, half: bool = False,
-        compiled: bool = False, smoothing: float = 0.0,
+        compiled: bool = False, smoothing: float = 0.0, moving: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        self.device, self.half, self.smoothing = device, half, smoothing
+        self.device, self.dtype, self.half = device, dtype, half
+        self.smoothing, self.moving = smoothing, tuple(moving)
         vectors, buffers = [], []
         for seed in seeds:
             with torch.random.fork_rng(devices=[]):
@@ -54,9 +58,13 @@ class Stack:
         self.model = model.to(device)
         self.x = torch.stack(vectors).to(device)
         self.buffers = buffers
-        many = torch.func.vmap(torch.func.grad_and_value(self._loss))
+        # Convolutions of one network are fastest so on an accelerator and where they are compiled. Stacked ones become
+        # convolutions by groups, whose channels vmap orders.
+        fast = (compiled or device.type != "cpu") and any(isinstance(part, nn.Conv2d) for part in self.model.modules())
+        self.format = torch.channels_last if fast else None
+        one, many = self._loss_of_one, torch.func.vmap(torch.func.grad_and_value(self._loss_of_many))
         # The whole is compiled: a compiled function inside vmap would be run as it is, without a word.
-        self._one, self._many = (torch.compile(one) for one in (self._loss, many)) if compiled else (self._loss, many)
+        self._one, self._many = (torch.compile(each) for each in (one, many)) if compiled else (one, many)
         if device.type == "cuda" and not half:
             torch.backends.cudnn.allow_tf32 = False  # ten bits of a convolution's inputs are no single precision
 
@@ -80,21 +88,58 @@ class Stack:
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
         """Logits (path, batch, classes) of images (path, batch, channels, size, size), normalised by the batch."""
-        return torch.stack([self.call(path)(images[path]) for path in range(self.paths)])
+        with self.measuring():
+            return torch.stack([self.call(path)(images[path]) for path in range(self.paths)])
 
     def call(self, path: int, x: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         """The network of one path, with its own weights or those of `x` (path, size), as a function of images."""
-        weights = self.layout.views((self.x if x is None else x)[path]) | self.buffers[path]
-        return lambda images: torch.func.functional_call(self.model, weights, (images,))
+        weights = self._views((self.x if x is None else x)[path]) | self.buffers[path]
+        return lambda images: torch.func.functional_call(self.model, weights, (self._placed(images),))
 
-    def _loss(self, x: Tensor, buffers: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
+    def _placed(self, tensor: Tensor) -> Tensor:
+        """Images, or weights of a convolution, in the memory format of this stack; the same values."""
+        if self.format is None or tensor.ndim != 4:
+            return tensor
+        return tensor.contiguous(memory_format=self.format)
+
+    def _views(self, x: Tensor) -> dict[str, Tensor]:
+        return {name: self._placed(weight) for name, weight in self.layout.views(x).items()}
+
+    def _loss_of_one(self, x: Tensor, buffers: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
+        return self._loss(self._views(x), buffers, self._placed(images), labels)
+
+    def _loss_of_many(self, x: Tensor, buffers: dict[str, Tensor], images: Tensor, labels: Tensor) -> Tensor:
+        return self._loss(self.layout.views(x), buffers, images, labels)
+
+    def _loss(
+        self, weights: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor, labels: Tensor
+    ) -> Tensor:  # fmt: skip
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            logits = torch.func.functional_call(self.model, self.layout.views(x) | buffers, (images,))
-        return F.cross_entropy(logits.to(x.dtype), labels, label_smoothing=self.smoothing)
+            logits = torch.func.functional_call(self.model, weights | buffers, (images,))
+        return F.cross_entropy(logits.to(self.dtype), labels, label_smoothing=self.smoothing)
 
     def loss(self, x: Tensor, path: int, images: Tensor, labels: Tensor) -> Tensor:
         """Loss of one network with other weights x (size,)."""
-        return self._loss(x, self.buffers[path], images, labels)
+        return self._loss_of_one(x, self.buffers[path], images, labels)
+
+    @contextlib.contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Inside, running statistics may change; afterwards they are what they were before."""
+        before = self.moved()
+        try:
+            yield
+        finally:
+            self.move(before)
+
+    def moved(self) -> list[dict[str, Tensor]]:
+        """A copy of the buffers that the networks have changed themselves, of each path."""
+        return [{name: of_path[name].clone() for name in self.moving} for of_path in self.buffers]
+
+    def move(self, values: list[dict[str, Tensor]]) -> None:
+        """Put such a copy back."""
+        for of_path, value in zip(self.buffers, values, strict=True):
+            for name in self.moving:
+                of_path[name].copy_(value[name])
 
     def gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients (path, size) and losses (path,) of one minibatch for each path.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,12 +50,58 @@ def spread(curves: np.ndarray, groups: np.ndarray) -> float:
     return float(np.sqrt(within / freedom / total)) if freedom and total > 0 else float("nan")
 
 
+def scores(summary: xr.Dataset, method: str, key: str) -> np.ndarray:
+    """`spread` of ln(training loss) in groups of equal `key`, seed by seed; of shape (seed, epoch + 2).
+
+    About every epoch, over three of them; then over the windows of `collapse`.
+    """
+    mine = summary["method"].values == method
+    curves = np.log(summary["train_loss"].transpose("seed", "cell", "epoch").values[:, mine].astype(float))
+    epochs, groups = curves.shape[-1], summary[key].values[mine]
+    windows = [slice(max(0, e - 1), e + 2) for e in range(epochs)] + list(ends(epochs).values())
+    return np.array([[spread(of_seed[:, w], groups) for w in windows] for of_seed in curves])
+
+
+def ends(epochs: int) -> dict[str, slice]:
+    """Windows at the start and at the end of a run."""
+    return {"first eighth": slice(0, max(1, epochs // 8)), "last quarter": slice(epochs - max(1, epochs // 4), None)}
+
+
+def since(holds: np.ndarray) -> float:
+    """Index from which something holds until the end; nan: not at the end."""
+    broken = np.flatnonzero(~holds)
+    first = float(broken[-1]) + 1 if broken.size else 0.0
+    return first if first < holds.size else np.nan
+
+
+def crossover(A: np.ndarray, B: np.ndarray, C: np.ndarray) -> float:
+    """Index from which the curve B stays nearer to C than to A, on a logarithmic scale; nan: not by the end."""
+    return since(np.abs(np.log(B / C)) < np.abs(np.log(B / A)))
+
+
+def changes(summary: xr.Dataset, method: str, quantity: str) -> dict[tuple[float, float], np.ndarray]:
+    """From which epoch a cell is nearer to its neighbour of equal lr wd, more lr than to that of equal lr, less wd.
+
+    By the cell's factors of lr and wd, seed by seed, from means over three epochs; nan: not by the end. Empty for a
+    method that lacks the quantity.
+    """
+    cells = zip(*(summary[name].values.tolist() for name in ("method", "lr_factor", "wd_factor")), strict=True)
+    known, found = {cell: i for i, cell in enumerate(cells)}, {}
+    for less, more in pairwise(FACTORS):
+        for low, high in pairwise(FACTORS):
+            triple = [known[method, lr, wd] for lr, wd in ((less, low), (less, high), (more, low))]
+            logs = np.log(summary[quantity].transpose("cell", "seed", "epoch").values[triple].astype(float))
+            if not np.isfinite(logs).all():
+                return {}
+            smooth = np.exp((logs[..., :-2] + logs[..., 1:-1] + logs[..., 2:]) / 3)
+            found[less, high] = 2 + np.array([crossover(*smooth[:, seed]) for seed in range(smooth.shape[1])])
+    return found
+
+
 def collapse(summary: xr.Dataset) -> xr.Dataset:
     """Add the spread of ln(training loss) at equal lr and at equal product, over windows of the run, by method."""
     curves = np.log(summary["train_loss"].mean("seed").values)
-    epochs = curves.shape[1]
-    windows = {"first eighth": slice(0, max(1, epochs // 8)), "last quarter": slice(epochs - max(1, epochs // 4), None)}
-    found = {}
+    windows, found = ends(curves.shape[1]), {}
     for method in np.unique(summary["method"].values):
         mine = np.flatnonzero((summary["method"].values == method) & np.isfinite(curves).all(1))
         found[str(method)] = {
