@@ -125,22 +125,31 @@ def sde(record: xr.Dataset, i: int, quantity: str, paths: int = 16) -> Array | N
 
     Of shape (epoch,); None without weight decay, and for an optimizer that the SDE does not stand for.
     """
-    from paper_figs.simulated import collect
-    from sde_si.verify.claims.common import run
-
     hp, known = hyperparameters(record, i), _settings(*(record.attrs[key] for key in ("experiment", "scale", "digest")))
     trace = noise_trace(record, i)
     start = float(np.nanmean(of_cell(record, i, "weight_norm_initial")))
     plain = not known or known[i].get("optimizer", "sgd") == "sgd"
     if not plain or hp.wd == 0 or not math.isfinite(trace + start):
         return None
-    dim = 64
-    noise = {"noise_scale": trace * hp.B / (dim - 1)}
-    one = run(N=hp.N, B=hp.B, lr=hp.lr, wd=hp.wd, momentum=hp.momentum, epochs=hp.epochs, schedule=hp.schedule, dim=dim,
-              paths=paths, method="splitting", init_norm=start, seed=i, parameters=noise)  # fmt: skip
+    from sde_si import estimators
+
     out = np.full(record.sizes["epoch"], np.nan)
-    out[: hp.epochs] = collect({"SDE": one}, keep=(quantity,))[quantity].values[0]
+    out[: hp.epochs] = estimators.series(_simulated(hp, trace, start, i, paths), quantity)[0]
     return out
+
+
+@functools.lru_cache(maxsize=256)
+def _simulated(hp: HyperParameters, trace: float, start: float, seed: int, paths: int) -> xr.Dataset:
+    """Record of the SDE; figures that show several of its quantities, or the same cell, simulate once."""
+    from sde_si.simulate.session import Session
+    from sde_si.verify.claims.common import run
+
+    dim = 64
+    settings = {name: getattr(hp, name) for name in ("N", "B", "lr", "wd", "momentum", "epochs", "schedule")}
+    session = Session(run(**settings, dim=dim, paths=paths, method="splitting", init_norm=start, seed=seed,
+                          parameters={"noise_scale": trace * hp.B / (dim - 1)}))  # fmt: skip
+    session.advance()
+    return session.record()
 
 
 def draw_course(

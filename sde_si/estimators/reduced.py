@@ -47,8 +47,14 @@ def _reduce(record: xr.Dataset, quantity: str, group: str, epochs: slice, means:
         norm = _reduce(record, "weight_norm", group, epochs, means)
         lr = float(record["lr"].values[epochs][-1])
         return Estimate(lr / norm.value**2, 2 * lr / norm.value**3 * norm.stderr)
-    name, forward, back = _MEANS.get(quantity, (quantity, _same, _same))
-    samples = forward(values(record, name, group)[:, epochs])
+    name = _MEANS[quantity][0] if quantity in _MEANS else quantity
+    return _estimate(quantity, values(record, name, group)[:, epochs], means)
+
+
+def _estimate(quantity: str, found_values: Array, means: bool) -> Estimate:
+    """From the variable that the quantity is made of, shape (path, epoch)."""
+    _, forward, back = _MEANS.get(quantity, (quantity, _same, _same))
+    samples = forward(found_values)
     found = mean_and_error(path_or_batch_means(samples) if means else samples.mean(axis=1))
     if not math.isfinite(found.value):
         return found
@@ -70,7 +76,12 @@ def epoch_estimate(record: xr.Dataset, quantity: str, epoch: int, group: str = "
 
 def series(record: xr.Dataset, quantity: str, group: str = "all") -> tuple[Array, Array]:
     """Means over paths at every epoch and their standard errors."""
-    found = [epoch_estimate(record, quantity, e + 1, group) for e in range(record.sizes["epoch"])]
+    epochs = range(record.sizes["epoch"])
+    if quantity in ("cos_epoch", "effective_lr"):  # made of other quantities
+        found = [epoch_estimate(record, quantity, e + 1, group) for e in epochs]
+    else:  # the variable looked up once, and not once an epoch
+        whole = values(record, _MEANS[quantity][0] if quantity in _MEANS else quantity, group)
+        found = [_estimate(quantity, whole[:, e : e + 1], means=False) for e in epochs]
     return np.array([f.value for f in found]), np.array([f.stderr for f in found])
 
 
