@@ -95,7 +95,8 @@ def off_by_chance(rows: int, marked: int, seeds: int, *, draws: int = 4000) -> f
 
 def leading_by_chance(rows: int, marked: int, places: int) -> float:
     """Probability that a marked cell is among the first `places` of a column whose cells are all alike."""
-    return 1 - math.comb(rows - marked, places) / math.comb(rows, places) if 0 < places <= rows else 0.0
+    places = min(places, rows)
+    return 1 - math.comb(rows - marked, places) / math.comb(rows, places) if places > 0 else 0.0
 
 
 def at_least(count: int, chances: Sequence[float]) -> float:

@@ -44,8 +44,8 @@ class Bounded(Claim):
     """A claim whose tolerance is a bound: its verdict says whether the records hold to it, break it, or do not tell."""
 
     rule: str = (
-        "holds if the 95 % interval (Student's t, seeds less one) of measured over predicted lies within the "
-        "tolerance, refuted if it lies beyond, else undecided"
+        "holds if the 95 % interval (Student's t) of measured over predicted lies within the tolerance, refuted if it "
+        "lies beyond, else undecided; errors are between seeds, of one or two seeds between batches of epochs"
     )
 
     def margin(self, reference: float, stderr: float) -> float:  # noqa: ARG002  (chance is in the interval)
@@ -100,7 +100,10 @@ def worst_lag(law: str) -> Callable[[Compared], Sequence[Measurement]]:
             return []
         found = [decide(r.over[law], ROTATION) for r in points]
         sign = -1 if REFUTED in found else 1
+        unknown = [r for r in points if not math.isfinite(r.over[law].value + r.over[law].reach)]
         worst = max(points, key=lambda r: abs(r.over[law].value) + sign * r.over[law].reach)
+        if unknown and REFUTED not in found:  # a lag of which nothing is known is the least sure
+            worst = unknown[0]
         off, said = worst.over[law], worst.laws[law]
         shown = [law, *(name for name in (ASYMMETRIC, ANSWERED, NOISE_ONLY) if name in worst.laws and name != law)]
         curve = Curve(

@@ -119,7 +119,7 @@ _OPTIMIZER = (
               broken="a signal that pulls back over many steps is no noise", corrected="network-norm-response"),
     *_bounded("network-step-optimizer", simulated("optimizer", "angle_step", 2), statements={
                   HOLDS: "SGD and SGDM simulated with a network's own noise and signal turn as much a step."},
-              source="theory.md 9.2", assumes=_STATIONARY, tolerance=_ANGLE, wrong="half the angle",
+              source="theory.md 9.2", assumes=_STATIONARY, tolerance=_ANGLE, wrong="twice the angle",
               formula="simulated rms angle per step"),
     *_bounded("network-norm-response", by_response, statements={
                   HOLDS: "The noise and how the network answers to it give its norm, with momentum and without.",
@@ -138,13 +138,13 @@ _SDE = (
               broken=_SIGNAL, corrected="network-norm"),
     *_bounded("network-sde-step", simulated("SDE", "angle_step", 2), momentum=False, statements={
                   HOLDS: "Without momentum the SDE turns as much in lr as the network does in a step."},
-              source="theory.md 2.4", assumes=_STATIONARY, tolerance=_ANGLE, wrong="half the angle",
+              source="theory.md 2.4", assumes=_STATIONARY, tolerance=_ANGLE, wrong="twice the angle",
               formula="simulated rms angle over lr"),
     *_bounded("network-sde-step-momentum", simulated("SDE", "angle_step", 2), momentum=True, unlisted=REFUTED,
               statements={REFUTED: "With momentum the SDE turns as much in lr as the network does in a step.",
                           UNDECIDED: "The same, where it is too little by 4 %, too: not known well enough."},
               source="theory.md 9.7", assumes="steps small against the memory of the velocity", tolerance=_ANGLE,
-              wrong="half the angle", formula="Delta^2 = 2u (k-1+exp(-k))/k^2, k = 1-mu",
+              wrong="twice the angle", formula="Delta^2 = 2u (k-1+exp(-k))/k^2, k = 1-mu",
               broken="the SDE's velocity is smooth within a step, the optimizer's is new in each (9.7): 4.1 % at mu .9",
               corrected="network-step-optimizer"),
 )  # fmt: skip

@@ -76,7 +76,7 @@ def draw(records: Records) -> Drawn:
         axis.legend(fontsize=7, loc="lower left", title=f"seed {seeds[0]}: epochs, effective LR", title_fontsize=7)
         axis.set(xlabel="training loss", ylabel="gradient norm / training loss" * (top is axes[0]))
     style.below(figure, axes[0], (style.EXACT,), columns=len(seeds) + 2)
-    kept = max(np.abs(ratio[1 : down[0][0] + 1 if down else None] - 1).max() for _, ratio, down in runs)
+    kept = max(np.abs(ratio[1 : down[0][0] + 1 if down else None] - 1).max(initial=0.0) for _, ratio, down in runs)
     seen = f"""{networks.caption(record)}. Grey: fixed rates; band: their threshold
     ({f"{low:g} to {high:g}" if low < high else "not found"}). Ordinary training, effective rate in the first and last
     epoch, and how many of the {fixed.size} fixed rates each seed crosses: {"; ".join(told)}. Equilibrium

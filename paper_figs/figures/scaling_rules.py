@@ -51,7 +51,7 @@ def draw(records: Records) -> Drawn:
     said = listed(np.diff(final_accuracy(record)[growth], axis=0), 1), listed(np.array([b / a for a, b in ends]), 2)
     seen = (
         f"{networks.caption(record)}. {_rules(found, times, float(record['B'][start[0]]))} Batch growth less lr decay: "
-        f"accuracy {said[0]} points, angle in the last ten epochs × {said[1]} (measured, exact; paper 1): fewer steps."
+        f"accuracy {said[0]} points, angle in the last ten epochs × {said[1]} (measured, exact; paper 1): larger batches, fewer steps."
     )
     return Drawn(figure, seen)
 
@@ -81,7 +81,7 @@ def _rules(found, times, batch: float) -> str:
     fails = mean[lost].max(initial=-np.inf) > mean[~lost].min(initial=np.inf)
     told = "No rule loses more than two s.e"
     if lost.any():
-        told = f"That {'does not tell' if fails else 'tells'} the rules that lose more than two s.e. from the others"
+        told = f"A small τ/G {'does not single' if fails else 'singles'} out the rules that lose more than two s.e"
     above = gained[keeps, 1:].mean(axis=0) - gained[~keeps, 1:].mean(axis=0)
     norm, first = (found["norm"][:1, -1] / found["norm"][:1, 0]) ** 4, ratio[:1, 0]
     return (
@@ -91,8 +91,8 @@ def _rules(found, times, batch: float) -> str:
         f"{listed(above, 2)} points at k = {', '.join(f'{one:g}' for one in times[1:])}; of them lr × k less wd × k is "
         f"{listed(gained[:1, -1] - gained[1:2, -1], 1)} at the last. The noise scale Bτ/G of lr × k is "
         f"{listed(batch * times[:, None] * ratio[0], 0)} at B = {', '.join(f'{batch * one:g}' for one in times)}. By "
-        f"4.5 (no momentum, C² = 2) its |x|^4 has doubled at k = 2 + τ/G = {listed(2 + first, 1)}, × "
-        f"{listed((first + k) / (first + 1), 2)} at {k:g}; measured × {listed(norm, 2)}. The SDE has neither accuracy "
+        f"theory 4.5, without momentum, |x|^4 of lr × k doubles at k = 2 + τ/G = {listed(2 + first, 1)}; at {k:g} it is × "
+        f"{listed((first + k) / (first + 1), 2)}, and × {listed(norm, 2)} was measured. The SDE has neither accuracy "
         "nor G. With fewer steps an epoch the velocity's memory, not in the paper's eq. 27, takes more of the angle. "
         f"At k = 1 it is {listed(found[ANGLE][:1, 0] / found['exact'][:1, 0], 2)} of the exact one: the basin (18.2)."
     )

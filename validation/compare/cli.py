@@ -13,8 +13,8 @@ import tyro
 from sde_si.errors import CLAIM_FAILED, DONE, require
 from sde_si.terminal import emit, guarded
 from sde_si.verify.claim import HOLDS, REFUTED, UNDECIDED
+from validation.compare import goals
 from validation.compare.curvature import unstable_share
-from validation.compare.goals import NORM, ROTATION
 from validation.compare.identities import balance, identities, split
 from validation.compare.keep import check, keep, title_of, titles
 from validation.compare.overlay import SHOWN, beside, overlays
@@ -51,7 +51,7 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
         if by_response is not None:
             said[BY_RESPONSE] = by_response
         simulated.append({"quantity": name, **_number(found),
-                          "simulated": {kind: {"value": finite(value)} | _off(off, NORM)
+                          "simulated": {kind: {"value": finite(value)} | _off(off, goals.OF.get(name))
                                         for kind, (value, off) in said.items()}})  # fmt: skip
     held, parts = balance(record), split(record)
     return {
@@ -62,7 +62,7 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
         "identities": [{"name": c.name, "left": finite(c.left), "allowed": c.allowed, "source": c.source,
                         "holds": c.left <= c.allowed} for c in identities(record)],
         "rotation": [{"window": r.name, "steps": r.steps, "measured": finite(r.measured), "stderr": finite(r.stderr),
-                      "laws": {k: {"value": finite(v), "stderr": finite(r.errors[k])} | _off(r.over[k], ROTATION)
+                      "laws": {k: {"value": finite(v), "stderr": finite(r.errors[k])} | _off(r.over[k], goals.ROTATION)
                                for k, v in r.laws.items()}} for r in turned],
         "split": parts and {name: _number(part) for name, part in parts.items()},
         "simulated": simulated, "balance": held and _number(held), "left_out": unstable_share(record),
@@ -76,12 +76,12 @@ def _number(found: Known) -> dict[str, Any]:
     return {"measured": finite(found.value), "stderr": finite(found.stderr)}
 
 
-def _off(off: Known, bound: float) -> dict[str, Any]:
-    """Measured over predicted, minus one, with its error, and whether that is within `bound`."""
+def _off(off: Known, bound: float | None) -> dict[str, Any]:
+    """Measured over predicted, minus one, with its error, and whether that is within `bound`, if there is one."""
     from sde_si.comparison import finite
 
-    return {"off": finite(off.value), "off_stderr": finite(off.stderr), "freedom": off.freedom, "bound": bound,
-            "verdict": decide(off, bound)}  # fmt: skip
+    out = {"off": finite(off.value), "off_stderr": finite(off.stderr), "freedom": off.freedom}
+    return out if bound is None else out | {"bound": bound, "verdict": decide(off, bound)}
 
 
 def _turned(record: xr.Dataset) -> bool:
@@ -132,7 +132,7 @@ def show(found: dict[str, Any]) -> None:
         verdicts = [one["laws"][name]["verdict"] for one in found["rotation"] if one["window"].startswith("lag")]
         if verdicts:
             hold, unsure, refuted = (verdicts.count(verdict) for verdict in (HOLDS, UNDECIDED, REFUTED))
-            say(f"{name}: within {ROTATION:.0%} at {hold} of {len(verdicts)} lags, farther off at {refuted}, "
+            say(f"{name}: within {goals.ROTATION:.0%} at {hold} of {len(verdicts)} lags, farther off at {refuted}, "
                 f"undecided at {unsure} (95 % certainty, lag by lag)")  # fmt: skip
     if found["simulated"]:
         kinds = list(found["simulated"][0]["simulated"])

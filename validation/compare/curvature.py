@@ -63,4 +63,8 @@ def unstable_share(record: xr.Dataset) -> float | None:
         return None
     lr, u, mu, _ = setting(record)
     nodes, weights = seen
+    known = np.isfinite(weights).all(axis=-1)
+    if not known.any():
+        return None
+    nodes, weights = nodes[known], weights[known]
     return float(weights[lr * nodes + u >= UNSTABLE * 2 * (1 + mu)].sum() / weights.sum())
