@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core.caching import IndexDataCacheFile
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.serialize import dumps
 
 
 class CodeFiles(IndexDataCacheFile):
@@ -47,15 +49,33 @@ def _digest(*parts: Any) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
+def _named(function: Any, *contents: Any) -> Any:
+    """The same function under a name of its own in machine code.
+
+    Two functions of one factory have one name; numba tells them apart by a number that is counted anew in every
+    process. Code from the disk keeps the number that it got elsewhere, and one that is compiled beside it can get the
+    same: then the linker takes one for the other, and the numbers are wrong without an error.
+    """
+    cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
+    code = function.__code__
+    copy: Any = types.FunctionType(code, function.__globals__, None, function.__defaults__, function.__closure__)
+    copy.__dict__.update(function.__dict__)
+    copy.__module__, copy.__doc__, copy.__kwdefaults__ = function.__module__, function.__doc__, function.__kwdefaults__
+    copy.__qualname__ = f"{function.__qualname__}_{_digest(*contents, code.co_firstlineno, dumps(cells))}"
+    return copy
+
+
 def njit(signature: Any = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """``numba.njit(signature, **options)``, its code kept in `CodeFiles`."""
+    """``numba.njit(signature, **options)``, its code kept in `CodeFiles` under names that no other code has."""
 
     def compile_it(function: Callable[..., Any]) -> Any:
-        made: Any = numba.njit(**options)(function)
-        if options.get("cache"):
-            cache = made._cache
-            stamp = cache._impl.locator.get_source_stamp()
-            cache._cache_file = CodeFiles(cache.cache_path, cache._impl.filename_base, stamp)
+        if not options.get("cache"):
+            made: Any = numba.njit(**options)(function)
+        else:
+            plain: Any = FunctionCache(function)._impl
+            stamp = plain.locator.get_source_stamp()
+            made = numba.njit(**options)(_named(function, stamp))
+            made._cache._cache_file = CodeFiles(made._cache.cache_path, plain.filename_base, stamp)
         if signature is not None:
             made.compile(signature)
             made.disable_compile()

@@ -63,6 +63,9 @@ def test_all_that_is_kept_is_kept_in_such_files(function):
 def test_specialisations_have_files_of_their_own(tmp_path):
     found = [function._cache._cache_file for function in (_moments2, _moments3)]
     assert found[0]._stamped == found[1]._stamped  # one function's file and line
+    row, norms = np.ones(12), np.ones((3, 4, 1))
+    for function in (_moments2, _moments3):  # compiled, or read from the disk: inside the kernel they may not be
+        function(row, row, np.array([0, 3]), norms)
     keys = [f._cache._index_key(f.signatures[0], f.targetctx.codegen()) for f in (_moments2, _moments3)]
     assert found[0]._file(keys[0]) != found[1]._file(keys[1])
 
@@ -78,3 +81,41 @@ def test_processes_that_begin_together_compile_the_same(tmp_path):
     said = [one.communicate()[0].strip() for one in running]
     assert said == [str(numbers())] * 3
     assert np.isfinite([float.fromhex(one) for one in numbers()]).all()
+
+
+FACTORY = """
+from sde_si.compiled import njit
+from sde_si.jit import OPTIONS
+
+EXACT = OPTIONS | {"fastmath": False}  # a set of flags is part of the name, in the order of this process
+
+def make(k):
+    @njit(**EXACT)
+    def times(x):
+        return k * x
+    return times
+
+two, three = make(2), make(3)
+
+@njit(**EXACT)
+def one(x):
+    return two(x)
+
+@njit(**EXACT)
+def both(x):
+    return 10 * two(x) + three(x)
+"""
+
+
+def test_code_from_the_disk_is_not_taken_for_that_of_its_sister(tmp_path):
+    # In the first process `two` is the second function to be compiled, as `three` is in the next one.
+    (tmp_path / "factory.py").write_text(FACTORY)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", f"from factory import *; print({calls})"],
+            env=environment, cwd=tmp_path, capture_output=True, text=True, check=True,
+        ).stdout.strip()
+        for calls in ("one(1)", "both(1)")
+    ]  # fmt: skip
+    assert said == ["2", "23"]
