@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from paper_figs.grid import with_error
+
 Array = np.ndarray
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -47,3 +49,13 @@ def edges(found: Array) -> tuple[float, float]:
         return math.nan, math.nan
     low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def of_seeds(values: Array, digits: int = 2) -> str:
+    """Mean and standard error over seeds, shape (seed,), in words."""
+    return with_error(float(seed_mean(values)), float(seed_error(values)), digits, "not in every run")
+
+
+def listed(values: Array, digits: int) -> str:
+    """The same of every row of values (row, seed)."""
+    return ", ".join(of_seeds(row, digits) for row in values)

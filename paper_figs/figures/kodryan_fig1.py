@@ -11,28 +11,14 @@ import xarray as xr
 
 from paper_figs import networks, style
 from paper_figs.figures.kodryan_toy import MARKS
-from paper_figs.grid import with_error
+from paper_figs.rates import fixed_rates, threshold
 from paper_figs.scripts import Drawn, Records
-from paper_figs.seeds import seed_error, seed_mean
-from sde_si.regimes import BORDER, CONVERGENCE, UNDECIDED, classify
+from paper_figs.seeds import of_seeds, seed_error, seed_mean
+from sde_si.regimes import BORDER, UNDECIDED, classify
 
 SOURCE = "Kodryan et al. 2022, fig. 1; theory.md 5.1"
 EXPERIMENTS = ("kodryan-regimes",)
 SHOWN = (1e-4, 1e-3, 1e-2, 2e-2, 3e-2, 2e-1)  # rates with curves: more cannot be told apart
-
-
-def fixed_rates(record: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cells on the sphere, their rates, in order, and their regimes."""
-    cells = np.array(networks.pick(record, training="sphere"))
-    cells = cells[np.argsort(record["fixed"].values[cells])]
-    return cells, record["fixed"].values[cells], record["regime"].values[cells].astype(str)
-
-
-def threshold(record: xr.Dataset) -> tuple[float, float]:
-    """Highest fixed rate that converges, and the lowest above it in another regime; nan where there is none."""
-    _, rates, regime = fixed_rates(record)
-    low = max(rates[regime == CONVERGENCE], default=np.nan)
-    return float(low), float(min(rates[~np.isin(regime, (CONVERGENCE, UNDECIDED)) & (rates > low)], default=np.nan))
 
 
 def why(record: xr.Dataset, i: int) -> str:
@@ -40,11 +26,6 @@ def why(record: xr.Dataset, i: int) -> str:
     loss, norm, angle = (record[name][i].values for name in ("train_loss", "gradient", "angle_step"))
     known = {"iterations": np.cumsum(record["steps_per_epoch"][i].values), "random_loss": record.attrs["random_loss"]}
     return classify(loss, np.sqrt(norm), angle, **known).why.replace("+-", "±")
-
-
-def over_seeds(values: np.ndarray, digits: int = 2) -> str:
-    """Mean and standard error, shape (seed,)."""
-    return with_error(float(seed_mean(values)), float(seed_error(values)), digits)
 
 
 def draw(records: Records) -> Drawn:
@@ -88,9 +69,9 @@ def draw(records: Records) -> Drawn:
     own, above = networks.of_cell(record, cells[0], "train_loss")[:, 0], []
     for k in np.flatnonzero(seed_mean(late) > random):
         turn = style.DEGREES * networks.of_cell(record, cells[k], "angle_step")[:, -tenth:].mean()
-        above.append(f"{fixed[k]:g}: {over_seeds(late[k] / random)} ({over_seeds(late[k] / own)}, {turn:.0f} degrees)")
+        above.append(f"{fixed[k]:g}: {of_seeds(late[k] / random)} ({of_seeds(late[k] / own)}, {turn:.0f} degrees)")
     seen = f"""{networks.caption(record)}. By sde_si.regimes: {found}. Undecided (the gradient norm's border of
-    convergence is t^-{BORDER:g}): {unsure}. Least test error: {over_seeds(wrong[best], 1)} % at {fixed[best]:g}. Random
+    convergence is t^-{BORDER:g}): {unsure}. Least test error: {of_seeds(wrong[best], 1)} % at {fixed[best]:g}. Random
     weights have a loss of {random:.2f}. Levels above it, as multiples (in brackets of the same seeds' loss in the first
     epoch at {fixed[0]:g}, nearly that of random weights; angle per step): {"; ".join(above) or "none"}. Weights that a
     step turns by a right angle are little but one gradient; those need not have the loss of random ones. Paper's groups

@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from paper_figs import networks, style
-from paper_figs.figures.kodryan_fig1 import fixed_rates, over_seeds, threshold
+from paper_figs.rates import fixed_rates, threshold
 from paper_figs.scripts import Drawn, Records
+from paper_figs.seeds import of_seeds
 from sde_si.regimes import CONVERGENCE
 
 SOURCE = "Kodryan et al. 2022, phase diagrams; theory.md 5.1, 2.3"
@@ -62,7 +63,7 @@ def draw(records: Records) -> Drawn:
             runs.append((rate[k], rate[k] / said[k], down[k]))
         crossed = ", ".join(f"{((fixed > x.min()) & (fixed < x.max())).sum()}" for x in rate)
         state = f"{sum(map(len, down))} collapses; {'past' * networks.settles(record, i) or 'in'} transient"
-        told.append(f"{name}: {over_seeds(rate[:, 0], 4)} to {over_seeds(rate[:, -1], 4)}, crosses {crossed} ({state})")
+        told.append(f"{name}: {of_seeds(rate[:, 0], 4)} to {of_seeds(rate[:, -1], 4)}, crosses {crossed} ({state})")
         top.set(xlabel="epoch", yscale="log", title=name, ylabel="effective LR [per step]" * (top is axes[0]))
         top.hlines(fixed[fixed > rate.min() / 2], 0, epoch.size, color="0.8", lw=0.8, zorder=0, label="fixed rates")
         top.axhspan(low, high, color="0.85", lw=0, zorder=0, label="threshold of fixed rates" * (top is axes[0]))
@@ -93,8 +94,8 @@ def draw(records: Records) -> Drawn:
     if (good := regime == CONVERGENCE).sum() > 1:
         lines, pairs = (np.array([passing(record, i) for i in some]) for some in (cells[good], ordinary))
         off = np.mean([s - np.interp(r, np.log(fixed[good]), lines[:, 0].mean(axis=1)) for s, r in pairs], axis=0)
-        seen += f""" At a loss of {LEVEL:g} gradient norm/loss is {over_seeds(np.exp(lines[0, 0]), 1)} at a rate of
-    {fixed[good][0]:g} and {over_seeds(np.exp(lines[-1, 0]), 1)} at {fixed[good][-1]:g}; in ordinary training it is
-    {over_seeds(np.exp(off))} times that of fixed rates at its present rate."""
+        seen += f""" At a loss of {LEVEL:g} gradient norm/loss is {of_seeds(np.exp(lines[0, 0]), 1)} at a rate of
+    {fixed[good][0]:g} and {of_seeds(np.exp(lines[-1, 0]), 1)} at {fixed[good][-1]:g}; in ordinary training it is
+    {of_seeds(np.exp(off))} times that of fixed rates at its present rate."""
     below = f"{sum(rate.max() <= low for rate, *_ in runs)} of {len(runs)} trainings stay below the threshold"
     return Drawn(figure, " ".join(f"{seen} {below}.".split()))

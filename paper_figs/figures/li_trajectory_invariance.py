@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.figures.wan_lr_drop import said
 from paper_figs.grid import Table
 from paper_figs.scripts import Drawn, Records
+from paper_figs.seeds import of_seeds
 from validation.experiments.catalogue.li_trajectory_invariance import changes, scores, since
 
 SOURCE = "Li et al. 2025, trajectory invariance; theory.md 7.8, 9.10"
@@ -72,12 +72,12 @@ def draw(records: Records) -> Drawn:
             style.measured(panels[2], epoch, *networks.mean_and_error(score[key][:, :-2]), i=k, label=kind, log=True)
         gap = score["product"] - score["lr_factor"]
         order.append(gap[:, -2].mean() > 0 > gap[:, -1].mean())
-        turn = said(np.array([since(one < 0) + 1 for one in gap[:, :-2]]), 1)
-        at = [", ".join(f"{said(score[key][:, w])} at {kind}" for key, kind in GROUPS.items()) for w in (-2, -1)]
+        turn = of_seeds(np.array([since(one < 0) + 1 for one in gap[:, :-2]]), 1)
+        at = [", ".join(f"{of_seeds(score[key][:, w])} at {kind}" for key, kind in GROUPS.items()) for w in (-2, -1)]
         told.append(f"{name}: first eighth {at[0]}; last quarter {at[1]}; equal lr wd is ahead from epoch {turn} on")
         found = {key: changes(record, method, key) for key in SHOWN if key in record}
         for a, b in found["train_loss"]:
-            texts = (said(found[key][a, b], 1) if found.get(key) else "none" for key in SHOWN)
+            texts = (of_seeds(found[key][a, b], 1) if found.get(key) else "none" for key in SHOWN)
             rows[f"{name}, lr ×{a:g}, wd ×{b:g}"] = (f"×{a * b:g}", f"{memory[a * b]:.1f}", *texts)
         panels[1].set_yscale("log")
         panels[2].set_ylim(0, 1.3)

@@ -9,9 +9,8 @@ from itertools import product
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.figures.svag_resnet import listed
 from paper_figs.scripts import Drawn, Records
-from paper_figs.seeds import seed_error, seed_mean
+from paper_figs.seeds import listed, seed_error, seed_mean
 from sde_si import theory
 
 SOURCE = "Yun et al. 2022, figs. 2-7 for each way of sampling; theory.md 1.12, 1.13, 9.2, 18.4"

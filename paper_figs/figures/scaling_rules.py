@@ -9,9 +9,8 @@ import numpy as np
 
 from paper_figs import networks, style
 from paper_figs.accuracy import final_accuracy
-from paper_figs.figures.svag_resnet import listed
 from paper_figs.scripts import Drawn, Records
-from paper_figs.seeds import seed_error, seed_mean
+from paper_figs.seeds import listed, seed_error, seed_mean
 
 SOURCE = "Goyal et al. 2017, Smith et al. 2018, Li et al. 2021, Yun et al. 2022 sec. 4; theory.md 4.5, 7.2, 7.6, 8.9"
 EXPERIMENTS = ("scaling-rules",)

@@ -8,8 +8,8 @@ import numpy as np
 
 from paper_figs import networks
 from paper_figs.figures.schedules import SCHEDULES, panels, shade
-from paper_figs.figures.wan_lr_drop import said
 from paper_figs.scripts import Drawn, Records
+from paper_figs.seeds import of_seeds
 
 SOURCE = "Yun et al. 2022, eq. 27, table 6; bag of tricks; theory.md 9.10, 18.2"
 EXPERIMENTS = ("schedules",)
@@ -39,8 +39,8 @@ def draw(records: Records) -> Drawn:
         single = []
         for flat in (np.nanargmin(means), np.nanargmax(means)):
             k, epoch = divmod(int(flat), means.shape[1])
-            single.append(f"{said(list(of.values())[k][:, epoch])} ({list(of)[k]}, epoch {half + epoch + 1})")
-        low, high = (f"{said(middle[name])} ({name})" for name in (ends[0], ends[-1]))
+            single.append(f"{of_seeds(list(of.values())[k][:, epoch])} ({list(of)[k]}, epoch {half + epoch + 1})")
+        low, high = (f"{of_seeds(middle[name])} ({name})" for name in (ends[0], ends[-1]))
         told.append(f"{NAMES[quantity]} {low} to {high} in the median epoch, {' to '.join(single)} in single ones")
     above = means > 1
     seen = f"""{networks.caption(record)}. Measured angle over the exact prediction in the second half:

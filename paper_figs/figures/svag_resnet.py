@@ -6,9 +6,8 @@ Li, Malladi and Arora: SVAG's curves approach those of the SDE as l grows, and S
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.grid import with_error
 from paper_figs.scripts import Drawn, Records
-from paper_figs.seeds import seed_error, seed_mean
+from paper_figs.seeds import listed, seed_error, seed_mean
 
 SOURCE = "Li, Malladi, Arora 2021, sec. 4; theory.md 4.1-4.4"
 EXPERIMENTS = ("svag-resnet",)
@@ -92,9 +91,3 @@ def _seen(parts, late, law, end: float) -> str:
         f"exact course. SGD and the largest l have {listed(near, 3)} of the limit; (1 + G/τ)^(1/4) of SGD is {own}. "
         f"{paper} (τ/G {listed(tau[:1] / signal[:1], 1)})."
     )
-
-
-def listed(values, digits: int) -> str:
-    """Means with standard errors over the last axis, one for each row."""
-    pairs = zip(seed_mean(values), seed_error(values), strict=True)
-    return ", ".join(with_error(float(value), float(error), digits) for value, error in pairs)

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.figures.wan_lr_drop import said
 from paper_figs.scripts import Drawn, Records
-from paper_figs.seeds import seed_error, seed_mean
+from paper_figs.seeds import of_seeds, seed_error, seed_mean
 from paper_figs.spread import transient_end
 
 SOURCE = "Wan et al. 2021, theorems on norm and angular update; theory.md 1.3, 4.3, 6.3, 9.2, 15.1"
@@ -81,14 +80,14 @@ def draw(records: Records) -> Drawn:
     for mu in momenta:
         mine = np.array([values for (m, _), values in found.items() if m == mu])  # cell, layer, quantity, seed
         norm, rest = seed_mean(mine[:, :, 0]), (mine[:, :, 0] / mine[:, :, 2]) ** 4 - 1
-        ends = " and ".join(said(rest[:, k].mean(axis=0), 3) for k in (0, -1))
+        ends = " and ".join(of_seeds(rest[:, k].mean(axis=0), 3) for k in (0, -1))
         split.append(f"μ={mu:g}: {norm.min():.3f} to {norm.max():.3f} ± {seed_error(mine[:, :, 0]).max():.3f}, {ends}")
         good += [f"μ={mu:g}"] if abs(rest.mean()) <= WHOLE else []
     seen = f"""{networks.caption(record)}. After the transient the rms angle per step of a layer is {angle.min():.3f} to
     {angle.max():.3f} of sqrt(2u/(1+μ)), ± {error.max():.3f} at most, below 1 in {(angle < 1).sum()} of {angle.size}
     cases. {"The reason is" if drifts else "Only a part of it is"} that no norm is stationary yet: by identities the
     ratio is sqrt(1 + change of ln norm per epoch/tuning factor) (short lines), and the furthest measured one is
-    {said(left, 4)} from it. Norms follow the squared gradient, which goes to {min(fall):.2f} to {max(fall):.2f} of
+    {of_seeds(left, 4)} from it. Norms follow the squared gradient, which goes to {min(fall):.2f} to {max(fall):.2f} of
     itself from the first to the last quarter of these epochs. Norm over Wan's; its fourth power over that of a norm
     drifting so with uncorrelated gradients, less 1, in the first and in the last layer: {"; ".join(split)}. That rest
     is 2 Σ μ^k ρ_k with ρ_k the correlation of gradients k steps apart, negative where they pull back; without momentum

@@ -8,9 +8,9 @@ at the unit vector stays as it is.
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.grid import Table, with_error
+from paper_figs.grid import Table
 from paper_figs.scripts import Drawn, Records
-from paper_figs.seeds import seed_error, seed_mean
+from paper_figs.seeds import of_seeds
 from sde_si import theory
 
 SOURCE = "Wan et al. 2021, LR drops and rescaling; theory.md 6.5, 9.10"
@@ -21,11 +21,6 @@ QUANTITIES = ("angle_step", "angle_epoch", "weight_norm")
 NAMES = ("as it is", "rescaled")
 TITLE = "After the drop: angle per step over its new equilibrium, ± s.e.; over the recursion in the worst epoch"
 COLUMNS = ("first epoch", "least", f"epochs to {1 - NEAR:g}", "last epoch", "measured/recursion", "gradient kept")
-
-
-def said(values: Array, digits: int = 2) -> str:
-    """Mean and standard error over seeds, shape (seed,)."""
-    return with_error(float(seed_mean(values)), float(seed_error(values)), digits, "not in every run")
 
 
 def wait(ratio: Array) -> Array:
@@ -70,7 +65,7 @@ def draw(records: Records) -> Drawn:
         share = gradient[:, at : at + 3].mean(axis=1) / gradient[:, at - 3 : at].mean(axis=1)
         kept.append(f"{share.mean():.2f}")
         shown = (ratio[:, at], ratio[:, at:].min(axis=1), waits[mu, series], ratio[:, -1], off, share)
-        rows[f"μ={mu:g} {name}"] = tuple(said(x, 1 if j == 2 else 3) for j, x in enumerate(shown))
+        rows[f"μ={mu:g} {name}"] = tuple(of_seeds(x, 1 if j == 2 else 3) for j, x in enumerate(shown))
     mu, last = momenta[-1], axes[-1]
     for series in range(len(NAMES)):
         course = networks.mean_and_error(carried[mu, series][:, 5:])
@@ -81,18 +76,20 @@ def draw(records: Records) -> Drawn:
     style.below(figure, axes[0])
     parts = slice(at - 3, at), slice(at, at + 1), slice(-3, None)
     c = [carried[mu, 0][:, part].mean(axis=1) for part in parts]
-    c = [f"{said(x)} {'(they pull back)' if x.mean() < 0 else '(they point the same way)'}" for x in c]
-    spared = ", ".join(f"{said(waits[m, 0] - waits[m, 1], 1)} of {said(waits[m, 0], 1)} (μ={m:g})" for m in momenta)
+    c = [f"{of_seeds(x)} {'(they pull back)' if x.mean() < 0 else '(they point the same way)'}" for x in c]
+    spared = ", ".join(
+        f"{of_seeds(waits[m, 0] - waits[m, 1], 1)} of {of_seeds(waits[m, 0], 1)} (μ={m:g})" for m in momenta
+    )
     good, bad = (", ".join(follows[key]) or "none" for key in (True, False))
-    turns = [f"{' to '.join(said(turned[m, 0][:, p].mean(axis=1)) for p in parts[:2])} (μ={m:g})" for m in momenta]
+    turns = [f"{' to '.join(of_seeds(turned[m, 0][:, p].mean(axis=1)) for p in parts[:2])} (μ={m:g})" for m in momenta]
     seen = f"""{networks.caption(record)}. Of the epochs until the angle per step is within {NEAR:.0%} of its new
     equilibrium, rescaling spares {spared}. The recursion with the measured gradients stays within {FOLLOWS:.0%} of the
     measurement for: {good}; not for: {bad}. It has the optimizer's form of momentum (9.10, P), and lr changes between
     two epochs, so that no mean mixes two rates. Beside changes within an epoch it leaves out only <velocity, gradient>,
     and nothing at μ=0: there it is an identity (1.1), no test. The right panel has that, from angle, norm and gradient,
     in units of the squared gradient; ρ_k is the correlation of gradients k steps apart. As it is: {c[0]} before the
-    drop, which leaves the angle, but makes the norm {said(short[mu])} of the recursion's, and so the angle after the
-    drop {said(short[mu] ** -2)} times as large; {c[1]} in the first epoch after it; {c[2]} at last. The angle per epoch
+    drop, which leaves the angle, but makes the norm {of_seeds(short[mu])} of the recursion's, and so the angle after the
+    drop {of_seeds(short[mu] ** -2)} times as large; {c[1]} in the first epoch after it; {c[2]} at last. The angle per epoch
     over that of uncorrelated steps goes at the drop from {", ".join(turns)}. With the paper's constant gradient the
     wait is {max(laws):.1f} epochs, and none after rescaling; here the squared gradient goes to {min(kept)} to
     {max(kept)} of what it was (means of three epochs)."""
