@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from sde_si import HyperParameters
@@ -34,3 +35,18 @@ def trained(job, images, seeds=(0,)):
     for _ in range(job.hyperparameters.epochs):
         trainer.run_epoch()
     return trainer
+
+
+def assert_resumed_alike(job, images, file, cut=1):
+    """A training that is saved after `cut` epochs and restored ends as one that went straight through, to the bit."""
+    seeds = [0, 1]
+    straight, first, second = trained(job, images, seeds), Trainer(job, images, seeds), Trainer(job, images, seeds)
+    for _ in range(cut):
+        first.run_epoch()
+    first.save(file)
+    second.restore(file)
+    while second.epoch < job.hyperparameters.epochs:
+        second.run_epoch()
+    assert (second.stack.x == straight.stack.x).all()
+    for name, values in straight.results().items():
+        np.testing.assert_array_equal(second.results()[name], values, err_msg=name)

@@ -17,8 +17,9 @@ from sde_si import theory  # noqa: E402
 from sde_si.record import configuration, load  # noqa: E402
 from sde_si.verify.claim import EXACT, FAILS, HOLDS, REFUTED, UNDECIDED, Result  # noqa: E402
 from sde_si.verify.cli import main as verify  # noqa: E402
-from validation import bounds, claims, compare  # noqa: E402
+from validation import bounds, claim_measures, claims, compare  # noqa: E402
 from validation.compare import overlay, page, seeds, tables  # noqa: E402
+from validation.compare.compared import Compared  # noqa: E402
 from validation.compare.identities import split  # noqa: E402
 from validation.compare.rotation import NOISE_ONLY, RESHUFFLED  # noqa: E402
 from validation.compare.window import configured  # noqa: E402
@@ -48,6 +49,20 @@ def test_every_committed_record_is_compared(file, monkeypatch):
         off = overlay.beside(record, over[0], name)[1]
         assert off.value == pytest.approx(0, abs=1e-12)  # its own record in the place of a simulation
         assert 0 < off.stderr < 0.05
+
+
+def test_tables_and_claims_of_a_record_without_theory_are_empty():
+    record = load(FILES[0])
+    unmeasured = record.assign(noise_trace=record["noise_trace"] * np.nan)
+    other = record.copy()
+    other.attrs["configuration"] = json.dumps(configuration(record) | {"optimizer": "adamw"})
+    for one in map(Compared, (unmeasured, other)):
+        assert one.simulations == []
+        cells = tables.norms([one]).splitlines()[-1].split(" | ")
+        assert cells[2:4] == ["-", "-"]
+        assert claim_measures.simulated("SDE", "weight_norm", 2)(one) == []
+    assert cells[7] == "- |"
+    assert claim_measures.step(one) == claim_measures.telescoping(one) == []
 
 
 @pytest.mark.slow

@@ -18,7 +18,6 @@ from small_training import HP, TRAINED, small_job, trained  # noqa: E402
 from sde_si.record import load  # noqa: E402
 from validation.compare.cli import main as compare  # noqa: E402
 from validation.train.cli import main  # noqa: E402
-from validation.train.loop import Trainer  # noqa: E402
 from validation.train.many import train  # noqa: E402
 
 # torch's own code generator uses what torch deprecates
@@ -63,16 +62,7 @@ def test_few_steps_are_those_of_the_cpu(options, images):
 
 def test_a_resumed_training_is_bit_identical(exact, images, tmp_path):
     job = small_job(HP.replace(epochs=4), **RESNET, device="cuda", lags=(3, 12), augment=("shift",))
-    straight, first = trained(job, images, (0, 1)), Trainer(job, images, [0, 1])
-    first.run_epoch()
-    first.save(tmp_path / "s.pt")
-    second = Trainer(job, images, [0, 1])
-    second.restore(tmp_path / "s.pt")
-    while second.epoch < 4:
-        second.run_epoch()
-    assert torch.equal(second.stack.x, straight.stack.x)
-    for name, values in straight.results().items():
-        np.testing.assert_array_equal(second.results()[name], values, err_msg=name)
+    small_training.assert_resumed_alike(job, images, tmp_path / "s.pt")
 
 
 @pytest.mark.parametrize("fast", [{"precision": "bf16"}, {"compile": True}, {"precision": "bf16", "compile": True}])

@@ -149,6 +149,27 @@ def test_a_stack_that_is_slower_is_not_taken(images, monkeypatch):
         assert many.best_stack(small_job(), images, 16) == want
 
 
+def test_a_training_without_memory_goes_on_with_half_the_stack(images, tmp_path, monkeypatch):
+    """The trial fits, the measurements of the first epoch do not; a stack that was asked for is not changed."""
+    job, one_epoch = small_job(HP.replace(epochs=2), seeds=6), Trainer.run_epoch
+    want = many.train(job, images, tmp_path, "w" * 64, stack=2, resume=False, progress=print)
+
+    def run_epoch(self):
+        one_epoch(self)
+        if self.stack.paths > 2:
+            raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Trainer, "run_epoch", run_epoch)
+    monkeypatch.setattr(many, "best_stack", lambda *_: 6)
+    monkeypatch.setattr(many, "usable_cores", lambda: 1)
+    found = many.train(job, images, tmp_path, "d" * 64, stack=None, resume=False, progress=lambda _: None)
+    assert found[2] == {"processes": 1, "stack": 2}
+    np.testing.assert_array_equal(found[0]["weight_norm"], want[0]["weight_norm"])
+    assert {file.stem[-1] for file in many.states(tmp_path, "d" * 64)} <= {"2"}
+    with pytest.raises(torch.OutOfMemoryError):
+        many.train(job, images, tmp_path, "e" * 64, stack=6, resume=False, progress=lambda _: None)
+
+
 NARROW = """
 import torch
 from torch.nn import functional as F

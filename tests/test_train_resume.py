@@ -17,7 +17,6 @@ import small_training  # noqa: E402
 from small_training import HP, small_job, trained  # noqa: E402
 
 from sde_si.machine import usable_cores  # noqa: E402
-from validation.train.loop import Trainer  # noqa: E402
 from validation.train.many import _joined, forget, states, train  # noqa: E402
 
 images = small_training.images
@@ -26,18 +25,7 @@ images = small_training.images
 @pytest.mark.parametrize("cut", [1, 2])
 def test_a_resumed_training_is_bit_identical(cut, images, tmp_path):
     job = small_job(HP.replace(epochs=4), precision="fp32", lags=(3, 12), augment=("shift",), optimizer="adamw")
-    straight = trained(job, images, (0, 1))
-    first = Trainer(job, images, [0, 1])
-    for _ in range(cut):
-        first.run_epoch()
-    first.save(tmp_path / "s.pt")
-    second = Trainer(job, images, [0, 1])
-    second.restore(tmp_path / "s.pt")
-    while second.epoch < 4:
-        second.run_epoch()
-    assert torch.equal(second.stack.x, straight.stack.x)
-    for name, values in straight.results().items():
-        np.testing.assert_array_equal(second.results()[name], values, err_msg=name)
+    small_training.assert_resumed_alike(job, images, tmp_path / "s.pt", cut)
 
 
 def test_stacked_networks_train_as_each_by_itself(images):

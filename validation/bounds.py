@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 from sde_si.verify.claim import HOLDS, REFUTED, UNDECIDED, Claim, Curve, Measurement, Quantity
 from sde_si.verify.claims.common import AT_LAG
+from validation.compare.compared import Compared
 from validation.compare.goals import ROTATION
 from validation.compare.keep import title_of
 from validation.compare.rotation import ANSWERED, ASYMMETRIC, NOISE_ONLY
 from validation.compare.seeds import Known, decide
-from validation.compare.tables import Compared
 
 if TYPE_CHECKING:
     import numpy as np

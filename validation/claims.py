@@ -17,12 +17,12 @@ from typing import Any
 
 from sde_si.verify.claim import EXACT, FAILS, HOLDS, REFUTED, UNDECIDED, Claim
 from validation.bounds import Bounded, each, worst_lag
+from validation.claim_measures import TWICE, Measure, by_response, noise_alone, simulated, split, step, telescoping
+from validation.compare.compared import Compared
 from validation.compare.goals import ANGLE, NORM, ROTATION
 from validation.compare.keep import RECORDS
 from validation.compare.rotation import ANSWERED, ASYMMETRIC
-from validation.compare.tables import Compared
 from validation.compare.window import configured
-from validation.measured import TWICE, Measure, by_response, noise_alone, simulated, split, step, telescoping
 
 _CONVNET, _FASHION = "si-convnet-digits-shift", "fashion-mnist-flip-shift"
 _NOT_TOLD = (

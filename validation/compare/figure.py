@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from validation.compare.goals import ROTATION
 from validation.compare.overlay import SHOWN, Overlay
 from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, LAWS, best, laws, rotations
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARKERS = {CONFINED: "s", ANSWERED: "o", ASYMMETRIC: "D"}  # of the laws that know the basin
-BAND = 15  # per cent that are aimed at
+BAND = 100 * ROTATION  # per cent
 
 
 def _draw_rotation(axis: Axes, below: Axes, record: xr.Dataset, title: str) -> None:
@@ -67,7 +68,8 @@ def rotation_figure(records: Mapping[str, xr.Dataset]) -> Any:
             below.set_ylabel("over law\n- 1 [%]", fontsize="small")
         axes.append(axis)
     drawn.supxlabel(
-        f"lag [steps]; the grey line is one epoch, the band {BAND} %, the lower bars 95 % intervals", fontsize="medium"
+        f"lag [steps]; the grey line is one epoch, the band {BAND:.0f} %, the lower bars 95 % intervals",
+        fontsize="medium",
     )
     drawn.legend(*_handles(axes), loc="outside upper center", ncols=3, fontsize="small")
     return drawn

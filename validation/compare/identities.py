@@ -72,22 +72,33 @@ def _decays(made: Mapping[str, Any], epochs: int) -> Array:
     return np.array([np.log1p(-timetable.lr_and_momentum(e)[0] * made["wd"]).sum() for e in range(epochs)])
 
 
+def telescoped(record: xr.Dataset) -> tuple[Array, Array, Array] | None:
+    """Sum of ln cos of an epoch's steps, and the decay and ln of the old over the new norm that it is the sum of (1.3).
+
+    Shapes (path, epoch, group), of those paths that lived. None where more than plain SGD moves the weights.
+    """
+    made, record = configured(record), living(record)
+    plain = made["optimizer"] == "sgd" and made["momentum"] == 0 and made["svag"] == 1
+    if not plain or made["rescale"] or made["effective_lr"] is not None:
+        return None
+    order = ("path", "epoch", "group")
+    start = record["weight_norm_initial"].values[:, None]
+    norms = np.concatenate([start, record["weight_norm"].transpose(*order).values], axis=1)
+    turned = record["log_cos_step"].transpose(*order).values
+    decay = _decays(made, record.sizes["epoch"])[:, None]
+    return turned, np.broadcast_to(decay, turned.shape), np.log(norms[:, :-1] / norms[:, 1:])
+
+
 def identities(record: xr.Dataset) -> list[Check]:
     """The identities that the record's settings leave exact; 1.3 for plain SGD, the split 1.11, <x, g> = 0."""
     made = configured(record)
     single = made["precision"] != "fp64"
     out: list[tuple[str, Array, float, str]] = []
-    plain = made["optimizer"] == "sgd" and made["momentum"] == 0 and made["effective_lr"] is None
-    if plain and made["svag"] == 1 and not made["rescale"]:
-        decay = _decays(made, record.sizes["epoch"])
-        start = record["weight_norm_initial"].values[:, None]
-        groups = [g for g in record["group"].values if g != "all"] or ["all"]
-        radius = np.concatenate([start, record["weight_norm"].transpose("path", "epoch", "group").values], axis=1)
-        said = decay[:, None] + np.log(radius[:, :-1] / radius[:, 1:])
-        gap = record["log_cos_step"].transpose("path", "epoch", "group").values - said
-        inside = record["group"].isin(groups).values
-        scale = np.abs(decay)[:, None] if made["wd"] else np.abs(said)
-        left = np.abs(gap / scale)[..., inside]
+    groups = [g for g in record["group"].values if g != "all"] or ["all"]
+    if (found := telescoped(record.sel(group=groups))) is not None:
+        turned, decay, shrunk = found
+        scale = np.abs(decay) if made["wd"] else np.abs(decay + shrunk)
+        left = np.abs((turned - decay - shrunk) / scale)
         out.append(("sum of ln cos of the steps, largest over groups", left, 1e-2 if single else 1e-10, "1.3"))
     parts: Any = sum(record[f"split_{name}"] for name in PARTS)
     left = np.abs(parts - record["cos_epoch"]).values

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from validation.compare import figure, tables
+from validation.compare.compared import Compared
 from validation.compare.keep import RECORDS, title_of, titles
-from validation.compare.tables import Compared
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "networks.md"
 EXAMPLE = "si-mlp-fashion-mnist-flip-shift-sgdm"  # the record whose course is drawn
@@ -38,7 +38,7 @@ def main(page: Path = PAGE, folder: Path = RECORDS) -> int:
     figure.write(lambda: figure.rotation_figure(answered), page.with_name("networks-rotation.png"))
     one = every[EXAMPLE]
     figure.write(
-        lambda: figure.overlay_figure(one.record, one.over, title_of(one.record)),
+        lambda: figure.overlay_figure(one.record, one.simulations, title_of(one.record)),
         page.with_name("networks-overlay.png"),
     )
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -98,6 +98,17 @@ def rotations(record: xr.Dataset) -> list[Rotation]:
                      {law: float(one.stderr[steps]) for law, one in of.items()}, over)
         )  # fmt: skip
     return out
+
+
+def angle_by_noise(record: xr.Dataset, turned: Sequence[Rotation]) -> tuple[float, Known] | None:
+    """The rms angle per step by the law of noise (9.2), and the measured one over it, minus one; None without a law."""
+    (found,) = (one for one in turned if one.name == "one step")
+    if configured(record)["svag"] > 1 or NOISE_ONLY not in found.laws:  # its steps are a fraction of an optimizer's
+        return None
+    _, u, mu, _ = setting(record)
+    over = found.over[NOISE_ONLY]
+    root = (1 + over.value) ** 0.5  # of 1 - cos, with which the squared angle goes
+    return theory.step_angle(u, mu), Known(root - 1, over.stderr / 2 / root, over.freedom)
 
 
 def _over(record: xr.Dataset, samples: Array, found: Known, law: Law, steps: int) -> Known:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,15 +10,14 @@ import numpy as np
 from sde_si.comparison import number
 from sde_si.estimators import values, versine
 from sde_si.quantities import shown
-from sde_si.record import load
 from sde_si.verify.claim import HOLDS, REFUTED, UNDECIDED
+from validation.compare.compared import Compared
 from validation.compare.goals import ROTATION
 from validation.compare.identities import split
-from validation.compare.keep import kind
-from validation.compare.overlay import Overlay, beside, overlays
+from validation.compare.overlay import beside
 from validation.compare.response import norm_by_response
-from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, LAWS, NOISE_ONLY, Rotation, rotations
-from validation.compare.seeds import FEWEST_SEEDS, Known, by_seeds, decide, mean, settled
+from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, LAWS, NOISE_ONLY, angle_by_noise
+from validation.compare.seeds import FEWEST_SEEDS, Known, decide, mean, settled
 from validation.compare.window import checkpoints, configured, window
 
 if TYPE_CHECKING:
@@ -31,45 +27,6 @@ Array = np.ndarray
 _LAWS = (NOISE_ONLY, CONFINED, ANSWERED, ASYMMETRIC)
 
 
-@dataclass(frozen=True)
-class Compared:
-    """A record with what costs time, computed once."""
-
-    record: xr.Dataset
-
-    @classmethod
-    def of(cls, file: Path) -> Compared:
-        """That of a file."""
-        return cls(load(file))
-
-    @cached_property
-    def over(self) -> list[Overlay]:
-        """Its simulations."""
-        return overlays(self.record)
-
-    @cached_property
-    def turned(self) -> list[Rotation]:
-        """Its rotations."""
-        return rotations(self.record)
-
-    @property
-    def reshuffled(self) -> bool:
-        """Whether its noise was drawn without replacement."""
-        return configured(self.record)["sampling"] == "reshuffle"
-
-    @property
-    def network(self) -> str:
-        """Network, data and optimizer."""
-        made = configured(self.record)
-        plain = ", not augmented" * (not made["augment"]) + ", reshuffled" * self.reshuffled
-        return f"`{made['network']}`, {made['data'].partition('-')[0]}{plain}, {kind(self.record)}"
-
-    @property
-    def name(self) -> str:
-        """The same with its seeds; a star where they are too few for an error between them."""
-        return f"{self.network}, {self.record.sizes['path']} seeds" + "\\*" * (not by_seeds(self.record))
-
-
 def percent(off: Known, *, digits: int = 1) -> str:
     """Measured over predicted, minus one, with its standard error."""
     return f"{100 * off.value:+.{digits}f} ± {100 * off.stderr:.{digits}f} %"
@@ -77,6 +34,16 @@ def percent(off: Known, *, digits: int = 1) -> str:
 
 def _value(found: Known, factor: float = 1.0) -> str:
     return number(found.value, factor, error=found.stderr)
+
+
+def _percent(found: tuple[float, Known] | None) -> str:
+    """The same of a prediction and what was measured over it, where there is one."""
+    return "-" if found is None else percent(found[1])
+
+
+def _simulated(one: Compared, name: str, quantity: str) -> str:
+    found = next((o for o in one.simulations if o.name == name), None)
+    return _percent(None if found is None else beside(one.record, found, quantity))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -89,19 +56,14 @@ def norms(records: Sequence[Compared]) -> str:
     rows = []
     for one in records:
         record = one.record
-        used, over = window(record), {o.name: o for o in one.over}
-        answered = norm_by_response(record)
-        (turned,) = (r for r in one.turned if r.name == "one step")
-        step = turned.over[NOISE_ONLY]
-        # of 1 - cos, whose root the angle goes with
-        angle = Known((1 + step.value) ** 0.5 - 1, step.stderr / 2 / (1 + step.value) ** 0.5, step.freedom)
+        used = window(record)
         rows.append([
             one.name, _value(settled(record, used, "weight_norm")),
-            *(percent(beside(record, over[o], "weight_norm")[1]) for o in ("SDE", "optimizer")),
-            "-" if answered is None else percent(answered[1]),
+            *(_simulated(one, name, "weight_norm") for name in ("SDE", "optimizer")),
+            _percent(norm_by_response(record)),
             _value(settled(record, used, "angle_step"), shown("angle_step").factor),
-            percent(beside(record, over["SDE"], "angle_step")[1]),
-            "-" if configured(record)["svag"] > 1 else percent(angle),
+            _simulated(one, "SDE", "angle_step"),
+            _percent(angle_by_noise(record, one.turned)),
         ])  # fmt: skip
     head = ["network", "norm", "SDE", "optimizer, noise + signal", "noise and response", "angle per step [deg]", "SDE",
             "9.2"]  # fmt: skip

@@ -12,6 +12,7 @@ from torch import nn
 
 from sde_si.errors import BadInput, require, require_known
 from validation.networks.fixup import FixupResNet
+from validation.networks.foreign import Habits, habits, measured_groups
 from validation.networks.layers import (
     Gain,
     GhostNorm,
@@ -21,7 +22,6 @@ from validation.networks.layers import (
     normalise_filters,
     scale_invariant_groups,
 )
-from validation.networks.measured import Habits, habits, measured_groups
 from validation.networks.plain import ConvNet, DenseNet, Perceptron
 from validation.networks.resnet import Block, Bottleneck, Norm, PreactResNet, ResNet, ShakeBlock
 from validation.networks.squeeze import SqueezeNet

@@ -83,14 +83,20 @@ def best_stack(job: Job, images: Images, most: int) -> int:
     """
     if most < 2 or job.habits(images).alone:
         return 1
-    single = _seconds_a_network(job, images, 1)
+    single = _trial(job, images, 1)
     while most > 1:
-        _free(job.device)
-        together = _seconds_a_network(job, images, most)
+        together = _trial(job, images, most)
         if together is not None:
             return most if single is not None and together < 0.9 * single else 1
         most = -(-most // 2)
     return 1
+
+
+def _trial(job: Job, images: Images, count: int) -> float | None:
+    """Seconds a network; what it took of an accelerator's memory is given back."""
+    seconds = _seconds_a_network(job, images, count)
+    _free(job.device)
+    return seconds
 
 
 def _seconds_a_network(job: Job, images: Images, count: int) -> float | None:
@@ -108,7 +114,7 @@ def _seconds_a_network(job: Job, images: Images, count: int) -> float | None:
 
 
 def _free(device: str) -> None:
-    """Give an accelerator's memory of an earlier trial back; stacks are in reference cycles."""
+    """Give an accelerator's memory of earlier stacks back; they are in reference cycles."""
     if device != "cpu":
         gc.collect()
         torch.cuda.empty_cache()
@@ -157,7 +163,8 @@ def train(
     digest : str
         Of the job.
     stack : int or None
-        Networks in one array; None: what a short trial finds faster. States from which a training goes on keep theirs.
+        Networks in one array; None: what a short trial finds faster, halved while a training finds no memory for it.
+        States from which a training goes on keep theirs.
     resume : bool
         Go on from saved states.
     progress : callable
@@ -168,6 +175,11 @@ def train(
     results, names, how
         Arrays of all paths; the groups; number of processes and stacked networks, for the provenance.
 
+    Raises
+    ------
+    torch.OutOfMemoryError
+        If there is no memory for `stack` networks, or for one.
+
     Notes
     -----
     The states stay until `forget`: what was trained is safe before the record is.
@@ -177,17 +189,29 @@ def train(
     workers = 1 if alone else min(usable_cores(), len(seeds))
     if resume:  # the saved states are of as many networks as the first start took
         stack = _stack_of(states(folder, digest)) or stack
+    free = stack is None
     if stack is None:
         threads = torch.get_num_threads()
         torch.set_num_threads(1 if workers > 1 else threads)
         stack = best_stack(job, images, _tried(job.device, len(seeds), workers))
         torch.set_num_threads(threads)
-    parts = chunks(seeds, stack)
-    files = [folder / f"{_STATE}{digest[:12]}-{part[0]}-{len(part)}.pt" for part in parts]
-    if workers == 1:
-        found = [_train(job, images, p, f, resume, progress) for p, f in zip(parts, files, strict=True)]
-    else:
-        found = _side_by_side(job, images, parts, files, resume, workers, progress)
+    while True:
+        parts = chunks(seeds, stack)
+        files = [folder / f"{_STATE}{digest[:12]}-{part[0]}-{len(part)}.pt" for part in parts]
+        try:
+            if workers == 1:
+                found = [_train(job, images, p, f, resume, progress) for p, f in zip(parts, files, strict=True)]
+            else:
+                found = _side_by_side(job, images, parts, files, resume, workers, progress)
+            break
+        except torch.OutOfMemoryError:
+            if not free or stack == 1:
+                raise
+        # a training measures and evaluates, too: that can take memory which the trial did not
+        for file in files:
+            _remove(file)
+        _free(job.device)
+        stack = -(-stack // 2)
     return _joined([results for results, _ in found]), found[0][1], {"processes": workers, "stack": stack}
 
 

@@ -10,12 +10,12 @@ from sde_si import theory
 from sde_si.verify.claim import Measurement, Quantity
 from sde_si.verify.claims.common import AT_LAG, SETTLED
 from validation.bounds import row
+from validation.compare.compared import Compared
+from validation.compare.identities import PARTS, telescoped
 from validation.compare.keep import title_of
 from validation.compare.overlay import beside
 from validation.compare.response import norm_by_response
-from validation.compare.rotation import NOISE_ONLY, best
-from validation.compare.seeds import Known
-from validation.compare.tables import Compared
+from validation.compare.rotation import NOISE_ONLY, angle_by_noise, best
 from validation.compare.window import configured, setting
 
 _LOG_COSINES = Quantity("sum of ln cos of a training's steps", "summed while it trains, mean over seeds")
@@ -26,14 +26,11 @@ TWICE = 2**0.25  # |x| goes with the fourth root of the noise: what twice the no
 
 def telescoping(one: Compared) -> Sequence[Measurement]:
     """The sum of ln cos of all steps beside decay and change of the norm (1.3)."""
-    record, made = one.record, configured(one.record)
-    if made["optimizer"] != "sgd" or made["momentum"] or made["svag"] > 1:
+    found = telescoped(one.record.sel(group=["all"]))
+    if found is None:
         return []
-    whole = record.sel(group="all")
-    decay = float((record["steps_per_epoch"] * np.log1p(-record["lr"] * made["wd"])).sum())
-    shrunk = float(np.log(whole["weight_norm_initial"] / whole["weight_norm"].isel(epoch=-1)).mean())
-    found = float(whole["log_cos_step"].sum("epoch").mean())
-    return [Measurement(quantity=_LOG_COSINES, system=title_of(record), predicted=decay + shrunk, measured=found,
+    turned, decay, shrunk = (float(part.sum(axis=1).mean()) for part in found)
+    return [Measurement(quantity=_LOG_COSINES, system=title_of(one.record), predicted=decay + shrunk, measured=turned,
                         wrong=decay)]  # fmt: skip
 
 
@@ -42,7 +39,7 @@ def split(one: Compared) -> Sequence[Measurement]:
     whole = one.record.sel(group="all")
     if not np.isfinite(whole["split_drift"]).any():
         return []
-    parts = {name: float(whole[f"split_{name}"].mean()) for name in ("decay", "velocity", "drift")}
+    parts = {name: float(whole[f"split_{name}"].mean()) for name in PARTS}
     found = 1 - float(whole["cos_epoch"].mean())
     without = 1 - parts["decay"] - parts["velocity"]
     return [Measurement(quantity=_EPOCH, system=title_of(one.record), predicted=1 - sum(parts.values()),
@@ -51,15 +48,12 @@ def split(one: Compared) -> Sequence[Measurement]:
 
 def step(one: Compared) -> Sequence[Measurement]:
     """The rms angle per step by the law of noise (9.2)."""
-    (turned,) = (r for r in one.turned if r.name == "one step")
-    if configured(one.record)["svag"] > 1 or NOISE_ONLY not in turned.laws:  # a step of several
+    found = angle_by_noise(one.record, one.turned)
+    if found is None:
         return []
     _, u, mu, _ = setting(one.record)
-    off, law = turned.over[NOISE_ONLY], theory.step_angle(u, mu)
-    root = (1 + off.value) ** 0.5  # of 1 - cos
-    of_angle = Known(root - 1, off.stderr / 2 / root, off.freedom)
     wrong = theory.angle_of(u / (1 - mu)) if mu else theory.angle_of(u / 2)
-    return [row(SETTLED["angle_step"], one, law, of_angle, wrong)]
+    return [row(SETTLED["angle_step"], one, *found, wrong)]
 
 
 def simulated(name: str, quantity: str, wrong: float) -> Measure:
@@ -68,7 +62,7 @@ def simulated(name: str, quantity: str, wrong: float) -> Measure:
     def measure(one: Compared) -> Sequence[Measurement]:
         if quantity == "angle_step" and configured(one.record)["svag"] > 1:
             return []
-        found = [beside(one.record, over, quantity) for over in one.over if over.name == name]
+        found = [beside(one.record, over, quantity) for over in one.simulations if over.name == name]
         return [row(SETTLED[quantity], one, said, off, said * wrong) for said, off in found]
 
     return measure
