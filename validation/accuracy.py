@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sde_si import HyperParameters, Problem, simulate, theory
+from sde_si.disk import write_bytes
 from sde_si.estimators import candidate_epoch, equilibrium, window_of
 from sde_si.provenance import provenance
 from sde_si.resolve import resolve
@@ -136,8 +137,8 @@ def main() -> None:
             progress.advance(1)
     made = provenance()
     RECORD.parent.mkdir(parents=True, exist_ok=True)
-    RECORD.write_text(json.dumps({"provenance": made, "cases": cases}, indent=1) + "\n")
-    PAGE.write_text(page(cases, made))
+    write_bytes(f"{json.dumps({'provenance': made, 'cases': cases}, indent=1)}\n".encode(), RECORD)
+    write_bytes(page(cases, made).encode(), PAGE)
     print(page(cases, made))
 
 

@@ -20,6 +20,7 @@ import tyro
 from torch import Tensor
 
 from sde_si import HyperParameters, theory
+from sde_si.disk import write_bytes
 from sde_si.errors import DONE, require
 from sde_si.hyperparameters import check_count
 from sde_si.provenance import provenance
@@ -187,7 +188,7 @@ def _main(momentum: float = 0.9, checkpoints: int = 4, epoch_steps: int = 44) ->
     whole = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     whole[f"momentum {momentum:g}"] = {"lags": lags, "checkpoints": checkpoints, **found,
                                        "configuration": job.configuration(), "provenance": provenance()}  # fmt: skip
-    RECORD.write_text(json.dumps(whole, indent=1) + "\n")
+    write_bytes(f"{json.dumps(whole, indent=1)}\n".encode(), RECORD)
     print(json.dumps(found, indent=1))
     return DONE
 

@@ -147,7 +147,7 @@ def main() -> None:
             for _ in collect(options.seeds, chosen, Path(options.out)):
                 progress.advance(1)
     record = load()
-    zscores_page.PAGE.write_text(zscores_page.page(record, stale(record)))
+    write_bytes(zscores_page.page(record, stale(record)).encode(), zscores_page.PAGE)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import validation.reliability as suite
+from sde_si.disk import write_bytes
 from sde_si.machine import usable_cores
 from sde_si.provenance import provenance
 from validation.reliability.cluster import dask_cluster
@@ -84,7 +85,7 @@ def main() -> int:
             figures = EXPERIMENTS[name][1](Path(folder).resolve())
         results = json.loads(RECORD.read_text()) if RECORD.exists() else {}
         results[name] = {"figures": figures, "provenance": provenance(cores=usable_cores())}
-        RECORD.write_text(json.dumps(results, indent=1) + "\n")
-        PAGE.write_text(page(results))
+        write_bytes(f"{json.dumps(results, indent=1)}\n".encode(), RECORD)
+        write_bytes(page(results).encode(), PAGE)
         print(name, figures, flush=True)
     return 0
