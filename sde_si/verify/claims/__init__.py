@@ -8,9 +8,9 @@ from sde_si.verify.claim import Claim
 
 # The order in which subjects are shown; files that are not named here follow by name.
 ORDER = (
-    "identities", "simulator", "steps", "epochs", "transients", "schedules", "rescaling", "reshuffling", "confinement",
-    "orders", "scaling", "drift", "limits", "calculus", "phases", "adaptive", "invariance", "sde", "sphere", "sphere_orbits",
-    "sphere_regimes", "sphere_laws",
+    "gradients", "identities", "simulator", "integrators", "steps", "epochs", "transients", "schedules", "rescaling",
+    "reshuffling", "confinement", "orders", "scaling", "drift", "limits", "calculus", "phases", "adaptive",
+    "invariance", "sde", "sphere", "sphere_orbits", "sphere_regimes", "sphere_laws",
 )  # fmt: skip
 
 

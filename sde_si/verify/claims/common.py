@@ -57,6 +57,8 @@ BALANCE = Quantity(
     "E|x' - x|^2/E|x|^2", f"mean squared displacement of a step over the mean squared length, {_SETTLED}"
 )
 ROUNDED = "computed once in float64 on a random path; no statistics"
+ROUNDING = {"rounding": 1e-9}
+ANY_LOSS = "every sample's loss is scale-invariant; float64"
 
 
 def run(

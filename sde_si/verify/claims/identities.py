@@ -1,4 +1,4 @@
-"""Exact identities of any scale-invariant loss, checked on noisy trajectories in plain NumPy."""
+"""Exact identities of the paths of any scale-invariant loss, checked on noisy trajectories in plain NumPy."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sde_si.estimators import chord_versine
-from sde_si.losses import LOSSES
 from sde_si.problem import Problem
 from sde_si.verify.claim import EXACT, Claim, Curve, Measurement, Quantity
-from sde_si.verify.claims.common import ROUNDED, Array
-from sde_si.verify.claims.systems import SAMPLES, SMALL, evaluate, gradient, start
+from sde_si.verify.claims.common import ANY_LOSS, ROUNDED, ROUNDING, Array
+from sde_si.verify.claims.systems import SMALL, gradient, start
 
-ROUNDING = {"rounding": 1e-9}
 _COSINE = Quantity("1 - cos with the start after all steps", f"from the chord between the two directions; {ROUNDED}")
 
 
@@ -41,99 +39,6 @@ def _versines(path: Array) -> Array:
 def _turning(found: Array, lines: Mapping[str, Array]) -> Curve:
     return Curve(x=np.arange(found.size), measured=found, stderr=np.zeros(found.size), lines=lines, xlabel="step",
                  ylabel="1 - cosine with the start")  # fmt: skip
-
-
-def _every_loss() -> dict[str, Problem]:
-    """The losses of the command line that have a mean gradient."""
-    return {name: Problem(loss) for name, loss in LOSSES.items() if loss.gradient is not None}
-
-
-def _loss_scales(rng: np.random.Generator) -> Sequence[Measurement]:
-    out, c = [], 3.7
-    what = Quantity("L(3.7 x) - L(x)", f"two evaluations of the full loss; {ROUNDED}")
-    for name, problem in _every_loss().items():
-        x, _ = start(problem, rng, 0)
-        here, there = (evaluate(problem, y)[1] for y in (x, c * x))
-        # forgotten in a loss of degree one in the direction; pca's and bingham's are of degree two and change by more
-        out.append(Measurement(quantity=what, system=f"{name}, dim {x.size}, N={SAMPLES}", predicted=0.0,
-                               measured=there - here, wrong=(c - 1) * here))  # fmt: skip
-    return out
-
-
-def _quotients(rng: np.random.Generator) -> Sequence[Measurement]:
-    """Every component by a central difference, whose own error is of second order in its step."""
-    h, out = 1e-5, []
-    what = Quantity(
-        "|difference quotients - gradient|/|gradient|",
-        f"central differences of the loss in every component, step {h:g} of |x|; computed once in float64",
-    )
-    for name, problem in _every_loss().items():
-        x, _ = start(problem, rng, 0)
-        g, step = gradient(problem, x), h * np.linalg.norm(x)
-        quotients = [
-            (evaluate(problem, x + step * e)[1] - evaluate(problem, x - step * e)[1]) / (2 * step)
-            for e in np.eye(x.size)
-        ]
-        off, unit = (float(np.linalg.norm(np.array(quotients) - k * g) / np.linalg.norm(k * g))
-                     for k in (1.0, np.linalg.norm(x)))  # fmt: skip
-        out.append(Measurement(quantity=what, system=f"{name}, dim {x.size}, N={SAMPLES}", predicted=0.0, measured=off,
-                               wrong=unit))  # fmt: skip
-    return out
-
-
-def _noise_tangential(rng: np.random.Generator) -> Sequence[Measurement]:
-    """Every sample's gradient, hence their covariance's product with the weights."""
-    out = []
-    what = Quantity("largest |cos| between the weights and one sample's gradient", f"over all samples; {ROUNDED}")
-    for name, problem in _every_loss().items():
-        if problem.loss.minibatch is None:
-            continue
-        x, _ = start(problem, rng, 0)
-        arrays = problem.arrays(SAMPLES, 0)
-        every, g = np.repeat(x[None], SAMPLES, axis=0), np.zeros((SAMPLES, x.size))
-        problem.loss.minibatch(every, np.arange(SAMPLES)[:, None], arrays.params, g)
-        rows = arrays.params[1][:, : x.size]  # the gradient before it goes through the normalisation points along them
-        worst = [float(np.max(np.abs(v @ x) / np.linalg.norm(v, axis=1) / np.linalg.norm(x))) for v in (g, rows)]
-        out.append(Measurement(quantity=what, system=f"{name}, dim {x.size}, N={SAMPLES}", predicted=0.0,
-                               measured=worst[0], wrong=worst[1]))  # fmt: skip
-    return out
-
-
-def _gradient_scales(rng: np.random.Generator) -> Sequence[Measurement]:
-    out, c = [], 3.7
-    what = Quantity("|grad L(3.7 x)|", f"length of the full gradient; {ROUNDED}")
-    for name, problem in SMALL.items():
-        x, _ = start(problem, rng, 0)
-        here, there = (float(np.linalg.norm(gradient(problem, y))) for y in (x, c * x))
-        out.append(Measurement(quantity=what, system=name, predicted=here / c, measured=there, wrong=here))
-    return out
-
-
-def _tangential(rng: np.random.Generator) -> Sequence[Measurement]:
-    out = []
-    what = Quantity("<x, grad L>/|x|^2", f"product with the full gradient; {ROUNDED}")
-    for name, problem in SMALL.items():
-        x, _ = start(problem, rng, 0)
-        g, size = gradient(problem, x), np.linalg.norm(x) ** 2
-        out.append(Measurement(quantity=what, system=name, predicted=0.0, measured=float(x @ g / size),
-                               wrong=float(x @ (g + 0.1 * x) / size)))  # fmt: skip
-    return out
-
-
-def _hessian(rng: np.random.Generator) -> Sequence[Measurement]:
-    out, h = [], 1e-5
-    what = Quantity(
-        "<grad L, H x>", "central difference of the full gradient along the weights; computed once in float64"
-    )
-    for name, problem in SMALL.items():
-        x, _ = start(problem, rng, 0)
-        g = gradient(problem, x)
-        along = (gradient(problem, (1 + h) * x) - gradient(problem, (1 - h) * x)) / (2 * h)
-        predicted = -float(g @ g)
-        out.append(
-            Measurement(quantity=what, system=name, predicted=predicted, measured=float(along @ g), wrong=-predicted)
-        )
-    return out
 
 
 def _step_angle(rng: np.random.Generator) -> Sequence[Measurement]:
@@ -250,55 +155,30 @@ def _split(rng: np.random.Generator) -> Sequence[Measurement]:
     return out
 
 
-_ANY = "every sample's loss is scale-invariant; float64"
-
 CLAIMS = (
-    Claim(id="loss-scales", source="Yun et al., definition before eq. 5; theory.md 0.1", expected=EXACT,
-          tolerance={"rounding": 1e-9}, statement="The loss does not depend on the weights' length.",
-          formula="L(c x) = L(x), c > 0", assumes=_ANY, wrong="it grows with the length: the normalisation forgotten",
-          check=_loss_scales, where={"c": "any positive number, here 3.7"}),
-    Claim(id="gradient-quotient", source="theory.md 0.1, 0.4", expected=EXACT,
-          tolerance={"difference quotients": 1e-7},
-          statement="Every loss's gradient is the derivative of its loss.",
-          formula="(L(x + h e_i) - L(x - h e_i))/(2h) = (grad L)_i + O(h^2)", assumes="float64",
-          wrong="the gradient at the unit vector: 1/|x| forgotten", check=_quotients,
-          where={"h": "step of the difference", "e_i": "unit vector of component i"}),
-    Claim(id="gradient-scales", source="Yun et al. eq. 5; theory.md 0.4", expected=EXACT, tolerance=ROUNDING,
-          statement="The gradient is inversely proportional to the weights' length.",
-          formula="grad L(c x) = grad L(x)/c", assumes=_ANY, wrong="the gradient does not change", check=_gradient_scales, where={"c": "any positive number, here 3.7"}),
-    Claim(id="gradient-tangential", source="Yun et al. eq. 6; theory.md 0.4", expected=EXACT, tolerance=ROUNDING,
-          statement="The gradient is orthogonal to the weights.", formula="<x, grad L(x)> = 0", assumes=_ANY,
-          wrong="the gradient of the loss with its decay term is", check=_tangential),
-    Claim(id="noise-tangential", source="Yun et al. eq. 7; theory.md 0.4", expected=EXACT, tolerance=ROUNDING,
-          statement="So is every sample's gradient, and with it the noise.", formula="|Sigma(x)^(1/2) x| = 0",
-          assumes=_ANY, wrong="each sample's gradient before it goes through the normalisation",
-          check=_noise_tangential),
-    Claim(id="hessian-radial", source="theory.md 0.4", expected=EXACT, tolerance={"finite differences": 1e-7},
-          statement="The Hessian maps the weights to minus the gradient.", formula="H(x) x = -grad L(x)", assumes=_ANY,
-          wrong="to plus the gradient", check=_hessian, where={"H": "Hessian of the loss"}),
     Claim(id="step-angle-identity", source="Yun et al. eq. 8; theory.md 1.2, 10.1", expected=EXACT, tolerance=ROUNDING,
           statement="One step of SGD turns the weights by an angle that gradient, lr, decay and length give exactly.",
-          formula="tan Delta = lr |g|/((1 - lr wd) |x|)", assumes=_ANY, wrong="without 1 - lr wd", check=_step_angle),
+          formula="tan Delta = lr |g|/((1 - lr wd) |x|)", assumes=ANY_LOSS, wrong="without 1 - lr wd", check=_step_angle),
     Claim(id="telescoping", source="theory.md 1.3", expected=EXACT, tolerance=ROUNDING,
           statement="The cosines of the steps multiply to decay times the change of length, for any noise.",
-          formula="sum ln cos Delta_k = n ln(1 - u) + ln(r_0/r_n)", assumes=_ANY, wrong="r_n/r_0 for r_0/r_n",
+          formula="sum ln cos Delta_k = n ln(1 - u) + ln(r_0/r_n)", assumes=ANY_LOSS, wrong="r_n/r_0 for r_0/r_n",
           check=_telescoping),
     Claim(id="scale-symmetry", source="Yun et al. eq. 9; theory.md 1.5", expected=EXACT, tolerance=ROUNDING,
           statement="Weights c times as long with lr c^2 and wd/c^2 take the same path: the direction knows lr and the length "
                     "by the effective learning rate lr/|x|^2 alone.",
-          formula="(x_0, lr, wd) -> (c x_0, c^2 lr, wd/c^2): x_k -> c x_k", assumes=_ANY, wrong="with the same wd",
+          formula="(x_0, lr, wd) -> (c x_0, c^2 lr, wd/c^2): x_k -> c x_k", assumes=ANY_LOSS, wrong="with the same wd",
           check=_symmetry, where={"c": "any positive number, here 3"}),
     Claim(id="exponential-lr", source="Li and Arora 2019; theory.md 1.6", expected=EXACT, tolerance=ROUNDING,
           statement="Weight decay is an exponentially growing learning rate without it.",
-          formula="cos of both paths equal for lr_k = lr a^(-2k-1) without decay, a = 1 - lr wd", assumes=_ANY + "; momentum 0", wrong="lr_k = lr a^(-2k)",
+          formula="cos of both paths equal for lr_k = lr a^(-2k-1) without decay, a = 1 - lr wd", assumes=ANY_LOSS + "; momentum 0", wrong="lr_k = lr a^(-2k)",
           check=_exponential_lr),
     Claim(id="exponential-lr-momentum", source="Li and Arora 2019; theory.md 1.7", expected=EXACT,
           tolerance={"rounding, grown by the dynamics": 1e-7},
           statement="With momentum, too, if the displacement form takes momentum mu/alpha^2.",
-          formula="cos of both paths equal for lr_k = lr alpha^(-2k-1) without decay, alpha^2 - (1 + mu - u) alpha + mu = 0", assumes=_ANY + "; u < (1 - sqrt mu)^2",
+          formula="cos of both paths equal for lr_k = lr alpha^(-2k-1) without decay, alpha^2 - (1 + mu - u) alpha + mu = 0", assumes=ANY_LOSS + "; u < (1 - sqrt mu)^2",
           wrong="the same momentum", check=_exponential_lr_momentum),
     Claim(id="split", source="theory.md 1.11", expected=EXACT, tolerance=ROUNDING,
           statement="The product of two weights splits into decay, starting velocity, and what the gradients did.",
-          formula="<x_0, x_n> = (H_n - mu H_{n-1}) R_0 + mu H_{n-1} <x_0, v_0> - lr sum H_{n-1-j} <x_0, g_j>", assumes=_ANY,
+          formula="<x_0, x_n> = (H_n - mu H_{n-1}) R_0 + mu H_{n-1} <x_0, v_0> - lr sum H_{n-1-j} <x_0, g_j>", assumes=ANY_LOSS,
           wrong="without the starting velocity", check=_split, where={"H_n": "weights of the recursion of theory.md 1.11: H_0 = 1, H_n = (1 + mu - u) H_{n-1} - mu H_{n-2}"}),
 )  # fmt: skip
