@@ -26,7 +26,7 @@ TWICE = 2**0.25  # |x| goes with the fourth root of the noise: what twice the no
 
 def telescoping(one: Compared) -> Sequence[Measurement]:
     """The sum of ln cos of all steps beside decay and change of the norm (1.3)."""
-    found = telescoped(one.record.sel(group=["all"]))
+    found = telescoped(one.record)
     if found is None:
         return []
     turned, decay, shrunk = (float(part.sum(axis=1).mean()) for part in found)

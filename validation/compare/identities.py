@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,12 +72,12 @@ def _decays(made: Mapping[str, Any], epochs: int) -> Array:
     return np.array([np.log1p(-timetable.lr_and_momentum(e)[0] * made["wd"]).sum() for e in range(epochs)])
 
 
-def telescoped(record: xr.Dataset) -> tuple[Array, Array, Array] | None:
+def telescoped(record: xr.Dataset, groups: Sequence[str] = ("all",)) -> tuple[Array, Array, Array] | None:
     """Sum of ln cos of an epoch's steps, and the decay and ln of the old over the new norm that it is the sum of (1.3).
 
     Shapes (path, epoch, group), of those paths that lived. None where more than plain SGD moves the weights.
     """
-    made, record = configured(record), living(record)
+    made, record = configured(record), living(record).sel(group=list(groups))
     plain = made["optimizer"] == "sgd" and made["momentum"] == 0 and made["svag"] == 1
     if not plain or made["rescale"] or made["effective_lr"] is not None:
         return None
@@ -95,7 +95,7 @@ def identities(record: xr.Dataset) -> list[Check]:
     single = made["precision"] != "fp64"
     out: list[tuple[str, Array, float, str]] = []
     groups = [g for g in record["group"].values if g != "all"] or ["all"]
-    if (found := telescoped(record.sel(group=groups))) is not None:
+    if (found := telescoped(record, groups)) is not None:
         turned, decay, shrunk = found
         scale = np.abs(decay) if made["wd"] else np.abs(decay + shrunk)
         left = np.abs((turned - decay - shrunk) / scale)
