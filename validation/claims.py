@@ -31,10 +31,9 @@ _NOT_TOLD = (
     f"si-resnet18-{_FASHION}-sgd", f"si-resnet18-{_FASHION}-sgdm",
 )  # fmt: skip
 UNDECIDED_FOR = {
-    "network-norm-momentum": ("si-mlp-fashion-mnist-sgdm",),
     "network-norm-response": (f"si-resnet18-{_FASHION}-sgd",),
     "network-sde-norm": (f"si-resnet18-{_FASHION}-sgd",),
-    "network-sde-step-momentum": ("si-mlp-fashion-mnist-sgdm", "si-resnet18-digits-shift-sgdm"),
+    "network-sde-step-momentum": ("si-resnet18-digits-shift-sgdm",),
     "network-response": (*_NOT_TOLD, f"si-mlp-{_FASHION}-sgdm"),
     "network-asymmetry": (*_NOT_TOLD, f"{_CONVNET}-sgdm"),
 }
@@ -112,7 +111,6 @@ _OPTIMIZER = (
               formula="simulation of |x|^2 with tau + G/l, from its initial norm (l of SVAG)"),
     *_bounded("network-norm-momentum", simulated("optimizer", "weight_norm", TWICE), momentum=True, statements={
                   HOLDS: "SGDM simulated with a network's own noise and signal as noise has its norm.",
-                  UNDECIDED: "Not augmented, it is near the bound: 2 seeds cannot tell.",
                   REFUTED: "Where the signal is strong it is longer: the signal pulls back over many steps."},
               source="theory.md 9.2, 18.7", assumes=_STATIONARY, tolerance=_NORM, wrong=_DOUBLE,
               formula="simulation of |x|^2 with tau + G, from the network's initial norm",
