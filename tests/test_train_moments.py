@@ -49,18 +49,20 @@ def _every_minibatch(job, images):
 
 
 @pytest.mark.parametrize(
-    ("norm", "N", "B", "noise_batches", "draws", "exactly"),
+    ("norm", "N", "B", "noise_batches", "draws", "exactly", "sampling"),
     [
-        ("layer", 160, 32, 2, 400, _samples),
-        ("layer", 160, 32, 5, 200, _samples),
-        ("batch", 5, 4, 4, 400, _every_minibatch),
+        ("layer", 160, 32, 2, 400, _samples, "replacement"),
+        ("layer", 160, 32, 5, 200, _samples, "reshuffle"),  # measured all the same by minibatches of their own
+        ("batch", 5, 4, 4, 400, _every_minibatch, "replacement"),
     ],
 )  # fmt: skip
-def test_signal_and_noise_are_the_moments_of_minibatch_gradients(norm, N, B, noise_batches, draws, exactly, one_thread):
+def test_signal_and_noise_are_the_moments_of_minibatch_gradients(
+    norm, N, B, noise_batches, draws, exactly, sampling, one_thread
+):  # fmt: skip
     """Each by itself, group by group, within 5 of its standard errors, and that is below 5 % (theory.md 7.6)."""
     images = load("digits", N=N)
     # a large eps: a minibatch of a few alike would else have most of the noise
-    job = small_job(HP.replace(N=N, B=B), norm=norm, norm_eps=1.0, noise_batches=noise_batches, sampling="replacement",
+    job = small_job(HP.replace(N=N, B=B), norm=norm, norm_eps=1.0, noise_batches=noise_batches, sampling=sampling,
                     evaluate_every=1000)  # fmt: skip
     trainer, exact = Trainer(job, images, [0]), exactly(job, images)
     found = [measured(trainer, HP.epochs + draw, B) for draw in range(draws)]

@@ -35,12 +35,12 @@ def measured(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
 
 
 def _signal_and_noise(trainer: Trainer, epoch: int, B: int) -> dict[str, Any]:
-    """By independent batches (theory.md 7.6)."""
+    """By independent batches (theory.md 7.6): parts of one permutation have G too low by tau B/N."""
     layout, x, m = trainer.stack.layout, trainer.stack.x, trainer.job.noise_batches
     shape = len(trainer.seeds), len(layout.names)
     signal = noise = np.full(shape, np.nan)
     if m > 1:
-        order = trainer.orders(epoch, B, m, MEASURING)
+        order = trainer.orders(epoch, B, m, MEASURING, independent=True)
         total, squares = torch.zeros_like(x), torch.zeros(shape, dtype=torch.float64, device=x.device)
         for i in range(m):
             gradient, _ = trainer.gradients(order, i)

@@ -93,9 +93,12 @@ class Trainer:
         self.average = job.tricks.average(None, self.stack.x)
         self.fixed = self.stack.layout.dots(self.stack.x, self.stack.x)  # squared norms that a constraint keeps
 
-    def orders(self, epoch: int, B: int, draws: int, purpose: int = TRAINING) -> Order:
-        """The minibatches of one epoch."""
-        key, N, sampling = (epoch, purpose), self.batches.N, self.job.sampling
+    def orders(
+        self, epoch: int, B: int, draws: int, purpose: int = TRAINING, *, independent: bool = False
+    ) -> Order:  # fmt: skip
+        """The minibatches of one epoch; `independent` ones are drawn with replacement, however the job samples."""
+        key, N = (epoch, purpose), self.batches.N
+        sampling = "replacement" if independent else self.job.sampling
         indices = [torch.from_numpy(order(seed, key, N, B, draws, sampling)) for seed in self.seeds]
         moves = [self.batches.moves(seed, key, (draws, B)) for seed in self.seeds]
         mix = self.job.tricks.mixed(self.seeds, key, draws)
