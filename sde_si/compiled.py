@@ -13,6 +13,9 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.serialize import dumps
 
 
+_NAMED = "by content"  # how functions are named in machine code: code kept under other names is not read
+
+
 class CodeFiles(IndexDataCacheFile):
     """Compiled code in files that are named by all that it depends on.
 
@@ -25,7 +28,7 @@ class CodeFiles(IndexDataCacheFile):
     def __init__(self, folder: str, function: str, source_stamp: Any) -> None:
         super().__init__(folder, function, source_stamp)
         self._prefix = f"{function}."
-        self._stamped = f"{self._prefix}{_digest(numba.__version__, source_stamp)}."
+        self._stamped = f"{self._prefix}{_digest(numba.__version__, _NAMED, source_stamp)}."
 
     def _file(self, key: Any) -> str:
         return f"{self._stamped}{_digest(key)}.nbc"
