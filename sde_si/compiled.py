@@ -12,7 +12,6 @@ import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.serialize import dumps
 
-
 _NAMED = "by content"  # how functions are named in machine code: code kept under other names is not read
 
 
