@@ -10,8 +10,8 @@ A file ``paper_figs/figures/a_name.py`` is the figure ``a-name``. It holds
   them; or ``configuration()`` and ``measure()`` for another kind of simulation;
 - ``draw(records)``: a `Drawn` from the records by name; that of its own simulations is ``records["simulated"]``.
 
-It draws, in 20 to 60 lines. Where finding what is drawn and said takes more than a few of them, that stands in a file of
-the same name in ``paper_figs/findings``.
+It draws, in 20 to 60 lines. Where finding what is drawn and said takes more than a few of them, that stands in a file
+of the same name in ``paper_figs/findings``.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ FORMS = ("png", "pdf", "svg")
 WITH_RECORDS = [name for name in NAMES if scripts()[name].experiments]
 
 # Seven tables share one function, five figures another: most of them are drawn in the long run only.
+FINDINGS = FOLDER.parent / "findings"
 ALIKE = [f"yun-table{k}" for k in (2, 3, 4, 6, 7)] + [f"yun-fig{k}" for k in (4, 6, 7)]
 
 
@@ -37,8 +38,18 @@ def test_every_script_says_what_it_is():
         assert set(one.experiments) <= set(experiments.EXPERIMENTS), one.name
         tree = ast.parse((FOLDER / f"{one.name.replace('-', '_')}.py").read_text())
         assert "draw" in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    short = {p.name: len(p.read_text().splitlines()) for p in FOLDER.glob("[!_]*.py")}
-    assert {name: lines for name, lines in short.items() if lines > 130} == {}
+
+
+def test_figures_draw_and_findings_measure():
+    lines = {path.name: len(path.read_text().splitlines()) for path in FOLDER.glob("[!_]*.py")}
+    assert {name: count for name, count in lines.items() if count > 60} == {}
+    findings = list(FINDINGS.glob("[!_]*.py"))
+    assert {path.name for path in findings} <= lines.keys()
+    for path in findings:
+        text = path.read_text()
+        assert f"paper_figs.findings.{path.stem} import" in (FOLDER / path.name).read_text()
+        assert not re.search(r"^\s*(import|from) (matplotlib|paper_figs\.figures)", text, re.MULTILINE), path
+        assert len(text.splitlines()) <= 150, path
 
 
 def test_every_figure_that_an_experiment_names_exists():
