@@ -17,7 +17,7 @@ Array = np.ndarray
 NORM, ANGLE, LOSS = QUANTITIES = ("weight_norm", "angle_epoch", "train_loss")
 LATE = (*QUANTITIES, "angle_step", "angle_epoch_predicted", "angle_step_predicted", "noise_trace", "signal")
 CERTAIN = 2.0  # standard errors from which two numbers differ
-CLOSE = 1.05  # norm over its limit up to which it has come there
+CLOSE = 0.05  # |norm over its limit - 1| up to which it has come there
 CONFINED = 0.7  # 1 - cos over that of uncorrelated steps below which the basin shows
 
 
@@ -125,10 +125,13 @@ def _limit(found: Found) -> str:
     """Which l has come to the limit."""
     noise, signal = found.late["noise_trace"][:1], found.late["signal"][:1]
     near = found.late[NORM][[0, -1]] / found.law[-1]
-    far = "As in the paper SVAG comes to the limit; SGD is not close, for noise does not dominate"
-    alone = seed_mean(near)[0] > CLOSE > seed_mean(near)[1]
+    there = np.abs(seed_mean(near) - 1) <= CLOSE
+    said = "SVAG has not come to the limit at the largest l"
+    if there[1]:
+        said = ("SGD is as close as SVAG: noise dominates" if there[0] else
+                "As in the paper SVAG comes to the limit; SGD is not close, for noise does not dominate")  # fmt: skip
     return (
         f"SGD and the largest l have {listed(near, 3)} of the limit; (1 + G/τ)^(1/4) of SGD is "
-        f"{listed((1 + signal / noise) ** 0.25, 3)}. {far if alone else 'SGD is as close as SVAG: noise dominates'} "
+        f"{listed((1 + signal / noise) ** 0.25, 3)}. {said} "
         f"(τ/G {listed(noise / signal, 1)})."
     )
