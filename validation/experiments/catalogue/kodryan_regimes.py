@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from validation.experiments.base import MOMENTS, Cell, Experiment, cell
+from validation.experiments.base import Cell, Experiment, cell
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -77,7 +77,7 @@ EXPERIMENT = Experiment(
     "stay at the level of random guessing at the largest rates, and where does ordinary training run in "
     "the same diagram?",
     cells=cells,
-    more=MOMENTS,
+    more=("noise_trace",),
     figures=("kodryan-fig1", "kodryan-phase-diagram"),
     paper={
         "source": "Kodryan et al. 2022, notebook to figure 1, ConvNet on CIFAR-10; theory.md 5.1 (groups as drawn)",

@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from validation.experiments.base import MOMENTS, SPLIT, Cell, Experiment, cell
+from validation.experiments.base import SPLIT, Cell, Experiment, cell
 from validation.experiments.setups import STEADY, YUN
 from validation.experiments.yun import GRIDS
 
@@ -42,6 +42,6 @@ EXPERIMENT = Experiment(
     "the angle between epoch ends fall under reshuffling while that between middles and that per step "
     "stay, does augmentation bring it back, and is the norm smaller with momentum only?",
     cells=cells,
-    more=(*MOMENTS, *SPLIT, "angle_middle"),
+    more=("noise_trace", *SPLIT, "angle_middle"),
     figures=("reshuffling",),
 )

@@ -1,6 +1,6 @@
 """Equilibrium of norm and angle, layer by layer (Wan et al. 2021)."""
 
-from validation.experiments.base import MOMENTS, Cell, Experiment, cell
+from validation.experiments.base import Cell, Experiment, cell
 from validation.experiments.setups import STEADY
 
 # momentum -> factor on lr: the same tuning factor at both
@@ -26,7 +26,7 @@ EXPERIMENT = Experiment(
     question="Do all layers, whatever their gradients, turn by sqrt(2 lr wd/(1 + momentum)) a step, and is each "
     "one's norm (lr E|g|^2/(2 wd (1 - momentum)))^(1/4) with its own measured gradient?",
     cells=cells,
-    more=MOMENTS,
+    more=("noise_trace",),
     groups=True,
     figures=("wan-equilibrium",),
     paper={
