@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 # Raised when the trainer's numbers change: every cell is then another one. A test holds numbers of this format. Not
-# raised when a reshuffled training's noise trace came to be measured by other draws: no summary keeps a `signal` from before.
+# raised when reshuffled trainings came to measure their noise by other draws: no summary keeps a `signal` from before.
 FORMAT = 1
 SCALES = ("tiny", "cpu", "gpu", "full")  # smallest first
 SEEDS = MappingProxyType({"tiny": 1, "cpu": 3, "gpu": 3, "full": 3})
