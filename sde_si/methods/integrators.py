@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sde_si.jit import jitted
 from sde_si.methods.base import Array, Method, Scheme
@@ -80,44 +81,79 @@ def exponential_step(x, state, hyper, offsets, g, out):
             out[p, i] = c0 * x[p, i] + c1 * old - c4 * first[p, i] - second[p, i]
 
 
-def flow(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array, Array]:
-    """Exact flow over h steps of dv = (-(1-momentum) v - u x - lr f) dk + lr dB, dx = v dk.
+def flow(lr: ArrayLike, wd: ArrayLike, momentum: ArrayLike, h: float) -> tuple[Array, Array, Array]:
+    """Exact flow over h steps of dv = (-(1-momentum) v - u x - lr f) dk + lr dB, dx = v dk (theory.md 9.9).
+
+    A Taylor series over h/2^s steps, doubled s times. A schedule has thousands of learning rates: all are treated
+    together, and each by sums and products alone, so that a setting's numbers do not depend on the others beside it
+    and no call to LAPACK is made (whose threads wait for each other when the machine is busy).
+
+    Parameters
+    ----------
+    lr, wd, momentum : array_like, shape (...)
+        Hyperparameters per step.
+    h : float
+        Steps.
 
     Returns
     -------
-    matrix : ndarray, shape (2, 2)
+    matrix : ndarray, shape (..., 2, 2)
         z(h) = matrix z(0) for z = (x, v).
-    covariance : ndarray, shape (2, 2)
-        Of the noise, by Van Loan's block exponential.
-    force : ndarray, shape (2,)
+    covariance : ndarray, shape (..., 2, 2)
+        Of the noise.
+    force : ndarray, shape (..., 2)
         Response to a constant force f = -1.
     """
-    from scipy.linalg import expm
+    lr, wd, damping = np.broadcast_arrays(np.asarray(lr, float), wd, 1 - np.asarray(momentum, float))
+    u = lr * wd
+    doublings = np.maximum(np.frexp(h * np.maximum(1, np.abs(u) + damping))[1] + 2, 0)  # h |drift| / 2^s <= 1/4
+    t = np.ldexp(h, -doublings)
 
-    drift = np.array([[0.0, 1.0], [-lr * wd, -(1 - momentum)]])
-    block = np.zeros((4, 4))
-    block[:2, :2], block[2:, 2:], block[1, 3] = -drift, drift.T, lr * lr
-    exponential = expm(block * h)
-    matrix = exponential[2:, 2:].T
-    augmented = np.zeros((3, 3))
-    augmented[:2, :2], augmented[1, 2] = drift, lr
-    return matrix, matrix @ exponential[:2, 2:], expm(augmented * h)[:2, 2]
+    # e^(drift t), the integral of its second column, and that of the square of this column, for unit noise and force
+    one, zero = np.ones_like(t), np.zeros_like(t)
+    terms = [one, zero, zero, one, zero, t, zero, zero, t]
+    sums = list(terms)
+    for k in range(1, _ORDER):
+        m00, m01, m10, m11, _, _, xx, xv, vv = terms
+        scale, integral = t / k, t / (k + 1)
+        m00, m01, m10, m11 = m10, m11, -u * m00 - damping * m10, -u * m01 - damping * m11
+        xx, xv, vv = 2 * xv, vv - u * xx - damping * xv, -2 * (u * xv + damping * vv)
+        matrix = [entry * scale for entry in (m00, m01, m10, m11)]
+        terms = [*matrix, matrix[1] * integral, matrix[3] * integral, *(entry * integral for entry in (xx, xv, vv))]
+        sums = [total + term for total, term in zip(sums, terms, strict=True)]
+    for level in range(int(doublings.max(initial=0))):
+        m00, m01, m10, m11, fx, fv, xx, xv, vv = sums
+        top_x, top_v = m00 * xx + m01 * xv, m00 * xv + m01 * vv
+        low_x, low_v = m10 * xx + m11 * xv, m10 * xv + m11 * vv
+        twice = [
+            *(m00 * m00 + m01 * m10, m00 * m01 + m01 * m11, m10 * m00 + m11 * m10, m10 * m01 + m11 * m11),
+            *(fx + m00 * fx + m01 * fv, fv + m10 * fx + m11 * fv),
+            *(xx + top_x * m00 + top_v * m01, xv + top_x * m10 + top_v * m11, vv + low_x * m10 + low_v * m11),
+        ]
+        sums = [np.where(level < doublings, after, before) for after, before in zip(twice, sums, strict=True)]
+    m00, m01, m10, m11, fx, fv, xx, xv, vv = sums
+    square = lr * lr
+    covariance = np.stack([square * xx, square * xv, square * xv, square * vv], axis=-1)
+    matrix = np.stack([m00, m01, m10, m11], axis=-1)
+    return matrix.reshape(*t.shape, 2, 2), covariance.reshape(*t.shape, 2, 2), np.stack([lr * fx, lr * fv], axis=-1)
+
+
+_ORDER = 18  # terms of the series: the next one is below 1e-17 of the sum
 
 
 def _exponential_coefficients(lr: Array, wd: Array, momentum: Array, h: float) -> dict[str, Array]:
     settings, where = np.unique(np.stack([lr, wd, momentum]), axis=1, return_inverse=True)
-    columns = np.zeros((len(_COLUMNS), settings.shape[1]))
-    for i, (rate, decay, mu) in enumerate(settings.T):
-        matrix, covariance, force = flow(rate, decay, mu, h)
-        if rate == 0:
-            columns[:, i] = [1, 0, *matrix.ravel(), 0, 0]
-            continue
-        l11 = np.sqrt(covariance[1, 1])
-        l21 = covariance[0, 1] / l11
-        l22 = np.sqrt(max(covariance[0, 0] - l21 * l21, 0.0))
-        # The first draw is c5 (gradient + noise1 * noise): c5 carries the force on v, noise1 the noise of v.
-        columns[:, i] = [l11 / force[1], l22, *matrix.ravel(), l21 * force[1] / l11, force[1]]
-    return dict(zip(_COLUMNS, columns[:, where.ravel()], strict=True))
+    rates, decays, momenta = settings
+    matrix, covariance, force = flow(rates, decays, momenta, h)
+    still = rates == 0
+    # one for what does not move: no division by zero
+    variance, pull = np.where(still, 1.0, covariance[:, 1, 1]), np.where(still, 1.0, force[:, 1])
+    l11 = np.sqrt(variance)
+    l21 = covariance[:, 0, 1] / l11
+    l22 = np.sqrt(np.maximum(covariance[:, 0, 0] - l21 * l21, 0.0))
+    # The first draw is c5 (gradient + noise1 * noise): c5 carries the force on v, noise1 the noise of v.
+    columns = [l11 / pull, l22, *matrix.reshape(-1, 4).T, l21 * pull / l11, force[:, 1]]
+    return {name: column[where.ravel()] for name, column in zip(_COLUMNS, columns, strict=True)}
 
 
 _COLUMNS = ("noise1", "noise2", "c0", "c1", "c2", "c3", "c4", "c5")

@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 # To add one, write a module with ``main(args)`` and name it here.
-BENCHMARKS = ("simulate", "sphere", "sweep", "monitor", "train")
+BENCHMARKS = ("simulate", "flow", "sphere", "sweep", "monitor", "train")
 
 
 def main() -> int:
