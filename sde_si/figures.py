@@ -54,7 +54,7 @@ def _draw(axis: Axes, i: int, name: str, record: xr.Dataset, quantity: str, fact
     alive = paths[np.isfinite(paths).all(axis=1)]
     if alive.shape[0] > 1:
         low, high = np.quantile(alive, [0.1, 0.9], axis=0)
-        axis.fill_between(epoch, low, high, color=color, alpha=0.15, lw=0)
+        axis.fill_between(epoch, low, high, color=color, alpha=0.15, lw=0, label=None if i else "80 % of the paths")
     mean, error = estimators.series(record, quantity)
     every = max(1, epoch.size // 40)
     axis.errorbar(
