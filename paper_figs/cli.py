@@ -13,7 +13,7 @@ import tyro
 from paper_figs.scripts import SIMULATED, Script, scripts
 from sde_si.errors import CLAIM_FAILED, DONE, UNFINISHED, require
 from sde_si.options import QUIET, TEXT, comma, flag, options_class, parse
-from sde_si.terminal import emit, guarded, say
+from sde_si.terminal import emit, guarded, named, say
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,7 +44,7 @@ Options = options_class(
 
 def main(args: Sequence[str] | None = None) -> int:
     """``python -m paper_figs``; returns the exit code."""
-    return guarded(lambda: _main(list(sys.argv[1:] if args is None else args)))
+    return guarded(lambda: _main(list(sys.argv[1:] if args is None else args)), named(names="NAME"))
 
 
 def _main(words: list[str]) -> int:

@@ -85,8 +85,8 @@ class Row:
 
 
 def predictions(record: xr.Dataset) -> dict[str, Prediction]:
-    """The predicted equilibrium values that the record carries."""
-    return {name: Prediction(**row) for name, row in json.loads(record.attrs["predictions"]).items()}
+    """The predicted equilibrium values that the record carries; none in a record without theory (a user's function)."""
+    return {name: Prediction(**row) for name, row in json.loads(record.attrs.get("predictions", "{}")).items()}
 
 
 def rows(record: xr.Dataset, bias: Mapping[str, estimators.Estimate] | None = None) -> list[Row]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sde_si import estimators
+from sde_si.comparison import predictions
 from sde_si.disk import write_bytes
 from sde_si.quantities import shown
 from sde_si.record import configuration
+from sde_si.theory import Prediction
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -72,11 +74,9 @@ def _draw(axis: Axes, i: int, name: str, record: xr.Dataset, quantity: str, fact
 
 def _paper(record: xr.Dataset, quantity: str) -> np.ndarray:
     """The papers' curve: epoch by epoch for the angle, the equilibrium value for the rest."""
-    import json
-
-    if quantity == "angle_epoch":
+    if quantity == "angle_epoch" and "angle_epoch_paper" in record:
         return record["angle_epoch_paper"].values
-    value = json.loads(record.attrs["predictions"])[quantity]["paper"]
+    value = predictions(record).get(quantity, Prediction()).paper
     return np.full(record.sizes["epoch"], np.nan if value is None else value)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from sde_si.errors import DONE, require
-from sde_si.terminal import guarded
+from sde_si.terminal import guarded, named, say
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,38 +18,47 @@ Records = Annotated[tuple[str, ...], tyro.conf.Positional]
 
 
 def _show(records: Records, out: str = "", no_figure: bool = False) -> None:
-    """Table and figure of saved records, several overlaid.
+    """Table and figure of saved records, several overlaid; what is no course of weights is left out, and said so.
 
     Parameters
     ----------
     records
-        Files written by sde-si simulate.
+        Files of simulations, trainings or a monitor.
     out
         Folder for the figure [default: the first record's].
     no_figure
         Draw no figure.
     """
     from sde_si.comparison import rows
-    from sde_si.figures import overlay_figure
+    from sde_si.figures import PANELS, overlay_figure
+    from sde_si.record import load
     from sde_si.simulate import report
 
     require(bool(records), "records", "at least one record", "none", "runs/simulate-sgd-....nc")
-    loaded = _load_all(records)
+    files = {file: load(file) for file in records}
+    courses = {file: record for file, record in files.items() if record.variables.keys() >= {*PANELS}}
+    others = [f"{file} (of {record.attrs.get('source', 'unknown source')})" for file, record in files.items()
+              if file not in courses]  # fmt: skip
+    advice = "sde-si sphere with its own flags, or sde-si sweep collect"
+    require(bool(courses), "records", f"one with {', '.join(PANELS)} of every epoch", ", ".join(others), advice)
+    for other in others:
+        say(f"left out: {other}: no {', '.join(PANELS)} of every epoch")
+    loaded = _named(courses)
     below = [line for name, record in loaded.items() for line in report.lines(name, record, "loaded")]
     if not no_figure:
-        below.append(f"figure: {overlay_figure(loaded, Path(out) if out else Path(records[0]).parent)}")
+        below.append(f"figure: {overlay_figure(loaded, Path(out) if out else Path(next(iter(courses))).parent)}")
     report.print_tables({name: rows(record) for name, record in loaded.items()}, "saved records", below)
 
 
-def _load_all(files: Sequence[str]) -> dict[str, xr.Dataset]:
-    from sde_si.record import configuration, load
+def _named(files: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """By their methods, and the ends of the files' names where two have the same."""
+    from sde_si.record import configuration
 
-    loaded = [(file, load(file)) for file in files]
-    methods = [configuration(record).get("method", record.attrs.get("source", "")) for _, record in loaded]
+    methods = [configuration(record).get("method", record.attrs.get("source", "")) for record in files.values()]
     unique = len(set(methods)) == len(methods)
     return {
         m if unique else f"{m} {Path(file).stem[-12:]}": record
-        for m, (file, record) in zip(methods, loaded, strict=True)
+        for m, (file, record) in zip(methods, files.items(), strict=True)
     }
 
 
@@ -59,7 +68,7 @@ def _diff(records: Records) -> None:
     Parameters
     ----------
     records
-        Two files written by sde-si simulate.
+        Two files of simulations, trainings, a monitor or a sweep.
     """
     from sde_si.record import configuration, load
 
@@ -77,7 +86,7 @@ def _run(function: Any, prog: str, args: Sequence[str] | None) -> int:
         tyro.cli(function, prog=prog, args=args, config=(tyro.conf.FlagCreatePairsOff,))
         return DONE
 
-    return guarded(body)
+    return guarded(body, named(records="RECORD"))
 
 
 def main_show(args: Sequence[str] | None = None) -> int:

@@ -140,8 +140,26 @@ def _forget_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def guarded(main: Callable[[], int]) -> int:
-    """Run a command; bad input and disk problems become one message on stderr and their exit code."""
+def as_flag(name: str) -> str:
+    """A Python keyword as the command line spells it."""
+    return f"--{name.replace('_', '-')}"
+
+
+def named(**words: str) -> Callable[[str], str]:
+    """Labels for `guarded`: these arguments stand without a flag, under the word of the usage line."""
+    return lambda name: words.get(name) or as_flag(name)
+
+
+def guarded(main: Callable[[], int], label: Callable[[str], str] = as_flag) -> int:
+    """Run a command; bad input and disk problems become one message on stderr and their exit code.
+
+    Parameters
+    ----------
+    main : callable
+        Returns the exit code.
+    label : callable
+        What a user of the command knows an argument by.
+    """
     threshold = _spare_the_collector()
     _stand_in()
     try:
@@ -150,8 +168,7 @@ def guarded(main: Callable[[], int]) -> int:
         finally:
             sys.stdout.flush()  # what cannot be written is known here, not after the end
     except BadInput as error:
-        flag = f"--{error.name.replace('_', '-')}"
-        say(f"error: {error.message(flag)}")
+        say(f"error: {error.message(label(error.name))}")
         return BAD_INPUT
     except DiskProblem as error:
         say(f"error: {error}")

@@ -137,3 +137,27 @@ def test_module_and_console_script_are_the_same_command(out):
         [sys.executable, "-m", "sde_si", "simulate", *args], capture_output=True, text=True, check=True
     )
     assert one.stdout == other.stdout
+
+
+def test_show_leaves_out_what_is_no_course_of_weights(capsys, out):
+    """A glob over a folder takes in a sphere's record and a user's function's, too."""
+    record = run_json(capsys, out, "--method", "sgd")["results"]["sgd"]["record"]
+    words = ["--effective-lr", "0.1", "--iterations", "100", "--starts", "2", "--no-figure", "--quiet"]
+    assert entry(["sphere", *words, "--out", str(out)]) == 0
+    [other] = [str(path) for path in out.glob("sphere-*.nc")]
+    assert entry(["show", record, other, "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "weight norm" in said.out
+    assert f"left out: {other} (of sphere)" in said.err
+    assert entry(["show", other]) == 2
+    assert capsys.readouterr().err.startswith("error: RECORD: expected")
+
+
+def test_show_draws_numbers_of_a_users_own_without_predictions(capsys, out):
+    from sde_si.record import load, save
+
+    record = load(run_json(capsys, out, "--method", "sgd")["results"]["sgd"]["record"])
+    record.attrs = {"configuration": "{}", "source": "call", "provenance": "{}", "digest": "0123456789ab"}
+    save(record.drop_vars("angle_epoch_paper"), out / "own.nc")
+    assert entry(["show", str(out / "own.nc"), "--out", str(out)]) == 0
+    assert "does not tell how long it needs to equilibrate" in capsys.readouterr().out

@@ -108,7 +108,7 @@ def test_a_table_is_written_in_all_forms(tmp_path, monkeypatch, capsys, records)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["no-such-figure"], "--names"),
+        (["no-such-figure"], "NAME: expected"),
         (["--format", "bmp"], "--format"),
         (["--scale", "huge"], "--scale"),
     ],

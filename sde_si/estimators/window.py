@@ -107,7 +107,9 @@ def window_of(record: xr.Dataset, group: str = "all") -> Window:
         return Window(0, 0, "")
     if verdict := verdict_of(record, group):
         return Window(verdict["first"], verdict["first"], verdict["why"])
-    return equilibrated(record, float(record.attrs["expected_displacement_ratio"]), group)
+    if not {"last_change", "tuning_factor"} <= record.attrs.keys():
+        return Window(0, 0, "the record does not tell how long it needs to equilibrate")
+    return equilibrated(record, float(record.attrs.get("expected_displacement_ratio", math.nan)), group)
 
 
 def verdict_of(record: xr.Dataset, group: str = "all") -> dict[str, Any]:

@@ -34,7 +34,7 @@ def notes(record: xr.Dataset) -> list[str]:
 
 def _measurement_notes(record: xr.Dataset) -> list[str]:
     made, window, out = configuration(record), window_of(record), []
-    if made["method"] == "em" and made["substeps"] == 1:
+    if made.get("method") == "em" and made.get("substeps") == 1:
         out.append("this is the discrete optimizer, not the SDE: one substep per step (theory.md 3.6)")
     dead = diverged(record)
     if dead:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from sde_si.errors import DIVERGED, DONE, UNFINISHED, BadInput, require
 from sde_si.options import FLOAT, INT, QUIET, TEXT, TIMEOUT, flag, options_class, parse
 from sde_si.sweep.checks import nearest
 from sde_si.sweep.plan import counted, dry_run
-from sde_si.terminal import emit, guarded
+from sde_si.terminal import as_flag, emit, guarded
 
 if TYPE_CHECKING:
     from sde_si.sweep.api import Sweep
@@ -61,8 +62,16 @@ def main(args: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     if words and words[0] in _ACTIONS:
         action, cls = _ACTIONS[words[0]]
-        return guarded(lambda: action(parse(cls, f"sde-si sweep {words[0]}", words[1:])))
-    return guarded(lambda: _run(parse(RunOptions, "sde-si sweep", words)))
+        return guarded(lambda: action(parse(cls, f"sde-si sweep {words[0]}", words[1:])), _label)
+    return guarded(lambda: _run(parse(RunOptions, "sde-si sweep", words)), _label)
+
+
+_FLAGS = {field.name for cls in (RunOptions, StatusOptions, CollectOptions) for field in dataclasses.fields(cls)}
+
+
+def _label(name: str) -> str:
+    """The file, a flag, or a key of the file as it stands there."""
+    return "FILE.toml" if name == "file" else as_flag(name) if name in _FLAGS else name
 
 
 def read(file: str, out: str | None = None) -> tuple[Sweep, dict[str, Any]]:

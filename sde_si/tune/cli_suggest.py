@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import tyro
 
-from sde_si.errors import BAD_INPUT, DONE, BadInput, require
+from sde_si.errors import DONE, require
 from sde_si.hyperparameters import check_count, check_number
 from sde_si.options import FLOAT, INT, JSON, TEXT, flag, options_class, parse
-from sde_si.terminal import emit, guarded, say
+from sde_si.terminal import emit, guarded, named
 from sde_si.tune.flags import existing, print_all
 
 _RECORD = Annotated[str, tyro.conf.arg(metavar="RECORD", help="a record of simulate, train or a monitor")]
@@ -30,26 +30,15 @@ Options = options_class(
 
 def main(args: Sequence[str] | None = None) -> int:
     """``sde-si tune suggest``; returns the exit code."""
-    return guarded(lambda: _named(args))
-
-
-def _named(args: Sequence[str] | None) -> int:
-    """The record is no flag: what is said of it names it as the usage does."""
-    try:
-        return _main(args)
-    except BadInput as error:
-        if error.name not in ("record", "RECORD"):
-            raise
-        say(f"error: {error.message('RECORD')}")
-        return BAD_INPUT
+    return guarded(lambda: _main(args), named(record="RECORD"))
 
 
 def _main(args: Sequence[str] | None) -> int:
     options: Any = parse(Options, "sde-si tune suggest", args)
-    require(bool(options.record), "RECORD", "a record", "none", "suggest runs/train-sgd-....nc")
+    require(bool(options.record), "record", "a record", "none", "suggest runs/train-sgd-....nc")
     require(options.like is None or options.angle_epoch is None, "like", "another run or an angle", "both")
     existing("like", options.like)
-    existing("RECORD", options.record)
+    existing("record", options.record)
     if options.B is not None:
         check_count("B", options.B, advice="128")
     angle = options.angle_epoch

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from sde_si.errors import CLAIM_FAILED, DONE, require
-from sde_si.terminal import emit, guarded
+from sde_si.terminal import emit, guarded, named
 from sde_si.verify.claim import HOLDS, REFUTED, UNDECIDED
 from validation.compare import goals
 from validation.compare.curvature import unstable_share
@@ -213,4 +213,4 @@ def _print(found: list[dict[str, Any]]) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """``python -m validation.compare``; returns the exit code."""
-    return guarded(lambda: tyro.cli(compare, prog="python -m validation.compare", args=args))
+    return guarded(lambda: tyro.cli(compare, prog="python -m validation.compare", args=args), named(records="RECORD"))
