@@ -60,7 +60,7 @@ def write_bytes(content: bytes, path: Path, *, keep: bool = False) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise DiskProblem(f"cannot write {path}: {error.strerror or error}; try --out with another folder") from error
+        raise DiskProblem(f"cannot write {path}: {error.strerror or error}; try another folder") from error
 
 
 def _put(temporary: Path, path: Path, keep: bool) -> None:

@@ -39,6 +39,22 @@ class DiskProblem(OSError):
     """A file or folder that cannot be read or written; nothing half-written is left behind."""
 
 
+class Damaged(DiskProblem):
+    """A file that can be read, but does not hold what was written under its name.
+
+    Parameters
+    ----------
+    what : str
+        The file, and what is wrong with it.
+    advice : str, optional
+        A next step that works.
+    """
+
+    def __init__(self, what: str, advice: str = "") -> None:
+        self.what, self.advice = what, advice
+        super().__init__(f"{what}; {advice}" if advice else what)
+
+
 def require_known(
     name: str, value: object, known: Iterable[str], *, also: str = "", listed: str = "", advice: str = ""
 ) -> None:

@@ -34,6 +34,14 @@ def real(text: str) -> float:
         raise ValueError(msg) from None
 
 
+def folder(text: str) -> str:
+    """A folder's name; none would be taken for the present folder."""
+    if not text.strip():
+        msg = f"expected a folder, got {text!r}; try ."
+        raise ValueError(msg)
+    return text
+
+
 def one(read: Callable[[str], Any], metavar: str) -> Any:
     """A type for a flag of one value."""
     return Annotated[Any, _spec(lambda words: read(words[0]), metavar)]
@@ -54,7 +62,7 @@ def _spec(read: Callable[[list[str]], Any], metavar: str) -> Any:
     )
 
 
-INT, FLOAT, TEXT = one(whole, "INT"), one(real, "FLOAT"), one(str, "TEXT")
+INT, FLOAT, TEXT, FOLDER = one(whole, "INT"), one(real, "FLOAT"), one(str, "TEXT"), one(folder, "TEXT")
 
 
 def flag(type_: Any, default: Any, help: str) -> tuple[Any, Any]:  # noqa: A002
@@ -66,9 +74,22 @@ def flag(type_: Any, default: Any, help: str) -> tuple[Any, Any]:  # noqa: A002
 JSON = flag(bool, False, "print one JSON object instead of the table")
 QUIET = flag(bool, False, "no progress, no messages")
 NO_FIGURE = flag(bool, False, "draw no figure")
-OUT = flag(TEXT, "./runs", "folder for records and figure")
+OUT = flag(FOLDER, "./runs", "folder for records and figure")
 EXECUTOR = flag(TEXT, "local", "local[:WORKERS], dask://HOST:PORT or slurm[:OPTION=VALUE,...]")
 TIMEOUT = flag(FLOAT, None, "seconds that one run may take [default: no limit]")
+
+
+def names_in(words: Sequence[str]) -> list[str]:
+    """Names that stand on the command line without a flag, each once, apart or with commas between them.
+
+    Raises
+    ------
+    BadInput
+        If there are words, but no name.
+    """
+    names = [name for word in words for part in word.split(",") if (name := part.strip())]
+    require(bool(names) or not words, "names", "names with commas between them", repr(" ".join(words)), "--list")
+    return list(dict.fromkeys(names))
 
 
 def options_class(name: str, fields: dict[str, tuple[Any, Any]], doc: str) -> type:

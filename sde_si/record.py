@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sde_si.disk import write_bytes
-from sde_si.errors import DiskProblem
+from sde_si.errors import Damaged, DiskProblem
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -201,12 +201,41 @@ def _add_attributes(total: Any, attributes: Mapping[str, Any]) -> None:
 
 
 def load(path: Path | str) -> xr.Dataset:
-    """Read a record.
+    """Read the record of a run; one from before there was a checksum is taken as it is.
 
     Raises
     ------
     DiskProblem
         If the file is missing, no record, or damaged.
+    """
+    return read(path, configuration, sealed=False)
+
+
+def read(
+    path: Path | str,
+    check: Callable[[xr.Dataset], object],
+    *,
+    sealed: bool = True,
+    advice: str = "remove it and make it again",
+) -> xr.Dataset:
+    """Read what `save` has written.
+
+    Parameters
+    ----------
+    path : Path or str
+    check : callable
+        ``check(record)`` raises if the record is not that which should stand there.
+    sealed : bool
+        Refuse a file without a checksum.
+    advice : str
+        What to do about a damaged file.
+
+    Raises
+    ------
+    Damaged
+        If the file is no such record, or not as it was written.
+    DiskProblem
+        If it cannot be read at all.
     """
     import xarray as xr
 
@@ -214,16 +243,18 @@ def load(path: Path | str) -> xr.Dataset:
     try:
         content = Path(path).read_bytes()
         stated, true = checksums(content)
+        if stated != true and (stated or sealed):
+            raise Damaged(DAMAGED if stated else "damaged: it has lost its checksum")
         with xr.open_dataset(io.BytesIO(content), engine="scipy") as opened:
             record = opened.load()
         record.attrs.pop(CHECKSUM, None)
-        configuration(record)
+        check(record)
+    except Damaged as error:
+        raise Damaged(f"{path}: {error}", advice) from error
     except OSError as error:
         raise DiskProblem(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:
         reason = str(error).partition("\n")[0][:80]
         reason = f"{type(error).__name__}: {reason}" if content.startswith(b"CDF") else "no NetCDF-3 file"
-        raise DiskProblem(f"{path} is no record of sde_si ({reason})") from error
-    if stated not in ("", true):
-        raise DiskProblem(f"{path}: {DAMAGED}; remove it and make it again")
+        raise Damaged(f"{path} is no record of sde_si ({reason})", advice if sealed else "") from error
     return record

@@ -90,6 +90,7 @@ COMBINATIONS = [
     ["--epochs", "auto", "--method", "adam", "--loss", "pca"],
     ["--N", "100000000000000000", "--B", "1"],
     ["--loss", "pca", "--N", "10000000000", "--B", "10000000", "--dim", "1000"],
+    ["--out", ""],
     ["--unknown"],
     ["--N"],
     ["stray"],
@@ -125,7 +126,7 @@ def test_refused(args, folder, capfd, monkeypatch):
     monkeypatch.chdir(folder)
     before = sorted(folder.rglob("*"))
     try:
-        code = main([*args, "--out", "new"])
+        code = main(["--out", "new", *args])
     except SystemExit as stop:
         code = stop.code
     printed = capfd.readouterr()

@@ -152,7 +152,7 @@ def test_loading_says_what_is_missing(tmp_path):
     with pytest.raises(BadInput, match="scale"):
         load("tricks", "huge")
     (tmp_path / "tricks-cpu.nc").write_text("nonsense")
-    with pytest.raises(DiskProblem, match="cannot read"):
+    with pytest.raises(DiskProblem, match=r"tricks-cpu.nc is no record .*; restore it, or make it again"):
         load("tricks", folder=tmp_path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -19,16 +20,17 @@ pytest.importorskip("sklearn")
 
 import xarray as xr  # noqa: E402
 
-from sde_si.errors import BAD_INPUT, DISK, DONE, UNFINISHED  # noqa: E402
+from sde_si.errors import BAD_INPUT, DISK, DONE, UNFINISHED, Damaged  # noqa: E402
 from sde_si.record import save  # noqa: E402
 from sde_si.sweep.status import Status  # noqa: E402
 from sde_si.sweep.worker import perform  # noqa: E402
 from validation.experiments import EXPERIMENTS, current, load, path_of, present  # noqa: E402
 from validation.experiments.base import Cell, cell, unique  # noqa: E402
+from validation.experiments.build import build  # noqa: E402
 from validation.experiments.cli import main  # noqa: E402
 from validation.experiments.kept import places  # noqa: E402
 from validation.experiments.run import Plan, estimate  # noqa: E402
-from validation.experiments.summary import build, up_to_date  # noqa: E402
+from validation.experiments.summary import up_to_date  # noqa: E402
 from validation.experiments.work import name_of, run_of  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
@@ -207,7 +209,8 @@ def test_a_time_limit_stops_cleanly_and_writes_no_summary(tmp_path, capsys):
 
 def test_a_summary_of_another_configuration_is_out_of_date(tmp_path, capsys):
     name = "wan-lr-drop"
-    made = xr.Dataset({"angle_epoch": (("cell", "seed"), np.zeros((1, 2)))}, attrs={"digest": current(name, "tiny")})
+    made = xr.Dataset({"angle_epoch": (("cell", "seed"), np.zeros((1, 2)))})
+    made.attrs = {"experiment": name, "scale": "tiny", "digest": current(name, "tiny")}
     save(made, path_of(name, "tiny", tmp_path))
     assert up_to_date(name, "tiny", 2, tmp_path)
     assert not up_to_date(name, "tiny", 3, tmp_path)
@@ -218,7 +221,37 @@ def test_a_summary_of_another_configuration_is_out_of_date(tmp_path, capsys):
     assert run(tmp_path, name, "--pending", "--scale", "tiny", "--json") == DONE
     [row] = json.loads(capsys.readouterr().out)["experiments"]
     assert row["missing"] == 4
-    assert not row["recorded"]
+    assert (row["recorded"], row["damaged"]) == (False, False)
+
+
+@pytest.mark.parametrize("fault", ["a changed number", "cut off", "of another experiment", "without a checksum"])
+def test_a_damaged_summary_is_named_and_moved_aside(fault, finished, tmp_path, capsys):
+    whole = path_of(QUICK, "tiny", finished / "out").read_bytes()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "work").symlink_to(finished / "work")
+    path = path_of(QUICK, "tiny", tmp_path / "out")
+    if fault == "without a checksum":
+        xr.load_dataset(io.BytesIO(whole), engine="scipy").drop_attrs(deep=False).to_netcdf(path, engine="scipy")
+    else:
+        middle = len(whole) // 2
+        path.write_bytes({
+            "a changed number": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+            "cut off": whole[:middle],
+            "of another experiment": path_of("tricks", "cpu").read_bytes(),
+        }[fault])  # fmt: skip
+    with pytest.raises(Damaged, match=f"restore it, or make it again: .*{QUICK} --scale tiny"):
+        load(QUICK, folder=tmp_path / "out")
+    assert not places(EXPERIMENTS[QUICK], "tiny", tmp_path / "out")
+    words = [QUICK, "--scale", "tiny", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    assert main([*words, "--pending"]) == DONE
+    out, err = capsys.readouterr()
+    assert "the record is damaged, 0 of 4 runs to do" in out
+    assert str(path) in err
+    broken = path.read_bytes()
+    assert main(words) == DONE
+    assert "it is made again" in capsys.readouterr().err
+    assert (path.parent / "failed" / f"{path.name}.unreadable").read_bytes() == broken
+    xr.testing.assert_identical(numbers(path), numbers(path_of(QUICK, "tiny", finished / "out")))
 
 
 def test_pending_lists_what_is_left_with_hours(tmp_path, capsys):
@@ -242,13 +275,15 @@ def test_a_finished_run_is_not_counted_as_left(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "names: expected at least one experiment"),
-        (["nonsense"], "names: expected one of"),
+        ([], "NAME: expected at least one experiment"),
+        (["nonsense"], "NAME: expected one of"),
         (["tricks", "--scale", "huge"], "scale: expected one of tiny, cpu, gpu, full"),
         (["tricks", "--device", "tpu"], "device: expected one of auto, cpu, cuda"),
         (["tricks", "--seeds", "0"], "seeds: expected a whole number >= 1"),
         (["tricks", "--workers", "0"], "workers: expected a whole number >= 1"),
         (["tricks", "--max-minutes", "-1"], "max-minutes: expected a number in (0, inf)"),
+        (["tricks", "--pending", "--list"], "pending: expected either --pending or --list, got both"),
+        ([","], "NAME: expected names with commas between them"),
         (["yun-table1", "--scale", "full"], "data-dir: expected the folder of cifar10"),
     ],
 )
@@ -266,7 +301,10 @@ def test_no_accelerator_is_said(tmp_path, capsys):
     assert "a CUDA device, got none here" in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path, capsys):
-    (tmp_path / "work").write_text("a file")
+@pytest.mark.parametrize("folder", ["work", "out"])
+def test_a_folder_that_cannot_be_written_is_said(folder, tmp_path, capsys):
+    """Before any work: also that of the summaries, which are written last."""
+    (tmp_path / folder).write_text("a file")
     assert run(tmp_path, "wan-lr-drop", "--scale", "tiny") == DISK
-    assert "Traceback" not in capsys.readouterr().err
+    assert f"cannot write into {tmp_path / folder}" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.nc"))

@@ -75,7 +75,7 @@ class Store:
                 if made.exists():
                     made.rmdir()
             reason = error.strerror or error
-            raise DiskProblem(f"--out: cannot write into {self.folder} ({reason}); try another folder") from error
+            raise DiskProblem(f"cannot write into {self.folder} ({reason}); try another folder") from error
 
     def path(self, run: Run) -> Path:
         """The file of a run's record."""

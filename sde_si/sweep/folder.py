@@ -85,17 +85,22 @@ class Folder:
             return False
         why = readable(path, job.digest)
         if why and why != "missing":
-            aside = self._aside(path.name)
-            say(f"{path}: {why}; moved to {aside}, the run is done again", self.quiet)
-            with _disk(path):
-                aside.parent.mkdir(exist_ok=True)
-                path.replace(aside)
+            self.move_aside(path, f"{path}: {why}", "the run is done again")
         return not why
 
-    def _aside(self, name: str) -> Path:
-        """A free name for what is moved away: a folder cannot take the place of another, and nothing is to be lost."""
-        free = (self.path / "failed" / f"{name}.unreadable{number or ''}" for number in itertools.count())
-        return next(path for path in free if not os.path.lexists(path))
+    def move_aside(self, path: Path, why: str, then: str) -> None:
+        """Move away what is no record, under a name that is free, and say so: nothing is lost.
+
+        Raises
+        ------
+        DiskProblem
+        """
+        free = (self.path / "failed" / f"{path.name}.unreadable{number or ''}" for number in itertools.count())
+        aside = next(place for place in free if not os.path.lexists(place))
+        say(f"{why}; moved to {aside}, {then}", self.quiet)
+        with _disk(path):
+            aside.parent.mkdir(exist_ok=True)
+            path.replace(aside)
 
     def finished(self, job: Job) -> str:
         """As `readable`, for a file that may not be read, too; nothing is moved. Empty if the run is done."""

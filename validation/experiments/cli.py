@@ -12,7 +12,7 @@ import tyro
 
 from sde_si.errors import DIVERGED, DONE, UNFINISHED, require, require_known
 from sde_si.hyperparameters import check_count, check_number
-from sde_si.options import FLOAT, INT, TEXT, flag, options_class, parse
+from sde_si.options import FLOAT, FOLDER, INT, TEXT, flag, names_in, options_class, parse
 from sde_si.terminal import emit, guarded, named, say
 from validation.experiments.base import SCALES
 
@@ -31,9 +31,9 @@ Options = options_class(
         "device": flag(TEXT, None, "cpu, cuda, or auto [default auto; --pending without it only lists]"),
         "workers": flag(INT, None, "trainings side by side, one thread each [default: the cores; cuda: 4]"),
         "max_minutes": flag(FLOAT, None, "stop cleanly after so many minutes; the same command goes on"),
-        "data_dir": flag(TEXT, None, "folder of the images, where they are not where Debian puts them"),
-        "work": flag(TEXT, "./runs/experiments", "folder of the single runs"),
-        "out": flag(TEXT, None, "folder of the summaries [default: validation/records/experiments]"),
+        "data_dir": flag(FOLDER, None, "folder of the images, where they are not where Debian puts them"),
+        "work": flag(FOLDER, "./runs/experiments", "folder of the single runs"),
+        "out": flag(FOLDER, None, "folder of the summaries [default: validation/records/experiments]"),
         "retry_failed": flag(bool, False, "try again what failed"),
         "rebuild": flag(bool, False, "write summaries anew that are up to date; what they hold is not trained again"),
         "dry_run": flag(bool, False, "say what would be run and for how long; run nothing"),
@@ -65,6 +65,7 @@ def _main(options: Any) -> int:
     if options.scale is not None:
         check_scale(options.scale)
     experiments = _chosen(options)
+    require(not (options.pending and options.list), "pending", "either --pending or --list", "both")
     if options.list:
         return _list(options, experiments)
     if options.pending:
@@ -78,9 +79,9 @@ def _chosen(options: Any) -> list[Any]:
     from validation.experiments.catalogue import EXPERIMENTS
     from validation.experiments.summary import find
 
-    names = [name for word in options.names for name in word.split(",")]
+    names = names_in(options.names)
     every = names == ["all"] or (not names and (options.list or options.pending))
-    return list(EXPERIMENTS.values()) if every else [find(name) for name in dict.fromkeys(names)]
+    return list(EXPERIMENTS.values()) if every else [find(name) for name in names]
 
 
 def _plan(options: Any, experiment: Any, scale: str) -> Any:
@@ -108,21 +109,35 @@ def _list(options: Any, experiments: list[Any]) -> int:
 def _dry_run(options: Any, plans: list[Any]) -> int:
     from validation.experiments.run import estimate
 
+    _say_damaged(plans, set(), options.quiet)
     left, rows = estimate(plans), []
     for plan in plans:
         key = f"{plan.experiment.name}-{plan.scale}"
         rows.append({"name": plan.experiment.name, "scale": plan.scale, "seeds": plan.seeds, "recorded": plan.done,
-                     "runs": len(plan.runs), "missing": len(plan.missing()), "seconds": left[key]})  # fmt: skip
+                     "damaged": bool(plan.damage), "runs": len(plan.runs), "missing": len(plan.missing()),
+                     "seconds": left[key]})  # fmt: skip
     total = sum(row["seconds"] for row in rows if not row["recorded"])
     if options.json:
         emit({"experiments": rows, "hours": total / 3600})
         return DONE
     for row in rows:
         state = "recorded" if row["recorded"] else f"{row['missing']} of {row['runs']} runs to do"
+        state = f"the record is damaged, {state}" if row["damaged"] else state
         hours = "" if row["recorded"] else f", about {row['seconds'] / 3600:.2g} h of one core or accelerator"
         print(f"{row['name']} {row['scale']}: {state}{hours}")
     print(f"together about {total / 3600:.2g} h; a run that two experiments share is counted once")
     return DONE
+
+
+def _say_damaged(plans: list[Any], made_again: set[Path], quiet: bool) -> None:
+    """Name the damaged summaries in the plans' folders: no run is taken from them."""
+    from validation.experiments.catalogue import EXPERIMENTS
+    from validation.experiments.summary import damage, path_of
+
+    for scale, folder in dict.fromkeys((plan.scale, plan.records) for plan in plans):
+        for name in EXPERIMENTS:
+            if path_of(name, scale, folder) not in made_again and (found := damage(name, scale, folder)):
+                say(str(found), quiet)
 
 
 def _pending(options: Any, experiments: list[Any], device: str) -> int:
@@ -147,6 +162,7 @@ def _run(options: Any, plans: list[Any], device: str) -> int:
     workers = options.workers or (4 if device == "cuda" else usable_cores())
     begin, results = time.monotonic(), []
     todo = [plan for plan in plans if options.rebuild or not plan.done]
+    _say_damaged(plans, {plan.path for plan in todo}, options.quiet)
     for plan in plans:
         if plan not in todo:
             say(f"{plan.path} is there and up to date", options.quiet)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sde_si.errors import DiskProblem
+from sde_si.errors import Damaged
 from sde_si.record import SCHEMA
 from validation.experiments.base import Cell, Experiment, unique
+from validation.experiments.build import COURSE, EQUILIBRIUM, SHORT
 from validation.experiments.catalogue import EXPERIMENTS
 from validation.experiments.made import of_one
 from validation.experiments.setups import hyperparameters
-from validation.experiments.summary import COURSE, EQUILIBRIUM, SHORT, load, path_of
+from validation.experiments.summary import load, path_of
 from validation.experiments.work import name_of
 
 if TYPE_CHECKING:
@@ -57,10 +58,10 @@ def places(experiment: Experiment, scale: str, folder: Path) -> dict[str, Place]
 
 @lru_cache(maxsize=32)
 def _summary(name: str, scale: str, folder: Path, _changed: int) -> xr.Dataset | None:
-    """None for a file that is none: its own experiment makes it anew."""
+    """None for a file that is none, which the command names: its own experiment makes it anew."""
     try:
         return load(name, scale, folder=folder)
-    except (DiskProblem, KeyError):
+    except (Damaged, KeyError):
         return None
 
 

@@ -39,9 +39,11 @@ python -m validation.experiments --pending --device cuda --max-minutes 8
 - Runs that the summaries in `--out` hold are not trained again, on whatever machine: cells that experiments share are
   taken from there, and `--seeds 5` adds two seeds to a summary of three. With an empty `--work` and an empty `--out`
   everything is made anew. `--rebuild` writes a summary again, after a change of what follows from its runs.
+- Every number is read against its checksum. A damaged summary is named, nothing is taken from it, and before it is made
+  again it is moved to `failed`, as a damaged run is.
 - `--pending` without `--device` only lists, with the hours of one core (`cpu`) or of the accelerator (`gpu`, `full`)
   that are left; with `--device` it runs.
-- Exit codes: 0 done, 2 bad input, 3 a run failed, 4 disk, 5 stopped before the end.
+- Exit codes: 0 done, 2 bad input, 3 a run failed, 4 disk, 5 stopped before the end, 130 Ctrl-C.
 
 ```python
 from validation.experiments import current, load, present

@@ -8,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sde_si.errors import Damaged
 from sde_si.sweep.folder import Folder
 from sde_si.sweep.job import Job as Run
 from validation.experiments.base import Cell, Experiment, unique
+from validation.experiments.build import build
 from validation.experiments.kept import Place, places, unpack
 from validation.experiments.setups import seconds
-from validation.experiments.summary import RECORDS, build, path_of, up_to_date, write
+from validation.experiments.summary import RECORDS, damage, path_of, up_to_date, write
 from validation.experiments.work import images_of, job_of, name_of, run_of
 
 if TYPE_CHECKING:
@@ -54,6 +56,11 @@ class Plan:
         """Whether its summary is there and belongs to the present configuration."""
         return up_to_date(self.experiment.name, self.scale, self.seeds, self.records)
 
+    @property
+    def damage(self) -> Damaged | None:
+        """What is wrong with its summary; None if it is whole, or if there is none."""
+        return damage(self.experiment.name, self.scale, self.records)
+
     @cached_property
     def kept(self) -> dict[str, Place]:
         """Runs that a summary beside this one's holds, by the name of their file."""
@@ -93,7 +100,10 @@ class Plan:
         from sde_si.sweep.executors import starter
         from sde_si.terminal import Progress
 
-        Store(self.work, 1, quiet=True).check_writable()
+        for folder in (self.work, self.records):
+            Store(folder, 1, quiet=True).check_writable()
+        if found := self.damage:
+            Folder(self.records, quiet).move_aside(self.path, found.what, "it is made again")
 
         runs = [(cell, seed) for cell, seed in self.runs if name_of(cell, seed) not in self.kept]
 

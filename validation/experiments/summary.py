@@ -1,42 +1,21 @@
-"""The committed summary of an experiment: one Dataset over cell, seed, epoch; written, found and read here."""
+"""The committed summary of an experiment: where it is, whether it is whole and of today, read and written."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sde_si.errors import DiskProblem, require_known
-from sde_si.record import SCHEMA, save
-from validation.experiments.base import MOMENTS, SCALES, Cell, Experiment
+from sde_si.errors import Damaged, DiskProblem, require_known
+from sde_si.record import SCHEMA, read, save
+from validation.experiments.base import SCALES, Experiment
 from validation.experiments.catalogue import EXPERIMENTS
-from validation.experiments.made import provenance_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Array = np.ndarray
 RECORDS = Path(__file__).resolve().parent.parent / "records" / "experiments"
-COORDINATES = {
-    "N": ("samples", "training samples"),
-    "B": ("samples", "batch size at the start"),
-    "lr": ("1", "learning rate per step at the start"),
-    "wd": ("1", "weight decay"),
-    "momentum": ("1", "momentum coefficient, or beta1"),
-    "tuning_factor": ("1", "N lr wd/(B (1 - momentum)) at the start; N lr wd/B with decoupled decay"),
-}
-# by epoch alone in a record, by cell and epoch here
-COURSE = {
-    "lr_end": ("lr", "1", "learning rate of the epoch's last step"),
-    "batch": ("batch", "samples", "batch size of the epoch"),
-    "steps_per_epoch": ("steps_per_epoch", "steps", "optimizer steps of the epoch"),
-    "angle_epoch_paper": ("angle_epoch_paper", "rad", SCHEMA["angle_epoch_paper"][2]),
-}
-SHORT = 12  # hex digits of a cell's digest by which a row is known
-EQUILIBRIUM = ("angle_step", "angle_epoch")  # whose value at equilibrium, by the noise alone, stands beside them
 
 
 def find(name: str) -> Experiment:
@@ -88,20 +67,14 @@ def load(name: str, scale: str | None = None, *, folder: Path = RECORDS) -> xr.D
     BadInput
         For an unknown name or scale.
     DiskProblem
-        If there is none, or it cannot be read.
+        If there is none, or it cannot be read; `Damaged` if it is not what was written.
     """
-    import xarray as xr
-
     there = present(name, folder) if scale is None else [scale]
-    path = path_of(name, there[0] if there else "cpu", folder)
-    if not path.exists():
-        command = f"python -m validation.experiments {name} --scale {scale or 'cpu'}"
-        raise DiskProblem(f"there is no record of {name} at scale {scale or 'any'}; try {command}")
-    try:
-        with xr.open_dataset(path, engine="scipy") as opened:
-            data = opened.load()
-    except (OSError, TypeError, ValueError) as error:
-        raise DiskProblem(f"cannot read {path}: {error}") from error
+    if not there or not path_of(name, there[0], folder).exists():
+        raise DiskProblem(
+            f"there is no record of {name} at scale {scale or 'any'}; try {command_of(name, scale or 'cpu')}"
+        )
+    data = _read(name, there[0], folder)
     data["cos_epoch"] = np.cos(data["angle_epoch"])
     data["effective_lr"] = (data["lr_end"] / data["weight_norm"] ** 2).transpose(*data["weight_norm"].dims)
     data["effective_lr_epoch"] = (data["effective_lr"] * data["steps_per_epoch"]).transpose(*data["weight_norm"].dims)
@@ -115,72 +88,41 @@ def load(name: str, scale: str | None = None, *, folder: Path = RECORDS) -> xr.D
 
 
 def up_to_date(name: str, scale: str, seeds: int, folder: Path = RECORDS) -> bool:
-    """Whether there is a summary of the present configuration with at least so many seeds."""
-    import xarray as xr
-
-    path = path_of(name, scale, folder)
-    if not path.exists():
+    """Whether there is a whole summary of the present configuration with at least so many seeds."""
+    if not path_of(name, scale, folder).exists():
         return False
     try:
-        with xr.open_dataset(path, engine="scipy") as opened:
-            return opened.attrs.get("digest") == current(name, scale) and opened.sizes["seed"] >= seeds
-    except (OSError, TypeError, ValueError, KeyError):
+        data = _read(name, scale, folder)
+    except Damaged:
         return False
+    return data.attrs.get("digest") == current(name, scale) and data.sizes["seed"] >= seeds
 
 
-def build(experiment: Experiment, scale: str, seeds: int, record_of: Callable[[Cell, int], xr.Dataset]) -> xr.Dataset:
-    """The summary of finished runs.
+def damage(name: str, scale: str, folder: Path = RECORDS) -> Damaged | None:
+    """What is wrong with the summary that stands there; None if it is whole, or if there is none."""
+    if path_of(name, scale, folder).exists():
+        try:
+            _read(name, scale, folder)
+        except Damaged as error:
+            return error
+    return None
 
-    Parameters
-    ----------
-    experiment : Experiment
-    scale : str
-    seeds : int
-    record_of : callable
-        ``record_of(cell, seed)`` gives the run's record.
-    """
-    import xarray as xr
 
-    cells = experiment.cells(scale)
-    records = [[record_of(cell, seed) for seed in range(seeds)] for cell in cells]
-    epochs = max(record.sizes["epoch"] for row in records for record in row)
-    data: dict[str, Any] = {}
-    for name in experiment.record:
-        dims, unit, text = SCHEMA[name]
-        values = np.stack([np.stack([_values(one, name, epochs, experiment.groups) for one in row]) for row in records])
-        if np.isnan(values).all():
-            continue
-        shape = ("cell", "seed", *(d for d in dims if d != "path" and (d != "group" or experiment.groups)))
-        data[name] = (shape, values.astype(np.float32), {"units": unit, "long_name": text})
-    data |= _predicted(cells, data)
-    for name, (source, unit, text) in COURSE.items():
-        course = np.stack([_longest(row, source, epochs) for row in records])
-        data[name] = (("cell", "epoch"), course.astype(np.float32), {"units": unit, "long_name": text})
-    for name in EQUILIBRIUM:
-        known = [json.loads(row[0].attrs["predictions"])[name]["value"] for row in records]
-        text = f"{SCHEMA[name][2]}: noise alone at equilibrium, after the last change of the schedule; nan if unknown"
-        values = np.array([np.nan if value is None else value for value in known])
-        data[f"{name}_equilibrium"] = (("cell",), values, {"units": "rad", "long_name": text})
-    dead = np.array([[int(one["diverged_step"].values[0]) for one in row] for row in records], np.int32)
-    data["diverged_step"] = (("cell", "seed"), dead, {"units": "steps", "long_name": SCHEMA["diverged_step"][2]})
-    coordinates: dict[str, Any] = {
-        "seed": ("seed", np.arange(seeds, dtype=np.int32)),
-        "epoch": ("epoch", np.arange(1, epochs + 1, dtype=np.int32), {"units": "epochs", "long_name": "epoch"}),
-    }
-    if experiment.groups:
-        coordinates["group"] = ("group", records[0][0]["group"].values)
-    summary = xr.Dataset(data, coordinates | _columns(cells, [row[0] for row in records]))
-    summary.attrs = {
-        "experiment": experiment.name,
-        "title": experiment.title,
-        "scale": scale,
-        "digest": experiment.digest(scale),
-        "command": f"python -m validation.experiments {experiment.name} --scale {scale} --seeds {seeds}",
-        "paper": json.dumps(experiment.paper, sort_keys=True),
-        "setup": json.dumps(_common(cells), sort_keys=True),
-        "provenance": json.dumps(provenance_of(one for row in records for one in row), sort_keys=True),
-    }
-    return experiment.derive(summary) if experiment.derive else summary
+def _read(name: str, scale: str, folder: Path) -> xr.Dataset:
+    """What is in the file."""
+
+    def check(data: xr.Dataset) -> None:
+        found = f"{data.attrs['experiment']} ({data.attrs['scale']})"
+        if found != f"{name} ({scale})":
+            raise Damaged(f"the record of {found}, not of {name} ({scale})")
+
+    advice = f"restore it, or make it again: {command_of(name, scale)}"
+    return read(path_of(name, scale, folder), check, advice=advice)
+
+
+def command_of(name: str, scale: str) -> str:
+    """The command that makes the summary."""
+    return f"python -m validation.experiments {name} --scale {scale}"
 
 
 def write(summary: xr.Dataset, folder: Path = RECORDS) -> Path:
@@ -188,84 +130,3 @@ def write(summary: xr.Dataset, folder: Path = RECORDS) -> Path:
     path = path_of(summary.attrs["experiment"], summary.attrs["scale"], folder)
     save(summary, path)
     return path
-
-
-def _predicted(cells: list[Cell], data: Mapping[str, Any]) -> dict[str, Any]:
-    """What theory makes of the measured gradients (`validation.experiments.calibrated`)."""
-    from validation.experiments.calibrated import NAMES, calibrated
-
-    shape, template, _ = data["weight_norm"]
-    made = {name: np.full(template.shape, np.nan, np.float32) for name in NAMES}
-    for i, cell in enumerate(cells):
-        # (seed, epoch, ...) becomes (epoch, seed, ...)
-        known = {
-            name: np.swapaxes(data[name][1][i].astype(float), 0, 1)
-            for name in ("gradient", "weight_norm", *MOMENTS)
-            if name in data
-        }
-        known["weight_norm_initial"] = data["weight_norm_initial"][1][i].astype(float)
-        found = calibrated(dict(cell.settings), known)
-        for name, values in (found or {}).items():
-            made[name][i, :, : values.shape[0]] = np.swapaxes(values, 0, 1)
-    text = "predicted from the measured gradients (theory.md 9.10)"
-    return {
-        f"{name}_predicted": (shape, values, {"units": SCHEMA[name][1], "long_name": f"{SCHEMA[name][2]}, {text}"})
-        for name, values in made.items()
-        if not np.isnan(values).all()
-    }
-
-
-def _values(record: xr.Dataset, name: str, epochs: int, groups: bool) -> Array:
-    """A variable of a record of one path, epochs that a diverged run never had as nan."""
-    found = record[name].isel(path=0)
-    if "group" in found.dims and not groups:
-        found = found.isel(group=-1, drop=True)
-    values = found.values.astype(float)
-    if "epoch" not in found.dims:
-        return values
-    missing = np.full((epochs - values.shape[0], *values.shape[1:]), np.nan)
-    return np.concatenate([values, missing])
-
-
-def _longest(row: list[xr.Dataset], name: str, epochs: int) -> Array:
-    """A schedule, from the seed that went furthest."""
-    values = max((record[name].values.astype(float) for record in row), key=len)
-    return np.concatenate([values, np.full(epochs - values.size, np.nan)])
-
-
-def _columns(cells: list[Cell], records: list[xr.Dataset]) -> dict[str, Any]:
-    """Hyperparameters and labels as coordinates on the cells."""
-    from validation.experiments.setups import hyperparameters
-
-    columns: dict[str, Any] = {}
-    every = [hyperparameters(cell.settings) for cell in cells]
-    for name, (unit, text) in COORDINATES.items():
-        if name == "tuning_factor":
-            values: list[float] = [_factor(record, hp) for record, hp in zip(records, every, strict=True)]
-        else:
-            values = [float(getattr(hp, name)) for hp in every]
-        columns[name] = ("cell", np.array(values), {"units": unit, "long_name": text})
-    for name in dict.fromkeys(key for cell in cells for key in cell.labels):
-        first = next(cell.labels[name] for cell in cells if name in cell.labels)
-        absent: str | float = "" if isinstance(first, str) else float("nan")
-        columns[name] = ("cell", np.array([cell.labels.get(name, absent) for cell in cells]))
-    columns["digest"] = ("cell", np.array([cell.digest(0)[:SHORT] for cell in cells]))
-    return columns
-
-
-def _factor(record: xr.Dataset, hp: Any) -> float:
-    """The tuning factor at the start, by the optimizer's kind of decay."""
-    from validation.train.optimizers import OPTIMIZERS
-
-    entry = OPTIMIZERS[json.loads(record.attrs["configuration"])["optimizer"]]
-    return hp.decoupled_tuning_factor if entry.decoupled else hp.tuning_factor
-
-
-def _common(cells: list[Cell]) -> dict[str, Any]:
-    """Settings that all cells share."""
-    first = cells[0].settings
-    return {
-        name: value
-        for name, value in first.items()
-        if all(name in cell.settings and cell.settings[name] == value for cell in cells)
-    }
