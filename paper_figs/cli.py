@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
 from paper_figs.scripts import SIMULATED, Script, scripts
-from sde_si.errors import CLAIM_FAILED, DONE, UNFINISHED, require
-from sde_si.options import QUIET, TEXT, comma, flag, options_class, parse
+from sde_si.errors import CLAIM_FAILED, DISK, DONE, UNFINISHED, DiskProblem, require, require_known
+from sde_si.options import FOLDER, QUIET, TEXT, comma, flag, names_in, options_class, parse
 from sde_si.terminal import emit, guarded, named, say
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ Options = options_class(
             ],
             (),
         ),
-        "out": flag(TEXT, "./runs/figures", "folder for figures and tables"),
+        "out": flag(FOLDER, "./runs/figures", "folder for figures and tables"),
         "format": flag(comma(str, "pdf,png,svg"), ("png",), "file formats"),
         "recompute": flag(bool, False, "simulate again, and train what has no present record (needs torch)"),
         "scale": flag(TEXT, None, "tiny, cpu, gpu or full: the records of that size [default: the largest there is]"),
         "check": flag(bool, False, "draw nothing; fail if a record does not belong to the present configuration"),
-        "gallery": flag(TEXT, None, "write gallery.md and its pictures into this folder, e.g. docs"),
+        "gallery": flag(FOLDER, None, "write gallery.md and its pictures into this folder, e.g. docs"),
         "list": flag(bool, False, "list figures and tables with the records they need"),
         "json": flag(bool, False, "print one JSON object"),
         "quiet": QUIET,
@@ -50,15 +51,15 @@ def main(args: Sequence[str] | None = None) -> int:
 def _main(words: list[str]) -> int:
     options: Any = parse(Options, "python -m paper_figs", words)
     known = scripts()
-    names = dict.fromkeys(name for word in options.names for name in word.split(","))
+    names = names_in(options.names)
     for name in names:
-        require(name in known, "names", "names that --list shows", repr(name), next(iter(known)))
+        require_known("names", name, known, listed="names that --list shows", advice="--list")
     for form in options.format:
         require(form in FORMATS, "format", f"some of {', '.join(FORMATS)}", repr(form), "pdf,png")
     if options.scale is not None:
         from validation.experiments import SCALES
 
-        require(options.scale in SCALES, "scale", f"one of {', '.join(SCALES)}", repr(options.scale), "cpu")
+        require_known("scale", options.scale, SCALES, advice="cpu")
     chosen = [known[name] for name in names or known]
     if options.list:
         return _list(chosen, options)
@@ -77,33 +78,46 @@ def _list(chosen: list[Script], options: Any) -> int:
     return DONE
 
 
-def records_of(script: Script, scale: str | None) -> tuple[dict[str, xr.Dataset], list[str]]:
-    """The records that a script needs, and the names of those that nobody has made yet.
+class Found(NamedTuple):
+    """What a script needs: the records that are there, names of those that nobody has made, faults of the rest."""
 
-    Raises
-    ------
-    DiskProblem
-        If one cannot be read.
-    """
+    records: dict[str, xr.Dataset]
+    pending: list[str]
+    unreadable: list[str]
+
+
+def records_of(script: Script, scale: str | None) -> Found:
+    """Read what a script needs, whatever cannot be read."""
     from paper_figs import simulated
 
-    found, pending = {}, []
+    found = Found({}, [], [])
     if script.simulates:
-        own = simulated.load(script)
-        if own is None:
-            pending.append(f"{script.name} (simulation)")
-        else:
-            found[SIMULATED] = own
+        with _kept(found.unreadable):
+            own = simulated.load(script)
+            if own is None:
+                found.pending.append(f"{script.name} (simulation)")
+            else:
+                found.records[SIMULATED] = own
     if script.experiments:
         from validation import experiments
 
         for name in script.experiments:
             there = experiments.present(name) if name in experiments.EXPERIMENTS else []
             if not there or (scale is not None and scale not in there):
-                pending.append(name if scale is None else f"{name} ({scale})")
+                found.pending.append(name if scale is None else f"{name} ({scale})")
             else:
-                found[name] = experiments.load(name, scale)
-    return found, pending
+                with _kept(found.unreadable):
+                    found.records[name] = experiments.load(name, scale)
+    return found
+
+
+@contextmanager
+def _kept(messages: list[str]) -> Iterator[None]:
+    """One bad file is told of, and stops nothing else."""
+    try:
+        yield
+    except DiskProblem as error:
+        messages.append(str(error))
 
 
 def foreign(script: Script, records: dict[str, xr.Dataset]) -> list[str]:
@@ -153,19 +167,31 @@ def _to_train(chosen: list[Script], scale: str | None) -> dict[str, list[str]]:
 
 
 def _check(chosen: list[Script], options: Any) -> int:
-    wrong, missing = [], []
+    wrong: list[str] = []
+    missing: list[str] = []
+    unreadable: list[str] = []
     for one in chosen:
-        records, pending = records_of(one, options.scale)
-        wrong += [f"{one.name}: {name}" for name in foreign(one, records)]
-        missing += [f"{one.name}: {name}" for name in pending]
+        found = records_of(one, options.scale)
+        wrong += [f"{one.name}: {name}" for name in foreign(one, found.records)]
+        missing += [f"{one.name}: {name}" for name in found.pending]
+        unreadable += found.unreadable
+    unreadable = list(dict.fromkeys(unreadable))  # figures share records
     if options.json:
-        emit({"foreign": wrong, "pending": missing})
+        emit({"foreign": wrong, "pending": missing, "unreadable": unreadable})
     for text in wrong:
         say(f"{text}: the record does not belong to the present configuration (--recompute makes it anew)")
     for text in missing:
         say(f"{text}: pending, no record yet", options.quiet)
-    say(f"{len(chosen)} figures checked, {len(wrong)} wrong records, {len(missing)} pending", options.quiet)
-    return CLAIM_FAILED if wrong else UNFINISHED if missing else DONE
+    counts = f"{len(wrong)} wrong records, {len(missing)} pending, {len(unreadable)} unreadable"
+    say(f"{len(chosen)} figures checked, {counts}", options.quiet)
+    return _code(unreadable, bool(wrong), bool(missing))
+
+
+def _code(unreadable: Sequence[str], wrong: bool, unfinished: bool) -> int:
+    """The exit code, after every file that cannot be read is named."""
+    for text in unreadable:
+        say(f"error: {text}")
+    return DISK if unreadable else CLAIM_FAILED if wrong else UNFINISHED if unfinished else DONE
 
 
 def _draw(chosen: list[Script], options: Any) -> int:
@@ -173,29 +199,33 @@ def _draw(chosen: list[Script], options: Any) -> int:
     from paper_figs.output import write
 
     shown: dict[str, Any] = {}
-    unfinished = False
+    unreadable: dict[str, None] = {}  # in order, each once: figures share records
     for one in chosen:
-        records, pending = records_of(one, options.scale)
-        if pending:
-            enough = one.partial and bool(records)
-            say(f"{one.name}: {'drawn without' if enough else 'not drawn'}, pending: {', '.join(pending)}")
-            unfinished = True
+        found = records_of(one, options.scale)
+        unreadable |= dict.fromkeys(found.unreadable)
+        entry = shown[one.name] = {key: value for key, value in found._asdict().items() if value and key != "records"}
+        if entry:
+            enough = one.partial and bool(found.records)
+            reasons = [f"pending: {', '.join(found.pending)}"] * bool(found.pending) + found.unreadable
+            say(f"{one.name}: {'drawn without' if enough else 'not drawn'}, {'; '.join(reasons)}")
             if not enough:
-                shown[one.name] = {"pending": pending}
                 continue
-        for name in foreign(one, records):
-            say(f"{one.name}: the record of {name} does not belong to the present configuration")
-        drawn = one.draw(records)
+        if names := foreign(one, found.records):
+            entry["foreign"] = names
+            say(f"{one.name}: the record of {', '.join(names)} does not belong to the present configuration")
+        drawn = one.draw(found.records)
         files = write(one, drawn, Path(options.out), options.format) if options.gallery is None else []
-        shown[one.name] = {"files": [str(file) for file in files], "seen": drawn.seen, "drawn": drawn}
+        entry |= {"files": [str(file) for file in files], "seen": drawn.seen, "drawn": drawn}
         say(f"{one.name}: {', '.join(str(file) for file in files) or 'drawn'}", options.quiet)
     if options.gallery is not None:
-        page = gallery.write(Path(options.gallery), shown, whole=not options.names)
+        page = gallery.write(Path(options.gallery), shown, whole=not options.names and not unreadable)
         say(f"written: {page}", options.quiet)
     if options.json:
         emit({name: {k: v for k, v in one.items() if k != "drawn"} for name, one in shown.items()})
     elif not options.quiet:
         for name, one in shown.items():
             if "seen" in one:
-                print(f"{name}: {one['seen']}")
-    return UNFINISHED if unfinished else DONE
+                mark = f" [of an older configuration: {', '.join(one['foreign'])}]" if "foreign" in one else ""
+                print(f"{name}{mark}: {one['seen']}")
+    wrong, unfinished = (any(key in one for one in shown.values()) for key in ("foreign", "pending"))
+    return _code(list(unreadable), wrong, unfinished)

@@ -34,8 +34,10 @@ def section(name: str, entry: Mapping[str, Any]) -> str:
     """One figure's part of the page."""
     one = scripts()[name]
     lines = [f"## {one.title}", "", f"`{name}` ({plain(one.source)})", "", plain(one.text), ""]
-    if "pending" in entry:
+    if "drawn" not in entry:
         return "\n".join([*lines, f"*Not drawn yet: no record of {', '.join(entry['pending'])}.*", ""])
+    if "foreign" in entry:
+        lines += [f"*Drawn from a record of an older configuration: {', '.join(entry['foreign'])}.*", ""]
     lines += [
         f"![{plain(one.title)}]({PICTURES}/{name}.png)",
         "",
@@ -54,7 +56,7 @@ def plain(text: str) -> str:
 
 
 def write(folder: Path, shown: Mapping[str, Mapping[str, Any]], *, whole: bool) -> Path:
-    """Write the pictures, and the page if all figures are there; returns what was written.
+    """Write the pictures, and the page if it is to be whole; returns what was written.
 
     Raises
     ------

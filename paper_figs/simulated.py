@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paper_figs.scripts import Script
-from sde_si.errors import DiskProblem
+from sde_si.errors import Damaged
 from sde_si.provenance import provenance
-from sde_si.record import save
+from sde_si.record import read, save
 from sde_si.run import Run, sha256
 from sde_si.terminal import Progress, say
 
@@ -59,18 +59,17 @@ def load(script: Script) -> xr.Dataset | None:
     Raises
     ------
     DiskProblem
-        If it cannot be read.
+        If it cannot be read, is damaged, or is that of another script.
     """
-    import xarray as xr
+
+    def check(record: xr.Dataset) -> None:
+        found = record.attrs["experiment"]
+        if found != script.name:
+            raise Damaged(f"the record of {found}, not of {script.name}")
 
     file = path(script)
-    if not file.exists():
-        return None
-    try:
-        with xr.open_dataset(file, engine="scipy") as opened:
-            return opened.load()
-    except (OSError, ValueError, TypeError) as error:
-        raise DiskProblem(f"cannot read {file} ({error}); python -m paper_figs {script.name} --recompute") from error
+    advice = f"restore it, or make it again: {_command(script)}"
+    return read(file, check, advice=advice) if file.exists() else None
 
 
 def recompute(script: Script, quiet: bool = False) -> xr.Dataset:
@@ -92,12 +91,16 @@ def recompute(script: Script, quiet: bool = False) -> xr.Dataset:
         "experiment": script.name,
         "scale": "simulated",
         "digest": digest(script),
-        "command": f"python -m paper_figs {script.name} --recompute",
+        "command": _command(script),
         "provenance": json.dumps(provenance(seconds=seconds), sort_keys=True),
     }
     save(record, path(script))
     say(f"{script.name}: simulated in {seconds:g} s, {path(script).stat().st_size / 1024:.0f} KiB", quiet)
     return record
+
+
+def _command(script: Script) -> str:
+    return f"python -m paper_figs {script.name} --recompute"
 
 
 def collect(

@@ -16,6 +16,7 @@ import pytest
 from paper_figs import cli, gallery, simulated, style
 from paper_figs.scripts import FOLDER, SIMULATED, scripts
 from sde_si.errors import BadInput
+from sde_si.record import save
 from validation import experiments
 
 records = made_records.records
@@ -61,8 +62,9 @@ def test_list_names_every_script(capsys):
     assert cli.main(["--list"]) == 0
     shown = capsys.readouterr().out
     assert [name for name in NAMES if name not in shown] == []
-    assert cli.main(["lag-cosine", "--list", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["lag-cosine"]["needs"] == [SIMULATED]
+    assert cli.main(["lag-cosine, yun-fig3", "--list", "--json"]) == 0
+    needed = {name: one["needs"] for name, one in json.loads(capsys.readouterr().out).items()}
+    assert needed == {"lag-cosine": [SIMULATED], "yun-fig3": ["yun-table1"]}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if scripts()[name].simulates])
@@ -93,7 +95,7 @@ def test_every_figure_draws_with_labels_and_units(name, records):
 
 
 def test_a_table_is_written_in_all_forms(tmp_path, monkeypatch, capsys, records):
-    monkeypatch.setattr(cli, "records_of", lambda *_: ({"yun-table1": records["yun-table1"]}, []))
+    monkeypatch.setattr(cli, "records_of", lambda *_: cli.Found({"yun-table1": records["yun-table1"]}, [], []))
     assert cli.main(["yun-table1", "--out", str(tmp_path), "--format", ",".join(FORMS)]) == 0
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".pdf", ".svg", ".md", ".tex"}
     markdown = (tmp_path / "yun-table1.md").read_text()
@@ -109,6 +111,8 @@ def test_a_table_is_written_in_all_forms(tmp_path, monkeypatch, capsys, records)
     ("words", "said"),
     [
         (["no-such-figure"], "NAME: expected"),
+        (["yun-fgi3"], "try yun-fig3"),
+        ([","], "NAME: expected names with commas between them, got ','"),
         (["--format", "bmp"], "--format"),
         (["--scale", "huge"], "--scale"),
     ],
@@ -129,18 +133,34 @@ def test_check_accepts_what_belongs_and_refuses_what_does_not(tmp_path, monkeypa
     assert cli.main(["lag-cosine", "--check", "--quiet"]) == 5  # pending
     assert cli.main(["lag-cosine", "--out", str(tmp_path / "out")]) == 5
     assert "pending" in capsys.readouterr().err
-    good.to_netcdf(simulated.path(one), engine="scipy")
+    save(good, simulated.path(one))
     assert cli.main(["lag-cosine", "--check"]) == 0
     good.attrs["digest"] = "0" * 64
-    simulated.path(one).unlink()
-    good.to_netcdf(simulated.path(one), engine="scipy")
+    save(good, simulated.path(one))
     assert cli.main(["lag-cosine", "--check"]) == 1
     assert "lag-cosine" in capsys.readouterr().err
+    assert cli.main(["lag-cosine", "--out", str(tmp_path / "out")]) == 1
+    assert "lag-cosine [of an older configuration: lag-cosine]: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--check"], []], ids=["check", "draw"])
+def test_bad_files_are_all_named_and_stop_nothing_else(words, tmp_path, monkeypatch, capsys):
+    there = {name: simulated.path(scripts()[name]).read_bytes() for name in ("lag-cosine", "svag-theory", "wan-theory")}
+    monkeypatch.setattr(simulated, "FOLDER", tmp_path)
+    *most, last = there["lag-cosine"]
+    (tmp_path / "lag-cosine.nc").write_bytes(bytes([*most, last ^ 1]))
+    (tmp_path / "svag-theory.nc").write_bytes(there["wan-theory"])
+    (tmp_path / "wan-theory.nc").write_bytes(there["wan-theory"])
+    assert cli.main([",".join(there), "--out", str(tmp_path / "out"), *words]) == 4
+    said = capsys.readouterr().err
+    assert "lag-cosine.nc: damaged: its numbers are not those that were written (checksum); restore it, or" in said
+    assert "svag-theory.nc: the record of wan-theory, not of svag-theory; restore it, or make it again: " in said
+    assert words or [path.name for path in (tmp_path / "out").iterdir()] == ["wan-theory.png"]
 
 
 def test_check_refuses_an_experiments_foreign_record(monkeypatch, records):
     record = records["yun-table5"].copy()
-    monkeypatch.setattr(cli, "records_of", lambda *_: ({"yun-table5": record}, []))
+    monkeypatch.setattr(cli, "records_of", lambda *_: cli.Found({"yun-table5": record}, [], []))
     assert cli.main(["yun-table5", "--check", "--quiet"]) == 0
     record.attrs["digest"] = "another"
     assert cli.main(["yun-table5", "--check", "--quiet"]) == 1
@@ -186,9 +206,10 @@ def test_the_gallery_is_what_the_records_say_without_torch(tmp_path):
     """All figures from committed records; texts, tables and numbers of the page are theirs."""
     code = f"""
 import sys
-sys.modules["torch"] = None
 from paper_figs.cli import main
-sys.exit(main(["--gallery", {str(tmp_path)!r}, "--quiet"]))
+code = main(["--gallery", {str(tmp_path)!r}, "--quiet"])
+assert "torch" not in sys.modules
+sys.exit(code)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -198,7 +219,7 @@ sys.exit(main(["--gallery", {str(tmp_path)!r}, "--quiet"]))
 @pytest.mark.parametrize("name", ["yun-quantified", "yun-paper", "yun-table5", "tricks-table"])
 def test_numbers_of_the_page_are_those_of_the_records(name):
     one = scripts()[name]
-    records, _ = cli.records_of(one, "cpu")
+    records = cli.records_of(one, "cpu").records
     drawn = one.draw(records)
     assert gallery.section(name, {"drawn": drawn, "seen": drawn.seen}) in (ROOT / "docs" / "gallery.md").read_text()
 
