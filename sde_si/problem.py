@@ -97,7 +97,7 @@ def import_file(parameter: str, path: Path) -> ModuleType:
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a file that reads its command line on import ends the program
         del sys.modules[name]
         raise BadInput(
             parameter, "a Python file that can be imported", f"{path} ({type(error).__name__}: {error})"

@@ -247,6 +247,12 @@ def test_verify_takes_the_claims_of_a_file(capsys, tmp_path):
     assert verify(["--file", claims.__file__, "--list"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in claims.CLAIMS)
+    listed = tmp_path / "listed.py"  # as docs/extend.md writes it
+    listed.write_text("from sde_si.verify.claims.steps import CLAIMS")
+    assert verify(["--file", str(listed), "--list"]) == 0
+    assert "id" in capsys.readouterr().out
+    listed.write_text("from sde_si.verify.claims.steps import CLAIMS\nCLAIMS = (*CLAIMS, CLAIMS[0])")
+    assert verify(["--file", str(listed)]) == 2
     empty = tmp_path / "empty.py"
     empty.write_text("CLAIMS = {}")
     assert verify(["--file", str(empty)]) == 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sde_si import METHODS
 from sde_si.methods.integrators import flow
-from sde_si.testing.oracle import van_loan
+from sde_si.testing.textbook import van_loan
 
 SETTINGS = {
     "lr": st.floats(1e-4, 1e2),

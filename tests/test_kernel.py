@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -137,3 +138,11 @@ def test_strong_order_one_half():
         errors.append(np.sqrt(np.mean(np.sum((x - reference) ** 2, axis=1))))
     slope = np.polyfit(np.log([1 / 16, 1 / 4, 1]), np.log(errors), 1)[0]
     assert 0.4 < slope < 0.65
+
+
+def test_the_oracle_refuses_what_it_has_no_textbook_for():
+    """It fell through to plain SGD, and a new method's test failed by a wrong number."""
+    run = resolve(Problem("isotropic", dim=3), HyperParameters(epochs=1), method="sgd", paths=2)
+    method = dataclasses.replace(run.method, name="nesterov")
+    with pytest.raises(BadInput, match="textbook"):
+        oracle(dataclasses.replace(run, method=method))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -145,3 +146,35 @@ def test_units_and_provenance_stay_with_collected_numbers(tmp_path):
     field = pq.read_schema(tmp_path / "all.parquet").field("angle_epoch_stderr")
     assert field.metadata[b"units"] == b"rad"
     assert field.metadata[b"long_name"] == b"standard error of the mean: turn"
+
+
+MINE = """
+import dataclasses
+from sde_si import LOSSES
+MINE = dataclasses.replace(LOSSES["isotropic"], name="mine")
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [("simulate", {"loss": "regression", "data": "a.npy", "target": "b.npy", "B": 2, "epochs": 2, "paths": 2}),
+     ("simulate", {"loss": "mine.py:MINE", "dim": 3, "N": 4, "B": 2, "epochs": 2, "paths": 2}),
+     ("sphere", {"loss": "regression", "data": "a.npy", "target": "b.npy", "effective_lr": 0.1, "starts": 2,
+                 "iterations": 100, "method": "sgd"}),
+     ("call", {"x": 2.0})],
+)  # fmt: skip
+def test_a_worker_in_another_folder_finds_the_files(kind, settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.save("a.npy", rng.standard_normal((8, 3)))
+    np.save("b.npy", rng.standard_normal(8))
+    Path("mine.py").write_text(MINE)
+    # the name of a module of Python's own, which a later import must not get
+    Path("statistics.py").write_text("def twice(x):\n    return 2 * x\n")
+    before = sys.modules.get("statistics")
+    function = {"function": "statistics.py:twice"} if kind == "call" else {}
+    job = Sweep(kind=kind, base=settings, **function).job({})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert job.make().attrs["digest"] == job.digest
+    assert sys.modules.get("statistics") is before

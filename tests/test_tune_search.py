@@ -202,7 +202,7 @@ def test_names_in_capitals_and_files_that_end_the_program(trainer, tmp_path, cap
     (tmp_path / "ends.py").write_text("import argparse\nargparse.ArgumentParser().parse_args(['--unknown'])\n")
     assert main([*words, "--function", "ends.py:nofn"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: --function: expected a function that can be imported")
+    assert error.startswith("error: --function: expected a Python file that can be imported")
     assert "SystemExit" in error
 
 

@@ -82,6 +82,10 @@ OUTPUT_FLAGS: dict[str, tuple[Any, Any]] = {
     "version": flag(bool, False, "print the version"),
 }
 LOSS_FLAGS = _loss_flags()
+# flags that may name a file
+FILES = frozenset({"loss", "noise_from"}) | {
+    name for loss in LOSSES.values() for name, parameter in loss.parameters.items() if parameter.kind == "array"
+}
 DERIVED = frozenset({"tuning_factor", "steps_per_epoch", "intrinsic_lr"})
 Options = options_class(
     "Options",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,6 +143,24 @@ def plain(name: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise BadInput(name, "a number, text, truth value or list of such", repr(value))
+
+
+def wherever(settings: Settings, files: Collection[str]) -> dict[str, Any]:
+    """The settings with absolute paths: workers may stand in another folder.
+
+    Parameters
+    ----------
+    settings : mapping
+    files : collection of str
+        Settings that may name a file, or ``path/file.py:name``; what is no file of this folder is left as it is.
+    """
+    out = dict(settings)
+    for key in out.keys() & files:
+        value = str(out[key])
+        file, colon, _ = value.rpartition(".py:")
+        if Path(f"{file}.py" if colon else value).is_file():
+            out[key] = str(Path(value).absolute())
+    return out
 
 
 def canonical(content: Any) -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import expm
 
+from sde_si.errors import require
 from sde_si.jit import python_function
 from sde_si.run import Run
 from sde_si.streams import NOISE, ORDER, SAMPLING, START, block_size, generator
+from sde_si.testing.textbook import INCREMENTS, STEPS
 
 Array = np.ndarray
 
@@ -23,86 +23,6 @@ def _unit_start(run: Run, block: int, size: int) -> Array:
     return x / math.sqrt(arrays.groups)
 
 
-def _signs(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
-    count = shape[0] * shape[1]
-    words = (rng.random(count // 52 + 1) * 2**52).astype(np.int64)
-    bits = (words[:, None] >> np.arange(52)) & 1
-    return (1.0 - 2.0 * bits).ravel()[:count].reshape(shape)
-
-
-def van_loan(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array, Array]:
-    """What `sde_si.methods.integrators.flow` gives, by Van Loan's block exponential (IEEE TAC 23, 1978, 395)."""
-    drift = np.array([[0.0, 1.0], [-lr * wd, -(1 - momentum)]])
-    block, augmented = np.zeros((4, 4)), np.zeros((3, 3))
-    block[:2, :2], block[2:, 2:], block[1, 3] = -drift, drift.T, lr * lr
-    augmented[:2, :2], augmented[1, 2] = drift, lr
-    exponential = expm(block * h)
-    matrix = exponential[2:, 2:].T
-    return matrix, matrix @ exponential[:2, 2:], expm(augmented * h)[:2, 2]
-
-
-def _step(run: Run, lr: float, momentum: float, x: Array, state: dict[str, Array], draw: Callable[..., Array]) -> Array:
-    """One substep by textbook formulas."""
-    hp, h, name = run.hyperparameters, 1 / run.substeps, run.method.name
-    wd, v = hp.wd, state.get("v", 0.0)
-    if name in ("adam", "adamw", "lion"):
-        return _adaptive_step(run, lr, momentum, x, state, draw(x, 1.0))
-    if name == "svag":
-        root = math.sqrt(2 / h - 1)
-        g1, g2 = draw(x, 1.0), draw(x, 1.0)
-        return x - lr * h * ((1 + root) / 2 * g1 + (1 - root) / 2 * g2 + wd * x)
-    if name == "splitting" and hp.momentum == 0:
-        trace = run.arrays.noise_variance * float(state["variance"]) / hp.B
-        out = np.empty_like(x)
-        g = draw(x, 1 / math.sqrt(h))
-        for low, high in zip(run.arrays.offsets[:-1], run.arrays.offsets[1:], strict=True):
-            part = x[:, low:high]
-            R = np.sum(part**2, axis=1, keepdims=True)
-            tau, u = trace * (high - low - 1), lr * wd
-            Q = R**2 * math.exp(-4 * u * h) + lr**2 * tau * (-math.expm1(-4 * u * h) / (2 * u) if u else 2 * h)
-            clock = 2 * u * h + np.log(Q / R**2) / 2
-            factor = np.sqrt(np.expm1(clock) / (tau * lr**2 * h)) * R
-            y = part - lr * h * factor * g[:, low:high]
-            out[:, low:high] = y * np.sqrt(np.sqrt(Q) / np.sum(y**2, axis=1, keepdims=True))
-        return out
-    if name == "splitting":
-        matrix, covariance, force = van_loan(lr, wd, momentum, h)
-        factor = np.linalg.cholesky(covariance[::-1, ::-1])
-        middle = x + h / 2 * v
-        g1 = draw(middle, factor[0, 0] / force[1])
-        g2 = draw(middle, 1.0, mean=False)
-        state["v"] = matrix[1, 0] * x + matrix[1, 1] * v - force[1] * g1
-        return matrix[0, 0] * x + matrix[0, 1] * v - factor[1, 0] / factor[0, 0] * force[1] * g1 - factor[1, 1] * g2
-    g = draw(x, 1 / math.sqrt(h))
-    if hp.momentum == 0:
-        return x - lr * h * (g + wd * x)
-    if name == "sgd-torch":
-        state["v"] = momentum * v + g + wd * x
-        return x - lr * state["v"]
-    if name == "sgdw":
-        state["v"] = momentum * v - lr * g
-        return (1 - lr * wd) * x + state["v"]
-    state["v"] = (1 - (1 - momentum) * h) * v - lr * h * (g + wd * x)
-    return x + h * state["v"]
-
-
-def _adaptive_step(run: Run, lr: float, b1: float, x: Array, state: dict[str, Array], g: Array) -> Array:
-    """Adam, AdamW and Lion as their papers write them."""
-    hp, zero = run.hyperparameters, np.zeros_like(x)
-    b2, m, v = hp.beta2, state.get("m", zero), state.get("v", zero)
-    assert b2 is not None
-    if run.method.name == "lion":
-        state["m"] = b2 * m + (1 - b2) * g
-        return x - lr * (np.sign(b1 * m + (1 - b1) * g) + hp.wd * x)
-    assert hp.eps is not None
-    inside, outside = (hp.wd, 0.0) if run.method.name == "adam" else (0.0, hp.wd)
-    g = g + inside * x
-    t = state["t"] = state.get("t", np.zeros(())) + 1
-    state["m"], state["v"] = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
-    corrected, spread = state["m"] / (1 - b1**t), state["v"] / (1 - b2**t)
-    return x - lr * (corrected / (np.sqrt(spread) + hp.eps) + outside * x)
-
-
 def oracle(run: Run) -> tuple[Array, Array]:
     """Simulate in plain NumPy with the same random numbers as the kernel.
 
@@ -112,7 +32,16 @@ def oracle(run: Run) -> tuple[Array, Array]:
         At the start and at the end of every epoch.
     squared_angles : ndarray, shape (epochs, path)
         Mean squared angle of a step of all weights, by atan2.
+
+    Raises
+    ------
+    BadInput
+        If the method's step, or the increments of its noise, stand in no textbook (`sde_si.testing.textbook`).
     """
+    advice = "sde_si.testing.check_method, or an entry in sde_si/testing/textbook.py"
+    require(run.method.name in STEPS, "method", f"one of {', '.join(STEPS)}", run.method.name, advice)
+    if run.noise not in ("minibatch", "difference"):
+        require(run.noise in INCREMENTS, "noise", f"one of {', '.join(INCREMENTS)}", run.noise)
     size = block_size(run.arrays.dim)
     ends, angles = [], []
     for block in range(-(-run.paths // size)):
@@ -123,7 +52,7 @@ def oracle(run: Run) -> tuple[Array, Array]:
 
 
 def _block(run: Run, block: int, size: int) -> tuple[Array, Array]:
-    arrays, timetable, loss = run.arrays, run.timetable, run.problem.loss
+    arrays, timetable, loss, step = run.arrays, run.timetable, run.problem.loss, STEPS[run.method.name]
     rng, sampler = generator(run.seed, NOISE, block), generator(run.seed, SAMPLING, block)
     gradient, noise, minibatch = [python_function(f) for f in (loss.gradient, loss.noise, loss.minibatch)]
     memory = {"sum": np.zeros((size, arrays.noise_dim))}
@@ -151,7 +80,7 @@ def _block(run: Run, block: int, size: int) -> tuple[Array, Array]:
 
     def increments(x: Array) -> Array:
         shape = (size, arrays.noise_dim)
-        fill = _signs if run.noise == "rademacher" else (lambda g, s: g.standard_normal(s))
+        fill = INCREMENTS[run.noise]
         xi = np.sum([fill(rng, shape) for _ in range(fine)], axis=0) / math.sqrt(fine)
         if run.noise == "fixed-length":
             for low, high in zip(arrays.offsets[:-1], arrays.offsets[1:], strict=True):
@@ -196,7 +125,7 @@ def _block(run: Run, block: int, size: int) -> tuple[Array, Array]:
             where.update(epoch=e, step=k)
             before = x
             for _ in range(run.substeps):
-                x = _step(run, float(lr[k]), float(momentum[k]), x, state, draw)
+                x = step(run, float(lr[k]), float(momentum[k]), x, state, draw)
             dot = np.sum(before * x, axis=1)
             across = x - before * (dot / np.sum(before**2, axis=1))[:, None]
             total += np.arctan2(np.linalg.norm(before, axis=1) * np.linalg.norm(across, axis=1), dot) ** 2

@@ -52,10 +52,15 @@ def _claims(file: str | None) -> Mapping[str, Any]:
     from sde_si.problem import import_file
     from sde_si.verify.claim import Claim
 
-    claims = getattr(import_file("file", Path(file)), "CLAIMS", None)
-    ok = isinstance(claims, Mapping) and bool(claims) and all(isinstance(c, Claim) for c in claims.values())
-    require(ok, "file", "a file with a mapping CLAIMS of Claim by id", file)
-    return claims  # pyright: ignore[reportReturnType]
+    module = import_file("file", Path(file))
+    claims = getattr(module, "CLAIMS", None)
+    listed = claims.values() if isinstance(claims, Mapping) else claims if isinstance(claims, tuple | list) else ()
+    ok = bool(listed) and all(isinstance(claim, Claim) for claim in listed)
+    require(ok, "file", "a file with CLAIMS, a tuple of Claim", file, "docs/extend.md")
+    ids = [claim.id for claim in listed]
+    twice = next((name for name in ids if ids.count(name) > 1), None)
+    require(twice is None, "file", "claims of different ids", f"two called {twice!r}")
+    return {claim.id: claim for claim in listed}
 
 
 def _main(args: Sequence[str] | None) -> int:

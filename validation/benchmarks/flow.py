@@ -1,7 +1,7 @@
 """``python -m validation.benchmarks flow``: the exact flow of a schedule beside a matrix exponential for each lr.
 
 Seconds for the coefficients of so many learning rates by `sde_si.methods.integrators.flow` and by
-`scipy.linalg.expm` one after the other (`sde_si.testing.oracle.van_loan`, with the package's default threads), in
+`scipy.linalg.expm` one after the other (`sde_si.testing.textbook.van_loan`, with the package's default threads), in
 interleaved repeats: alone, and while another process on every core multiplies matrices of its own, as a training does.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 from sde_si.machine import usable_cores
 from sde_si.methods.integrators import flow
 from sde_si.provenance import provenance
-from sde_si.testing.oracle import van_loan
+from sde_si.testing.textbook import van_loan
 
 RECORD = Path(__file__).resolve().parent.parent / "records" / "benchmark_flow.json"
 RATES, WD, MOMENTUM, H = np.linspace(1e-3, 0.1, 500), 5e-4, 0.9, 0.25

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sde_si.audit.forward import Runner, faint_eps, untouched
+from sde_si.audit.search import Search
+
 
 @dataclass(frozen=True)
 class Habits:
@@ -45,34 +48,29 @@ def habits(model: nn.Module, batch: Tensor) -> Habits:
     return Habits(moving, random)
 
 
-def measured_groups(model: nn.Module, batch: Tensor, tolerance: float = 1e-3) -> dict[str, list[str]]:
-    """Weights that are scale-invariant each by itself, found by doubling them one after another.
+def measured_groups(model: nn.Module, batch: Tensor) -> dict[str, list[str]]:
+    """Tensors of weights that are scale-invariant each by itself, by the tests of `sde_si.audit`.
 
     Parameters
     ----------
     model : Module
-        In training mode; it is left as it was.
+        It is left as it was.
     batch : Tensor
         Images.
-    tolerance : float
-        Relative change of the logits up to which a weight counts as scale-invariant; eps of the normalisation alone
-        changes them by about eps/variance.
+
+    Returns
+    -------
+    dict of str to list of str
+        As `scale_invariant_groups`: what has no effect on the outputs is none (behind a gain that starts at 0, say,
+        it is tried at a random point), nor are gains and biases.
+
+    Raises
+    ------
+    BadInput
+        If the model does not run on the images.
     """
-    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    with torch.no_grad():
-        generator = torch.get_rng_state()
-        reference = model(batch)
-        groups = {}
-        for name, weight in model.named_parameters():
-            if weight.ndim < 2:
-                continue
-            torch.set_rng_state(generator)
-            weight.mul_(2)
-            change = (model(batch) - reference).norm() / reference.norm()
-            weight.div_(2)
-            if change < tolerance:
-                groups[name.removesuffix(".weight")] = [name]
-        torch.set_rng_state(generator)
-        for name, buffer in model.named_buffers():
-            buffer.copy_(before[name])
-    return groups
+    with untouched(model), faint_eps(model):
+        search = Search(Runner(model, batch, None))
+        names = [name for name, weight in model.named_parameters() if weight.ndim >= 2 and weight.is_floating_point()]
+        found = [name for name in names if search.has_effect(name) and search.level(name)]
+    return {name.removesuffix(".weight"): [name] for name in found}

@@ -167,7 +167,7 @@ class Job:
         """How to find the scale-invariant groups: declared by our own layers, measured for others."""
         if not self._foreign:
             return scale_invariant_groups
-        return lambda model: measured_groups(model.train(), self._noise(images))
+        return lambda model: measured_groups(model, self._noise(images))
 
     def habits(self, images: Images) -> Habits:
         """What its network does in training beside computing: nothing for our own, which are written so."""

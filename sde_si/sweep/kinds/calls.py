@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import BadInput, require
+from sde_si.problem import import_file
 from sde_si.run import sha256, source_digest
 from sde_si.sweep.checks import nearest
 from sde_si.sweep.job import FORMAT, Job, Settings, canonical, finished
@@ -53,17 +53,11 @@ def find_function(reference: str) -> Callable[..., Any]:
     require(bool(where and name), "function", "path/file.py:name or module:name", repr(reference), '"study.py:measure"')
     module = None
     try:
-        if where.endswith(".py"):
-            spec = importlib.util.spec_from_file_location(Path(where).stem, where)
-            assert spec is not None
-            assert spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules.setdefault(spec.name, module)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(where)
+        module = import_file("function", Path(where)) if where.endswith(".py") else importlib.import_module(where)
         function = getattr(module, name)
-    except (Exception, SystemExit) as error:  # a file that reads its command line on import ends the program
+    except BadInput:
+        raise
+    except (Exception, SystemExit) as error:  # a module that reads its command line on import ends the program
         got = f"{reference!r} ({type(error).__name__}: {error})"
         defined = [key for key, value in vars(module).items() if inspect.isfunction(value)] if module else []
         advice = f'"{where}:{nearest(name, defined, defined[0])}"' if defined else "a file that Python can import"

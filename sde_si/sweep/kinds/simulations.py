@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import require
 from sde_si.losses.base import simple_arrays
+from sde_si.simulate.options import FILES
 from sde_si.sweep.checks import check_setting
-from sde_si.sweep.job import Diverged, Job, Settings, canonical
+from sde_si.sweep.job import Diverged, Job, Settings, canonical, wherever
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -62,10 +62,7 @@ def simulation(settings: Settings) -> Job:
         _lengths[others] = repr(run.start_norm)
     digest = run.digest()
     # The start length is known now: the worker need not work out the equilibrium again.
-    ready = dict(settings) | {"init_norm": repr(run.start_norm)}
-    for key in ("loss", "data"):
-        if isinstance(ready.get(key), str) and Path(ready[key].rpartition(":")[0] or ready[key]).is_file():
-            ready[key] = str(Path(ready[key]).absolute())  # workers may stand in another folder
+    ready = wherever(settings, FILES) | {"init_norm": repr(run.start_norm)}
     name = f"simulate-{run.method.name}-{digest[:12]}.nc"
     kernel = _kernel_key(run)
     return Job(

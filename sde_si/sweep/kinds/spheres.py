@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import require
 from sde_si.hyperparameters import SMALLEST, check_number
+from sde_si.simulate.options import FILES
 from sde_si.sweep.checks import check_setting
-from sde_si.sweep.job import Job, Settings
+from sde_si.sweep.job import Job, Settings, wherever
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,9 +46,7 @@ def sphere(settings: Settings) -> Job:
 
     setting, rate = resolve(settings)
     digest = records.digest(setting, rate)
-    ready = dict(settings)
-    if isinstance(ready.get("data"), str):
-        ready["data"] = str(Path(ready["data"]).absolute())  # workers may stand in another folder
+    ready = wherever(settings, FILES)
     kernel = (setting.problem.loss.name, setting.method, setting.noise, setting.constraint, setting.fast)
     return Job(
         records.name(setting, rate, digest),
