@@ -83,15 +83,15 @@ class Table:
 
     def latex(self) -> str:
         r"""LaTeX with booktabs and ``\usepackage[table]{xcolor}``; marked cells have colour and a dagger."""
-        caption = ". ".join(_escaped(one).replace("†", r"$^\dagger$") for one in (self.title, self.note) if one)
+        caption = ". ".join(_escaped(one) for one in (self.title, self.note) if one).replace("..", ".")
         lines = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}"]
-        lines += [rf"\begin{{tabular}}{{l{'r' * len(self.columns)}}}", r"\toprule"]
+        lines += [rf"\begin{{tabular}}{{l{self.side[0] * len(self.columns)}}}", r"\toprule"]
         lines += [" & ".join(_escaped(head) for head in (self.corner, *self.columns)) + r" \\", r"\midrule"]
         best, framed = self.best, self.framed
         for i, head in enumerate(self.rows):
             cells = []
             for j in range(len(self.columns)):
-                text = _escaped(self.cell(i, j)).replace(" ± ", r"\,$\pm$\,")
+                text = _escaped(self.cell(i, j)).replace(r" $\pm$ ", r"\,$\pm$\,")
                 text = rf"\textbf{{{text}}}" if text and best[i, j] else text
                 cells.append(rf"\cellcolor{{yellow!40}}{text}$^\dagger$" if text and framed[i, j] else text)
             lines.append(" & ".join([_escaped(head), *cells]) + r" \\")
@@ -192,8 +192,20 @@ def stacked(tables: Sequence[Table], width: float) -> Figure:
     return figure
 
 
+LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", **{sign: rf"\{sign}" for sign in "%_&#${}"},
+    **{sign: f"${sign}$" for sign in "|<>"},
+    **{sign: rf"$\{name}$" for sign, name in {
+        "α": "alpha", "η": "eta", "λ": "lambda", "μ": "mu", "ρ": "rho", "σ": "sigma", "τ": "tau", "Σ": "Sigma",
+        "±": "pm", "×": "times", "∞": "infty",
+    }.items()},
+    "†": r"$^\dagger$", "²": "$^2$", "⁴": "$^4$",
+})  # fmt: skip
+
+
 def _escaped(text: str) -> str:
-    return text.replace("\\", r"\textbackslash ").replace("%", r"\%").replace("_", r"\_").replace("&", r"\&")
+    """Text as LaTeX sets it with any engine and font."""
+    return text.translate(LATEX)
 
 
 def rank_correlation(ours: Array, theirs: Array) -> tuple[float, float, int]:

@@ -45,8 +45,9 @@ def how_well_tuned(record: xr.Dataset) -> str:
     apart, chance = (sum(values) for values in zip(*stands_out, strict=True))
     verdict = ": good and poor cannot be told apart at this scale" if apart <= chance else ""
     return (
-        f"Of {len(searches)} searches the best value is more than two standard errors above the worst in {apart} "
-        f"(in {chance:.1f} if all values were alike){verdict}; it {at_ends}"
+        f"Of {len(searches)} searches the best value is more than two standard errors above the worst in {apart} (the "
+        "error is pooled over a search, without what a seed does to all its values; in "
+        f"{chance:.1f} of them if all values were alike){verdict}; it {at_ends}"
     )
 
 

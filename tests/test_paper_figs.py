@@ -92,6 +92,10 @@ def test_every_figure_draws_with_labels_and_units(name, records):
     assert all(axis.get_xlabel() for axis in axes if axis.get_legend_handles_labels()[0])
     assert drawn.tables or axes
     assert drawn.seen.endswith(".")
+    assert "  " not in drawn.seen
+    for table in drawn.tables:
+        assert table.latex().isascii()
+        assert ".." not in table.latex()
 
 
 def test_a_table_is_written_in_all_forms(tmp_path, monkeypatch, capsys, records):

@@ -13,6 +13,7 @@ from paper_figs.scripts import Drawn, Records
 
 SOURCE = "Kodryan et al. 2022, phase diagrams; theory.md 5.1, 2.3"
 EXPERIMENTS = ("kodryan-regimes",)
+CROWDED = 0.03  # fixed rate whose line ends there
 
 
 def draw(records: Records) -> Drawn:
@@ -46,7 +47,9 @@ def _diagram(axis: Any, one: Training, found: Found) -> None:
     for rate, line in found.lines.items():
         x, y = blocks(line.loss), blocks(line.slope)
         axis.loglog(x, y, "-", color="0.6", lw=1.0, zorder=1)
-        axis.text(x[-1], y[-1], f"{rate:g}", fontsize=7, weight="bold")
+        # among the points of ordinary training only the left is free
+        left = {"xytext": (-5, -4), "ha": "right"} if rate == CROWDED else {"xytext": (0, 7), "ha": "center"}
+        axis.annotate(f"{rate:g}", (x[-1], y[-1]), textcoords="offset points", fontsize=7, weight="bold", **left)
     for k, (a, b) in enumerate(one.parts):
         loss, slope, rate = (values[a:b] for values in one.course[:3])
         axis.loglog(blocks(loss), blocks(slope), style.MARKERS[k % 10] + "-", color=style.color(k), ms=4, lw=0.6,

@@ -7,7 +7,7 @@ the memory of the norm: 1/(2 lr wd) steps of AdamW, (1-mu)/(4 lr wd) of SGDM.
 from typing import Any
 
 from paper_figs import networks, style
-from paper_figs.findings.li_trajectory_invariance import find, seen, table
+from paper_figs.findings.li_trajectory_invariance import NOTE, find, seen, table
 from paper_figs.scripts import Drawn, Records
 
 SOURCE = "Li et al. 2025, trajectory invariance; theory.md 7.8, 9.10"
@@ -39,7 +39,7 @@ def draw(records: Records) -> Drawn:
         for product, place in ((one, max(at, 1.1)) for one, at in method.memory.items() if at <= found.epoch.size):
             collapse.text(place, 1.14, f"×{product:g}\n|", ha="center", fontsize=7, color=shades[product])
     axes[2].legend(loc="center left")
-    style.below(figure, axes[0], (style.MEASURED, style.EXACT, style.PAPER), title="×: lr wd; ticks: norm's memory")
+    style.below(figure, axes[0], (style.MEASURED, style.EXACT, style.PAPER), title=NOTE)
     return Drawn(figure, seen(found), (table(found),))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from paper_figs import networks, style
-from paper_figs.findings.svag_resnet import ANGLE, LOSS, NORM, QUANTITIES, Found, find, seen
+from paper_figs.findings.svag_resnet import ANGLE, NORM, QUANTITIES, Found, find, seen, shown_losses
 from paper_figs.scripts import Drawn, Records
 from paper_figs.seeds import seed_error, seed_mean
 
@@ -29,9 +29,8 @@ def draw(records: Records) -> Drawn:
     for axis, quantity in zip(axes, QUANTITIES, strict=False):
         _courses(axis, epoch, found, quantity)
     style.paper(axes[1], epoch, networks.SHOWN[ANGLE][1] * networks.formula(record, 0, ANGLE))
-    late = found.measured[LOSS][-1].mean(axis=0)[epoch.size // 2 :]  # the first epochs differ most and say least
-    scale = 3 * np.abs(late).max()
-    axes[2].set(ylabel="training loss - that of SGD", ylim=(-scale, scale / 2))
+    limits, outside = shown_losses(found)  # the first epochs differ most and say least
+    axes[2].set(ylabel="training loss - that of SGD", ylim=limits, title=outside)
     _second_half(axes[3], found)
     style.below(figure, axes[0], columns=5)
     return Drawn(figure, f"{networks.caption(record)}; second half. {seen(found)}")

@@ -45,7 +45,7 @@ def draw(records: Records) -> Drawn:
         style.exact(axes[1], inverse, one.law**2 - 1, i=i)
         style.sde(axes[1], [0], [one.sde**2 - 1], i=i)
     style.paper(axes[0], [1, PLACE], [1, 1])
-    axes[0].set(xscale="log", xlabel=f"l ({PLACE} stands for the SDE)", ylabel="E|x|² / noise alone")
+    axes[0].set(xscale="log", xlabel="l", ylabel="E|x|² / noise alone")
     axes[0].set_xticks([*LENGTHS, PLACE], [*map(str, LENGTHS), "SDE"], minor=False)
     axes[0].minorticks_off()
     axes[1].set(xlabel="1/l", ylabel="E|x|⁴ / noise alone - 1")

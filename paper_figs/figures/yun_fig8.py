@@ -30,7 +30,8 @@ def draw(records: Records) -> Drawn:
     figure, axes = style.panels(3, width=3.7, height=3.3)
     for series, (axis, search) in enumerate(zip(axes, (found.part, found.whole), strict=False)):
         mean = seed_mean(search.accuracy)
-        style.measured(axis, search.wd, mean, seed_error(search.accuracy), i=series, ls="-", lw=0.8)
+        joined = {"ls": "-", "lw": 0.8, "label": "measured, joined"}
+        style.measured(axis, search.wd, mean, seed_error(search.accuracy), i=series, **joined)
         _zoom(axis, mean)
         axis.axvline(search.best, color="0.3", ls=":", lw=1.2, label=f"best (parabola) {search.best:.2g}")
         axis.set(xscale="log", xlabel="weight decay", ylabel="test accuracy [%]", title=f"N = {search.N}")

@@ -20,6 +20,7 @@ GROUPS = {"lr_factor": "equal lr", "product": "equal lr wd"}
 NAMES = {"adamw": "AdamW", "sgdm": "SGDM"}
 TITLE = "Epoch from which the curve at (lr, wd) stays nearer to that at (4 lr, wd/4) than to that at (lr, wd/4), ± s.e."
 SHOWN = {"angle_step_predicted": "angle, recursion", "angle_step": "angle", "train_loss": "loss"}
+NOTE = "×: lr wd; ticks: norm's memory; lines of AdamW, and of all losses, only join what is measured"
 
 
 @dataclass(frozen=True)

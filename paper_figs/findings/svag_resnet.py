@@ -73,6 +73,15 @@ def find(record: xr.Dataset) -> Found:
     )
 
 
+def shown_losses(found: Found) -> tuple[tuple[float, float], str]:
+    """Limits that show the second half of the losses well, and which epochs lie outside of them."""
+    mean = found.measured[LOSS].mean(axis=1)
+    scale = 3 * np.abs(mean[-1, mean.shape[1] // 2 :]).max()
+    outside = np.flatnonzero(((mean < -scale) | (mean > scale / 2)).any(axis=0)) + 1
+    said = f"not shown in full: epoch {', '.join(map(str, outside))}" if outside.size else ""
+    return (-scale, scale / 2), said
+
+
 def seen(found: Found) -> str:
     """How norm, angle and loss of the second half go with l, where the limit is, and what the laws leave out."""
     return f"{_norm(found)} {_others(found)} {_steps(found)} {_limit(found)}"

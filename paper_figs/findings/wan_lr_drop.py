@@ -21,6 +21,7 @@ NEAR, FOLLOWS = 0.05, 0.03  # recovered; |measured/recursion - 1| of a recursion
 QUANTITIES = ("angle_step", "angle_epoch", "weight_norm")
 NAMES = ("as it is", "rescaled")
 TITLE = "After the drop: angle per step over its new equilibrium, ± s.e.; over the recursion in the worst epoch"
+NOTE = f"epochs until a mean of three, from its minimum on, is {1 - NEAR:g}"
 COLUMNS = ("first epoch", "least", f"epochs to {1 - NEAR:g}", "last epoch", "measured/recursion", "gradient kept")
 DIGITS = (3, 3, 1, 3, 3, 3)
 
@@ -115,7 +116,7 @@ def table(found: Pairs) -> Table:
         after = one.ratio[:, one.at :]
         shown = (after[:, 0], after.min(axis=1), one.wait, after[:, -1], one.worst, one.kept)
         rows[one.name] = tuple(map(of_seeds, shown, DIGITS))
-    return Table(title=TITLE, corner="", rows=tuple(rows), columns=COLUMNS, cells=tuple(rows.values()))
+    return Table(title=TITLE, note=NOTE, corner="", rows=tuple(rows), columns=COLUMNS, cells=tuple(rows.values()))
 
 
 def seen(data: str, found: Pairs) -> str:
@@ -133,9 +134,10 @@ def seen(data: str, found: Pairs) -> str:
     turns = [f"{' to '.join(of_seeds(x[:, part].mean(axis=1)) for part in (before, first))} (μ={mu:g})"
              for mu, x in turned.items()]  # fmt: skip
     short, kept = last.over["weight_norm"][:, at - 1], [one.kept.mean() for one in courses]
-    text = f"""{data}. Of the epochs until the angle per step is within {NEAR:.0%} of its new equilibrium,
-    rescaling spares {", ".join(spared)}. The recursion with the measured gradients stays within {FOLLOWS:.0%} of the
-    measurement for: {good}; not for: {bad}. It has the optimizer's form of momentum (9.10, P), and lr changes between
+    text = f"""{data}. Of the epochs until the angle per step (mean of three epochs, from its minimum on) is
+    within {NEAR:.0%} of its new equilibrium, rescaling spares {", ".join(spared)}. The recursion with the measured
+    gradients stays within {FOLLOWS:.0%} of the measurement for: {good}; not for: {bad}. It has the optimizer's form of
+    momentum (9.10, P), and lr changes between
     two epochs, so that no mean mixes two rates. Beside changes within an epoch it leaves out only <velocity, gradient>,
     and nothing at μ=0: there it is an identity (1.1), no test. The right panel has that, from angle, norm and gradient,
     in units of the squared gradient; ρ_k is the correlation of gradients k steps apart. As it is: {c[0]} before the
