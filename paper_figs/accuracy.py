@@ -102,6 +102,12 @@ class Part:
         found = sum(0 < one.rank <= places for one in columns(self.accuracy, self.marked))
         return found, sum(self.chances(places))
 
+    def behind(self, places: int) -> list[str]:
+        """Columns in which the diagonal has none of the best `places` cells, with the rank of its best."""
+        ranks = [one.rank for one in columns(self.accuracy, self.marked)]
+        return [f"{self.across} = {value:g} ({f'place {rank}' if rank else 'no cell'})"
+                for value, rank in zip(self.column_values, ranks, strict=True) if not 0 < rank <= places]  # fmt: skip
+
     def chances(self, places: int) -> list[float]:
         """Of every column, how likely the diagonal is among the best `places` if all cells are alike."""
         return [leading_by_chance(rows, marked, places) for rows, marked in self._sizes]

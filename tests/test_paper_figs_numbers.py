@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from paper_figs import accuracy, grid, quantified, searches, spread
+from paper_figs.findings import svag_resnet
 from validation import experiments
 
 
@@ -191,3 +193,22 @@ def test_a_grid_marks_and_bolds():
     assert "**3.00 ± 0.20** †" in one.markdown()
     assert r"a\_1" in one.latex()
     assert r"\cellcolor{yellow!40}\textbf{3.00\,$\pm$\,0.20}" in one.latex()
+
+
+def test_the_columns_where_the_papers_own_diagonal_is_behind():
+    behind = {f"{number} {tuned}: {said}" for number in (1, 2, 3, 4, 5, 7)
+              for tuned, part in accuracy.theirs(experiments.EXPERIMENTS[f"yun-table{number}"].paper).items()
+              for said in part.behind(2)}  # fmt: skip
+    assert behind == {
+        "2 lr: N = 6250 (place 3)", "4 lr: B = 2048 (place 6)", "4 wd: B = 2048 (place 4)",
+        "4 both: B = 2048 (place 4)", "7 lr: N = 3125 (place 4)",
+    }  # fmt: skip
+
+
+def test_epochs_outside_of_the_panel_of_losses_are_named():
+    loss = np.zeros((2, 3, 10))
+    loss[1, :, 5:] = -0.01
+    found = dataclasses.replace(svag_resnet.find(experiments.load("svag-resnet", "cpu")), measured={"train_loss": loss})
+    assert svag_resnet.shown_losses(found) == (pytest.approx((-0.03, 0.015)), "")
+    loss[1, :, 0], loss[1, :, 2] = -0.05, 0.02
+    assert svag_resnet.shown_losses(found)[1] == "not shown in full: epoch 1, 3"

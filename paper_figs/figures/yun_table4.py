@@ -1,7 +1,7 @@
 """Table 4: SGD without momentum at fixed N.
 
-As table 3; above B = 512 not even the second-best value is on the diagonal, which the paper puts down to a learning rate
-that is too large to be stable.
+As table 3; but above B = 512 the paper has a case in which not even the second-best value is on the diagonal, and puts it
+down to a learning rate that is too large to be stable.
 """
 
 from paper_figs.scripts import Drawn, Records
