@@ -199,12 +199,12 @@ def formula(record: xr.Dataset, i: int, quantity: str, group: str = "all") -> Ar
 
 
 def late(record: xr.Dataset, i: int) -> slice:
-    """Epochs after the transient of the first learning rate and before its first drop, at least the phase's quarter.
+    """Epochs after the transient of the first learning rate and before its first drop.
 
-    Whether the quarter is still in the transient is told by `settles`.
+    Of a cell that does not come so far (`settles`), the phase's last quarter.
     """
     end = phase_end(record, i)
-    return slice(min(_transient(record, i), 3 * end // 4), end)
+    return slice(_transient(record, i) if settles(record, i) else 3 * end // 4, end)
 
 
 def settles(record: xr.Dataset, i: int) -> bool:

@@ -79,7 +79,7 @@ def _spread(record: xr.Dataset, cells: list[int], tuned: str) -> str:
         said += _why(record, cells) if np.nanmean(exact[first:]) > ALIKE else ""
     off = [networks.ratio(record, i) for i in cells]
     if np.isfinite(off).any():
-        said += f"; 1 - cos is {np.nanmin(off):.2f} to {np.nanmax(off):.2f} of the exact prediction"
+        said += f"; 1 - cos of these epochs is {np.nanmin(off):.2f} to {np.nanmax(off):.2f} of the exact prediction"
     return said + "."
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from made_records import made
 
-from paper_figs import accuracy, cli, networks
+from paper_figs import accuracy, cli, grid, networks
+from paper_figs.findings import scaling_rules
 from paper_figs.scripts import scripts
 from sde_si import theory
 from validation import experiments
@@ -25,10 +26,11 @@ def test_the_table_of_tricks_has_every_row_its_rule_and_its_verdicts(tmp_path, m
     markdown, tex = ((tmp_path / f"tricks-table.{end}").read_text() for end in ("md", "tex"))
     names = records["tricks"]["trick"].values.tolist()
     assert verdict.RULE in markdown
-    assert verdict.RULE.replace("%", r"\%").replace("_", r"\_") in tex
+    assert verdict.RULE.translate(grid.LATEX) in tex
     heads = [line.split("|")[1].strip() for line in markdown.splitlines() if line.startswith("| ")]
     assert heads == 2 * ["trick", *names]  # a table for each angle
     assert tex.count(r"\\") == 2 * (len(names) + 1)
+    assert rf"\begin{{tabular}}{{{'l' * tex.splitlines()[5].count('&')}l}}" in tex  # words stand left
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,28 @@ def test_cells_of_different_length_end_in_nothing():
     values = networks.sde(record, 0, "angle_epoch")
     assert np.isfinite(values[:12]).all()
     assert np.isnan(values[12:]).all()
-    assert networks.late(record, 0) == slice(9, 12)
+    assert networks.late(record, 0) == slice(9, 12)  # of a transient that does not end: its last quarter
+
+
+def test_late_epochs_are_those_after_the_transient():
+    record = made("yun-table5", epochs=40)
+    i = int(np.argmin(np.abs(record["tuning_factor"].values - 0.0512)))
+    first, end = networks.late(record, i).start, networks.phase_end(record, i)
+    assert 3 * end // 4 < first == 35 < end
+    record["angle_epoch"][i, :, :first] = 3.0
+    said = networks.exact(record, i).angle_epoch[first:end]
+    turned = networks.mean_and_error(networks.of_cell(record, i, "angle_epoch"))[0][first:end]
+    assert networks.ratio(record, i) == pytest.approx((1 - np.cos(turned)).mean() / (1 - np.cos(said)).mean())
+
+
+def test_the_papers_formula_is_not_asked_where_the_transient_does_not_end(monkeypatch):
+    record = experiments.load("scaling-rules", "cpu")
+    monkeypatch.setattr(networks, "sde", lambda record, *_: np.ones(record.sizes["epoch"]))
+    found = scaling_rules.find(record)
+    away = ~np.isfinite(found.angle["paper"][:, -1, 0])
+    assert np.array(list(scaling_rules.RULES))[away].tolist() == ["root lr", "nothing"]
+    assert found.transient[away, -1].tolist() == [97, 274]
+    assert "lr × √k, nothing: none, after 40 epochs of a transient of 97, 274" in scaling_rules.seen(found)
 
 
 def test_the_sde_turns_by_its_own_law():

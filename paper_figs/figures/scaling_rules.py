@@ -24,14 +24,14 @@ EXPERIMENTS = ("scaling-rules",)
 
 def draw(records: Records) -> Drawn:
     """Angle, accuracy and noise over signal against the growth k of the batch; lr decay against batch growth."""
-    record = records["scaling-rules"]
-    found = find(record)
+    found = find(record := records["scaling-rules"])
     figure, axes = style.panels(2, 2, width=4.7, height=3.1)
     _against_growth(axes[0], found, found.angle["measured"], "angle per epoch, first phase [deg]")
     for i in range(len(RULES)):
         style.exact(axes[0], found.growth, seed_mean(found.angle["exact"][i]), i=i)
         style.paper(axes[0], found.growth, seed_mean(found.angle["paper"][i]), i=i)
         style.sde(axes[0], _apart(found, i), seed_mean(found.angle["SDE"][i]), i=i)
+    axes[0].set_title("paper's formula: where the transient ends before the drop", fontsize="small")
     _against_growth(axes[1], found, found.gained, "accuracy - that at k = 1 [points]")
     _against_growth(axes[2], found, found.ratio, "noise / signal, τ/G", scale="log")
     for level, axis in enumerate(axes[1:3]):

@@ -10,6 +10,7 @@ import numpy as np
 from paper_figs import networks, style
 from paper_figs.accuracy import final_accuracy
 from paper_figs.seeds import listed, seed_error, seed_mean
+from paper_figs.spread import transient_end
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,7 +25,7 @@ CERTAIN = 2.0  # standard errors from which a loss of accuracy counts
 
 @dataclass(frozen=True)
 class Found:
-    """Of the rules after the transient of the first learning rate, before its first drop; and of the two courses.
+    """Of the rules after the first transient, or late in it if lr drops before its end; and of the two courses.
 
     Attributes
     ----------
@@ -32,7 +33,9 @@ class Found:
     growth, batch : ndarray, shape (k,)
         k, and the batch size.
     angle : dict of str to ndarray, shape (rule, k, seed)
-        Angle per epoch in degrees: ``measured``, ``exact``; by ``SDE`` and ``paper``'s formula, which have one seed.
+        Angle per epoch in degrees: ``measured``, ``exact``; of one seed: ``SDE``, ``paper`` (nan in the transient).
+    transient, phase : ndarray, shape (rule, k), and int
+        Epochs of the transient, and before lr drops.
     norm, ratio, gained : ndarray, shape (rule, k, seed)
         Weight norm; noise over signal, τ/G; final accuracy less that at k = 1, in points, with one subset and one start
         a seed.
@@ -44,6 +47,8 @@ class Found:
     growth: Array
     batch: Array
     angle: dict[str, Array]
+    transient: Array
+    phase: int
     norm: Array
     ratio: Array
     gained: Array
@@ -63,13 +68,16 @@ def find(record: xr.Dataset) -> Found:
     def mean(name: str) -> Array:
         return np.array([[_late(record, i, name) for i in row] for row in cells])
 
-    turned = {"measured": mean("angle_epoch"), "exact": mean("angle_epoch_predicted"), "SDE": mean("SDE"),
-              "paper": record["angle_epoch_paper"].values[cells][:, :, :1]}  # fmt: skip
+    settled = np.array([[[networks.settles(record, i)] for i in row] for row in cells])
+    formula = np.where(settled, record["angle_epoch_paper"].values[cells][:, :, :1], np.nan)
+    turned = {"exact": mean("angle_epoch_predicted"), "measured": mean("angle_epoch"), "SDE": mean("SDE")}
     return Found(
         caption=networks.caption(record),
         growth=growth[cells[0]],
         batch=float(record["B"][start[0]]) * growth[cells[0]],
-        angle={kind: style.DEGREES * values for kind, values in turned.items()},
+        angle={kind: style.DEGREES * values for kind, values in {**turned, "paper": formula}.items()},
+        transient=transient_end(record["tuning_factor"].values[cells]),
+        phase=networks.phase_end(record, start[0]),
         norm=mean("weight_norm"),
         ratio=mean("noise_trace") / mean("signal"),
         gained=accuracy[cells] - accuracy[cells][:, :1],
@@ -79,7 +87,7 @@ def find(record: xr.Dataset) -> Found:
 
 
 def _late(record: xr.Dataset, i: int, name: str) -> Array:
-    """Mean of one cell after its first transient, shape (seed,); ``SDE``: of the simulated angle per epoch, (1,)."""
+    """Mean of one cell over `networks.late`, shape (seed,); ``SDE``: of the simulated angle per epoch, (1,)."""
     course = networks.sde(record, i, "angle_epoch") if name == "SDE" else None
     values = networks.of_cell(record, i, name) if course is None else course[None]
     return values[:, networks.late(record, i)].mean(axis=1)
@@ -96,17 +104,26 @@ def seen(found: Found) -> str:
 
 def _largest_batch(found: Found) -> str:
     """Whether tuning factor or noise decide on the largest batch."""
-    angle = {kind: listed(values[:, -1] / values[:, 0], 2) for kind, values in found.angle.items()}
+    there = {kind: values[np.isfinite(values[:, -1, 0])] for kind, values in found.angle.items()}
+    angle = {kind: listed(values[:, -1] / values[:, 0], 2) for kind, values in there.items()}
     gained, last = found.gained, found.gained[:, -1]
     above = gained[KEEPS_FACTOR, 1:].mean(axis=0) - gained[~KEEPS_FACTOR, 1:].mean(axis=0)
     return (
         f"k = {found.growth[-1]:g} against 1, seed by seed, of {', '.join(RULES.values())}: angle × "
-        f"{angle['measured']} (exact {angle['exact']}; SDE {angle['SDE']}; paper {angle['paper']}); accuracy "
-        f"{listed(last, 1)} points; τ/G {listed(found.ratio[:, -1], 2)}. {_singled_out(found)}. Rules that keep the "
-        f"tuning factor are above the others by {listed(above, 2)} points at k = "
-        f"{', '.join(f'{one:g}' for one in found.growth[1:])}; of them lr × k less wd × k is "
+        f"{angle['measured']} (exact {angle['exact']}; SDE {angle['SDE']}; paper, of equilibrium, {angle['paper']}"
+        f"{_unsettled(found)}); accuracy {listed(last, 1)} points; τ/G {listed(found.ratio[:, -1], 2)}. "
+        f"{_singled_out(found)}. Rules that keep the tuning factor are above the others by {listed(above, 2)} points "
+        f"at k = {', '.join(f'{one:g}' for one in found.growth[1:])}; of them lr × k less wd × k is "
         f"{listed(last[:1] - last[1:2], 1)} at the last."
     )
+
+
+def _unsettled(found: Found) -> str:
+    """At the largest k the rules whose transient is longer than the phase, and how long it is."""
+    lengths = dict(zip(RULES.values(), found.transient[:, -1], strict=True))
+    late = {name: f"{length}" for name, length in lengths.items() if length >= found.phase}
+    epochs = f"{found.phase} epochs of a transient of {', '.join(late.values())}"
+    return f"; {', '.join(late)}: none, after {epochs}" if late else ""
 
 
 def _singled_out(found: Found) -> str:
