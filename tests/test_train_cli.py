@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +15,11 @@ pytest.importorskip("sklearn")
 from small_training import HP, small_job
 
 from sde_si.errors import BadInput
+from validation.data import AUGMENTATIONS, DATASETS
+from validation.networks import NETWORKS, NORMS
+from validation.train import cli
 from validation.train.cli import main
+from validation.train.optimizers import OPTIMIZERS
 
 WORDS = ["--network", "si-mlp", "--width", "8", "--blocks", "2", "--data", "digits", "--N", "160", "--B", "32"]
 
@@ -97,3 +104,17 @@ def test_odd_widths_have_groups_and_few_samples_all_classes():
 
     build("si-convnet", channels=1, size=8, classes=10, width=5, norm="group")
     assert load("digits", N=4).classes == 10
+
+
+def test_help_and_page_name_what_the_registries_hold():
+    """The help is free of torch, so its names stand in `validation.train.cli` again."""
+    texts = {field.name: str(field.type) for field in dataclasses.fields(cli.Options)}
+    page = (Path(cli.__file__).parents[2] / "docs" / "networks.md").read_text()
+    for name, registry in (("network", NETWORKS), ("norm", NORMS), ("data", DATASETS), ("augment", AUGMENTATIONS),
+                           ("optimizer", OPTIMIZERS)):  # fmt: skip
+        for entry in registry:
+            assert re.search(rf"\b{entry}\b", texts[name]), (name, entry)
+            assert name in ("norm", "augment") or f"`{entry}`" in page, entry
+    for name in ("beta2", "eps"):
+        defaults = {optimizer.extras[name] for optimizer in OPTIMIZERS.values() if name in optimizer.extras}
+        assert {float(one) for one in re.findall(r"\[([\d.e-]+)\]", texts[name])} == defaults
