@@ -17,7 +17,7 @@ from validation.compare import goals
 from validation.compare.curvature import unstable_share
 from validation.compare.identities import balance, identities, split
 from validation.compare.keep import check, keep, title_of, titles
-from validation.compare.overlay import SHOWN, beside, overlays
+from validation.compare.overlay import SHOWN, beside, lacking, overlays
 from validation.compare.response import norm_by_response
 from validation.compare.rotation import CONFINED, rotations
 from validation.compare.seeds import Known, decide, how, settled
@@ -59,13 +59,14 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
         "laws": list(dict.fromkeys(law for one in turned for law in one.laws)),
         "checkpoints": {name: [int(at.inside.size), int(at.epochs.size)]
                         for name in ("response", "curvature") if (at := checkpoints(record, name)).epochs.size},
-        "identities": [{"name": c.name, "left": finite(c.left), "allowed": c.allowed, "source": c.source,
-                        "holds": c.left <= c.allowed} for c in identities(record)],
+        "identities": [{"name": c.name, "left": finite(c.left), "allowed": c.allowed, "by_eps": c.leak,
+                        "source": c.source, "holds": c.left <= c.allowed} for c in identities(record)],
         "rotation": [{"window": r.name, "steps": r.steps, "measured": finite(r.measured), "stderr": finite(r.stderr),
                       "laws": {k: {"value": finite(v), "stderr": finite(r.errors[k])} | _off(r.over[k], goals.ROTATION)
                                for k, v in r.laws.items()}} for r in turned],
         "split": parts and {name: _number(part) for name, part in parts.items()},
-        "simulated": simulated, "balance": held and _number(held), "left_out": unstable_share(record),
+        "simulated": simulated, "not_simulated": None if over else lacking(record),
+        "balance": held and _number(held), "left_out": unstable_share(record),
         "figures": [str(p) for p in pictures],
     }  # fmt: skip
 
@@ -143,10 +144,14 @@ def show(found: dict[str, Any]) -> None:
             said = [one["simulated"].get(kind) for kind in kinds]
             table.add_row(*cells, *("-" if s is None else _beside(s, quantity.factor) for s in said))
         console.print(table)
+    else:
+        say(f"nothing is simulated beside it: {found['not_simulated']}")
     for one in found["identities"]:
         verdict = "holds" if one["holds"] else "DOES NOT HOLD"
         left = "unknown" if one["left"] is None else f"{one['left']:.2g}"
-        say(f"theory {one['source']}: {one['name']}: {left}, allowed {one['allowed']:.0e}: {verdict}")
+        eps = one["by_eps"] > 0.01 * one["allowed"]
+        part = f", {one['by_eps']:.2g} of it by <x, g>, which is 0 with --norm-eps 0" if eps else ""
+        say(f"theory {one['source']}: {one['name']}: {left}, allowed {one['allowed']:.2g}{part}: {verdict}")
     if found["split"] is not None:
         parts = {name: number(part["measured"], error=part["stderr"]) for name, part in found["split"].items()}
         cosine = parts.pop("cosine")
