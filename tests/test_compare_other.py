@@ -131,6 +131,15 @@ def test_odd_records_are_compared(sgd, change, said, lags, tmp_path, capsys):
     assert [one["steps"] for one in found["rotation"] if one["window"].startswith("lag")] == lags
 
 
+@pytest.mark.parametrize("flag", ["--out", "--keep-in"])
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(sgd, flag, tmp_path, capsys, monkeypatch):
+    save(sgd, tmp_path / "sgd.nc")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("validation.compare.cli.results", None)
+    assert compare.main([str(tmp_path / "sgd.nc"), flag, str(tmp_path / "file" / "folder")]) == 4
+    assert capsys.readouterr().err.startswith(f"error: {flag}: cannot write into ")
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_command_of_every_optimizer_names_it_and_its_own_settings(sgd, optimizer):
     made = small_job(HP, optimizer=optimizer).configuration()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from sde_si.disk import check_writable
 from sde_si.errors import CLAIM_FAILED, DONE, require
 from sde_si.terminal import emit, guarded, named
 from sde_si.verify.claim import HOLDS, REFUTED, UNDECIDED
@@ -192,6 +193,8 @@ def compare(
     folder = Path(out) if out else Path(records[0]).parent
     if keep_in:
         check(loaded, Path(keep_in))
+        check_writable(Path(keep_in), "--keep-in")
+    check_writable(folder)
     found = []
     for file, record in loaded.items():
         found.append(results(file, record, folder))
