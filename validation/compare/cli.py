@@ -20,7 +20,7 @@ from validation.compare.identities import balance, identities, split
 from validation.compare.keep import check, keep, title_of, titles
 from validation.compare.overlay import SHOWN, beside, lacking, overlays
 from validation.compare.response import norm_by_response
-from validation.compare.rotation import CONFINED, rotations
+from validation.compare.rotation import CONFINED, PAPER, rotations
 from validation.compare.seeds import Known, decide, how, settled
 from validation.compare.window import checkpoints, window
 
@@ -125,9 +125,13 @@ def show(found: dict[str, Any]) -> None:
     for name, (left, of) in found["checkpoints"].items():
         few = "" if left > 1 else ": too few to tell how much one differs from the next"
         say(f"{name}: {left} of {of} checkpoints of each seed lie in these epochs{few}")
-    table = _table(("1 - cos", "steps", "measured ± s.e.", *(f"{name}, measured beside it" for name in found["laws"])))
+    beside_it = [name for name in found["laws"] if name != PAPER]
+    first_order = [PAPER] * (PAPER in found["laws"])  # its value alone: the table is wide
+    head = *(f"{name}, measured beside it" for name in beside_it), *first_order
+    table = _table(("1 - cos", "steps", "measured ± s.e.", *head))
     for one in found["rotation"]:
-        cells = [_beside(one["laws"][name]) if name in one["laws"] else "-" for name in found["laws"]]
+        cells = [_beside(one["laws"][name]) if name in one["laws"] else "-" for name in beside_it]
+        cells += [number(one["laws"][name]["value"]) for name in first_order]
         table.add_row(one["window"], str(one["steps"]), number(one["measured"], error=one["stderr"]), *cells)
     console.print(table)
     for name in found["laws"]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 LAWS = ("noise alone (9.2)", "curvature (18.7)", "response (18.8)", "response, asymmetric (18.9)", "reshuffled (1.13)")
 NOISE_ONLY, CONFINED, ANSWERED, ASYMMETRIC, RESHUFFLED = LAWS
-PAPER = "first order (Yun et al. 27)"  # no law that is expected to hold: what the papers say, beside them
+PAPER = "Yun et al. 27"  # no law that is expected to hold: what the papers say, beside them
 MEASURED = {CONFINED: confined, ANSWERED: answered, ASYMMETRIC: asymmetric}  # laws that rest on measurements
 
 
