@@ -11,7 +11,9 @@ pytest.importorskip("sklearn")
 
 from small_training import HP, small_job
 
+from sde_si import figures
 from sde_si.errors import BadInput
+from sde_si.record import load
 from validation.train.cli import main
 
 WORDS = ["--network", "si-mlp", "--width", "8", "--blocks", "2", "--data", "digits", "--N", "160", "--B", "32"]
@@ -89,11 +91,15 @@ def test_what_counts_for_nothing_and_a_state_that_goes_is_said(tmp_path, capsys,
     [record] = tmp_path.glob("train-*.nc")
     assert record.with_suffix(".png").exists()
     assert f"figure: {record.with_suffix('.png')}" in printed.out
+    assert figures.overlay({"": load(record)}).get_suptitle().startswith("network=si-mlp  data=digits  optimizer=sgd")
     with monkeypatch.context() as patch:
         patch.setattr("sde_si.record.save", _interrupted)
         assert main(words) == 130
     assert "is removed" not in capsys.readouterr().err
     [state] = tmp_path.glob("state-*.pt")
+    state.write_bytes(b"no state")
+    assert main([*words, "--resume"]) == 4
+    assert f"{state} is damaged, or no state of this training; remove it" in capsys.readouterr().err
     assert main(words) == 0
     assert f"the saved state of this run in {tmp_path} is removed" in capsys.readouterr().err
     assert not state.exists()
