@@ -12,6 +12,7 @@ import tyro
 
 from sde_si.disk import check_writable
 from sde_si.errors import CLAIM_FAILED, DONE, require
+from sde_si.options import existing
 from sde_si.terminal import emit, guarded, named
 from sde_si.verify.claim import HOLDS, REFUTED, UNDECIDED
 from validation.compare import goals
@@ -190,6 +191,8 @@ def compare(
     from sde_si.record import load
 
     require(bool(records), "records", "at least one record", "none", "runs/train-sgd-....nc")
+    for file in records:
+        existing("records", file)
     loaded = {file: load(file) for file in records}
     for file, record in loaded.items():
         source = record.attrs.get("source")
