@@ -63,6 +63,30 @@ def write_bytes(content: bytes, path: Path, *, keep: bool = False) -> None:
         raise DiskProblem(f"cannot write {path}: {error.strerror or error}; try another folder") from error
 
 
+def check_writable(folder: Path, label: str = "--out") -> None:
+    """Refuse a folder that cannot be written, before any work; `label` is what the user knows it by.
+
+    Raises
+    ------
+    DiskProblem
+    """
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=f".writable.{owner()}.")
+        try:
+            os.write(handle, b"\0" * 4096)
+        finally:
+            os.close(handle)
+            Path(name).unlink()
+    except OSError as error:
+        for made in missing:
+            if made.exists():
+                made.rmdir()
+        reason = error.strerror or error
+        raise DiskProblem(f"{label}: cannot write into {folder} ({reason}); try another folder") from error
+
+
 def _put(temporary: Path, path: Path, keep: bool) -> None:
     """Give the whole file its name."""
     if keep:

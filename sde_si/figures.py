@@ -83,12 +83,12 @@ def _paper(record: xr.Dataset, quantity: str) -> np.ndarray:
 def _title(records: Mapping[str, xr.Dataset]) -> str:
     """What all the records have in common."""
     made: list[dict[str, Any]] = [configuration(record) for record in records.values()]
-    keys = ("loss", "dim", "N", "B", "lr", "wd", "momentum", "schedule")
+    keys = ("loss", "network", "data", "optimizer", "dim", "N", "B", "lr", "wd", "momentum", "schedule")
     return "  ".join(f"{k}={made[0][k]}" for k in keys if k in made[0] and all(m.get(k) == made[0][k] for m in made))
 
 
-def overlay_figure(records: Mapping[str, xr.Dataset], folder: Path) -> Path:
-    """Draw records over each other and save the picture; returns its path, which their digests decide.
+def overlay_figure(records: Mapping[str, xr.Dataset], folder: Path, *, stem: str = "") -> Path:
+    """Draw records over each other and save the picture; returns its path, which their digests decide without `stem`.
 
     Raises
     ------
@@ -102,6 +102,6 @@ def overlay_figure(records: Mapping[str, xr.Dataset], folder: Path) -> Path:
     buffer = io.BytesIO()
     with mpl.rc_context(fname=str(STYLE)):
         overlay(records).savefig(buffer, format="png")
-    path = folder / f"simulate-{name[:12]}.png"
+    path = folder / f"{stem or f'simulate-{name[:12]}'}.png"
     write_bytes(buffer.getvalue(), path)
     return path

@@ -32,10 +32,11 @@ def check_number(
     require(ok, name, expected, value, advice)
 
 
-def check_count(name: str, value: Any, least: int = 1, advice: str = "") -> None:
-    """Refuse what is no whole number of at least `least`."""
+def check_count(name: str, value: Any, least: int = 1, advice: str = "", *, most: int | None = None) -> None:
+    """Refuse what is no whole number of at least `least` and, if given, at most `most`."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    require(whole and int(value) >= least, name, f"a whole number >= {least}", value, advice)
+    fits = whole and int(value) >= least and (most is None or int(value) <= most)
+    require(fits, name, f"a whole number >= {least}" + (f" and <= {most}" if most else ""), value, advice)
 
 
 @dataclass(frozen=True, kw_only=True)

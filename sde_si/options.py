@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import tomllib
@@ -14,6 +15,7 @@ import tyro
 from sde_si.errors import BadInput, require
 
 T = TypeVar("T")
+NETCDF = b"CDF"  # a record's first bytes; an empty file is a record cut short
 
 
 def whole(text: str) -> int:
@@ -164,3 +166,22 @@ def read_config(cls: type, file: str | None, derived: frozenset[str]) -> list[st
             require(not isinstance(value, bool | dict), key, f"a number, text or list in {file}", repr(value))
         words += written({key: value})
     return words
+
+
+def existing(name: str, file: str | None) -> None:
+    """Refuse a record that does not exist or is another kind of file; a damaged one is a `DiskProblem` later.
+
+    Raises
+    ------
+    BadInput
+    """
+    if file is None:
+        return
+    path = Path(file)
+    require(path.exists(), name, "a file that exists", file)
+    require(not path.is_dir(), name, "a record (.nc)", f"the folder {file}", "one file of it")
+    head = NETCDF
+    with contextlib.suppress(OSError), path.open("rb") as opened:  # what cannot be read is told when it is loaded
+        head = opened.read(len(NETCDF))
+    other = "" if NETCDF.startswith(head) else f"{file}, which is another kind of file"
+    require(not other, name, "a record (.nc)", other, "the .nc file of a run")

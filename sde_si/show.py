@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from sde_si.errors import DONE, require
+from sde_si.options import existing
 from sde_si.terminal import guarded, named, say
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def _show(records: Records, out: str = "", no_figure: bool = False) -> None:
     from sde_si.simulate import report
 
     require(bool(records), "records", "at least one record", "none", "runs/simulate-sgd-....nc")
+    for file in records:
+        existing("records", file)
     files = {file: load(file) for file in records}
     courses = {file: record for file, record in files.items() if record.variables.keys() >= {*PANELS}}
     others = [f"{file} (of {record.attrs.get('source', 'unknown source')})" for file, record in files.items()
@@ -73,6 +76,8 @@ def _diff(records: Records) -> None:
     from sde_si.record import configuration, load
 
     require(len(records) == 2, "records", "two records", f"{len(records)}", "A.nc B.nc")
+    for file in records:
+        existing("records", file)
     first, second = (configuration(load(file)) for file in records)
     keys = [key for key in sorted(first.keys() | second.keys()) if first.get(key) != second.get(key)]
     for key in keys:

@@ -173,6 +173,9 @@ def guarded(main: Callable[[], int], label: Callable[[str], str] = as_flag) -> i
     except DiskProblem as error:
         say(f"error: {error}")
         return DISK
+    except MemoryError as error:
+        say(f"error: not enough memory{f' ({error})' if str(error) else ''}; try smaller sizes, or fewer of them")
+        return BAD_INPUT
     except BrokenPipeError:
         _forget_output()
         return READER_GONE

@@ -15,12 +15,12 @@ from small_training import TRAINED  # noqa: E402
 
 from sde_si import theory  # noqa: E402
 from sde_si.estimators import values, window_of  # noqa: E402
-from sde_si.record import load, save  # noqa: E402
+from sde_si.record import checksums, load, save  # noqa: E402
 from sde_si.verify.cli import main as verify  # noqa: E402
 from validation import claims, compare  # noqa: E402
 from validation.compare import keep, page  # noqa: E402
 from validation.compare.overlay import course  # noqa: E402
-from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, NOISE_ONLY  # noqa: E402
+from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, NOISE_ONLY, PAPER  # noqa: E402
 from validation.train import ends  # noqa: E402
 from validation.train.cli import main as train  # noqa: E402
 
@@ -65,7 +65,8 @@ def test_rotations_beside_the_laws(records):
     epoch, u = found["epoch, end to end"], 0.003
     assert epoch.steps == 10
     assert epoch.laws[NOISE_ONLY] == pytest.approx(1 - theory.lag_cosines(10, u, 0.9)[-1])
-    assert epoch.laws[CONFINED] < epoch.laws[NOISE_ONLY]
+    assert epoch.laws[PAPER] == pytest.approx(10 * u / (1 - 0.9))
+    assert epoch.laws[CONFINED] < epoch.laws[NOISE_ONLY] < epoch.laws[PAPER]
     kicks = record["kick_size"].values[0, :, None] * record["response"].values[0]
     assert epoch.laws[ANSWERED] == pytest.approx(theory.response_versines(u, 0.9, kicks.mean(axis=0))[10])
     left_out = [theory.response_versines(u, 0.9, np.delete(kicks, i, axis=0).sum(axis=0))[10] for i in range(3)]
@@ -264,6 +265,8 @@ def test_the_committed_records_are_small_and_say_how_to_make_them_again():
     files = sorted(claims.RECORDS.glob("*.nc"))
     assert len(files) >= 10
     for file in files:
+        stated, true = checksums(file.read_bytes())
+        assert stated == true
         assert file.stat().st_size < 60_000 * max(5, load(file).sizes["path"])
         whence = json.loads(load(file).attrs["provenance"])
         assert whence["command"].startswith("python -m validation.train --")

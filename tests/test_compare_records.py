@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 from committed import FILES, file_of, instead_of_simulations  # noqa: E402
 
 from sde_si import theory  # noqa: E402
+from sde_si.estimators import values  # noqa: E402
 from sde_si.record import configuration, load  # noqa: E402
 from sde_si.verify.claim import EXACT, FAILS, HOLDS, REFUTED, UNDECIDED, Result  # noqa: E402
 from sde_si.verify.cli import main as verify  # noqa: E402
@@ -22,7 +23,7 @@ from validation.compare import overlay, page, seeds, tables  # noqa: E402
 from validation.compare.compared import Compared  # noqa: E402
 from validation.compare.identities import split  # noqa: E402
 from validation.compare.rotation import NOISE_ONLY, RESHUFFLED  # noqa: E402
-from validation.compare.window import configured  # noqa: E402
+from validation.compare.window import configured, setting  # noqa: E402
 
 SIMULATED = ("network-norm", "network-norm-momentum", "network-step-optimizer", "network-sde")
 QUICK = [name for name in claims.CLAIMS if name.startswith("network-norm-response") or not name.startswith(SIMULATED)]
@@ -49,6 +50,37 @@ def test_every_committed_record_is_compared(file, monkeypatch):
         off = overlay.beside(record, over[0], name)[1]
         assert off.value == pytest.approx(0, abs=1e-12)  # its own record in the place of a simulation
         assert 0 < off.stderr < 0.05
+
+
+def _length_by_gradients(record):
+    """|x| at the ends of epochs by the recorded gradients alone, each independent of the velocity (1.1, 9.2)."""
+    lr, u, mu, _ = setting(record)
+    steps = record["steps_per_epoch"].values
+    squared = record["gradient"].sel(group="all").transpose("epoch", "path").values
+    R, out = record["weight_norm_initial"].sel(group="all").values ** 2, []
+    along, velocity = 0 * R, 0 * R
+    for e, n in enumerate(steps):
+        for _ in range(n):
+            velocity = mu**2 * velocity - 2 * mu * u * along + u**2 * R + lr**2 * squared[e] / R
+            pulled = mu * along - u * R
+            R, along = R + 2 * pulled + velocity, pulled + velocity
+        out.append(R**0.5)
+    return np.transpose(out)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_length_of_the_first_epochs_is_that_of_the_gradients_without_momentum_only(momentum):
+    """With it they pull one way for many steps at first; the numbers are those of the page."""
+    for file in FILES:
+        record = load(file)
+        if setting(record).momentum != momentum or configured(record)["svag"] > 1:
+            continue
+        off = (_length_by_gradients(record) / values(record, "weight_norm")).mean(axis=0) - 1
+        if momentum:
+            assert -0.36 < off[0] < -0.10
+            assert np.abs(off[30:]).max() < 0.055
+        else:
+            assert np.abs(off).max() < 0.0085
 
 
 def test_tables_and_claims_of_a_record_without_theory_are_empty():

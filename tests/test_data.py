@@ -203,8 +203,8 @@ def test_order_is_a_function_of_seed_and_epoch():
     [
         ({"name": "nonsense"}, BadInput),
         ({"name": "cifar10"}, BadInput),
-        ({"name": "cifar10", "folder": "/nowhere"}, DiskProblem),
-        ({"name": "fashion-mnist", "folder": "/nowhere"}, DiskProblem),
+        ({"name": "cifar10", "folder": "/nowhere"}, BadInput),
+        ({"name": "fashion-mnist", "folder": "/nowhere"}, BadInput),
         ({"name": "digits", "N": 10_000}, BadInput),
         ({"name": "digits", "size": 3}, BadInput),
     ],

@@ -306,5 +306,5 @@ def test_a_folder_that_cannot_be_written_is_said(folder, tmp_path, capsys):
     """Before any work: also that of the summaries, which are written last."""
     (tmp_path / folder).write_text("a file")
     assert run(tmp_path, "wan-lr-drop", "--scale", "tiny") == DISK
-    assert f"cannot write into {tmp_path / folder}" in capsys.readouterr().err
+    assert f"--{folder}: cannot write into {tmp_path / folder}" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.nc"))

@@ -53,9 +53,9 @@ def test_figures_draw_and_findings_measure():
         assert len(text.splitlines()) <= 150, path
 
 
-def test_every_figure_that_an_experiment_names_exists():
-    named = {figure for one in experiments.EXPERIMENTS.values() for figure in one.figures}
-    assert named <= set(NAMES)
+def test_figures_and_experiments_name_each_other():
+    named = {(name, figure) for name, one in experiments.EXPERIMENTS.items() for figure in one.figures}
+    assert named == {(needed, one.name) for one in scripts().values() for needed in one.experiments}
 
 
 def test_list_names_every_script(capsys):

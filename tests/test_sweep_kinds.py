@@ -20,6 +20,7 @@ from sde_si.sphere.records import CODES
 from sde_si.sweep import Sweep
 from sde_si.sweep.kinds import trainings
 from sde_si.sweep.tables import write
+from validation.train import sources
 
 SPHERE = {"alphas": [1.0, 2.0], "starts": 4, "iterations": 2000}
 
@@ -95,6 +96,8 @@ def test_settings_of_a_training_are_those_of_the_trainer(tmp_path):
     one, same = ({"optimizer": "sgd", "momentum": 0.5, **more} for more in ({}, {"device": "cpu", "stack": 2}))
     assert trainings.train(one).name == trainings.train(same).name
     assert trainings.train(one).name != trainings.train(one | {"momentum": 0.9}).name
+    assert trainings._sources() == sources.whole()
+    assert {"sde_si/schedules/functions.py", "validation/networks/resnet.py"} <= sources.files().keys()
     assert trainings.decoupled({"optimizer": "adamw"})
     assert not trainings.decoupled({"optimizer": "adam"})
 

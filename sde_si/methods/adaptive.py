@@ -14,7 +14,7 @@ from sde_si.methods.base import Method, Scheme, unit_noise
 
 @jitted
 def adam_step(x, state, hyper, offsets, g, out):
-    """M' = b1 m + (1-b1)(g + wd x), v' = b2 v + (1-b2)(g + wd x)^2, both corrected for their start at 0 (torch)."""
+    """m' = b1 m + (1-b1)(g + wd x), v' = b2 v + (1-b2)(g + wd x)^2, both corrected for their start at 0 (torch)."""
     b1, b2, wd, eps = hyper.momentum, hyper.beta2, hyper.wd, hyper.eps
     rate = hyper.lr / (1.0 - b1 ** (hyper.step + 1.0))
     root = np.sqrt(1.0 - b2 ** (hyper.step + 1.0))
@@ -43,7 +43,7 @@ def adamw_step(x, state, hyper, offsets, g, out):
 
 @jitted
 def lion_step(x, state, hyper, offsets, g, out):
-    """X' = (1 - lr wd) x - lr sign(b1 m + (1-b1) g), then m' = b2 m + (1-b2) g."""
+    """x' = (1 - lr wd) x - lr sign(b1 m + (1-b1) g), then m' = b2 m + (1-b2) g."""
     lr, b1, b2, shrink = hyper.lr, hyper.momentum, hyper.beta2, 1.0 - hyper.lr * hyper.wd
     m, g = state[0], g[0]
     for p in range(x.shape[0]):

@@ -12,7 +12,7 @@ from sde_si.methods.base import Array, Method, Scheme, outer, unit_noise
 
 @jitted
 def euler_step(x, state, hyper, offsets, g, out):
-    """X' = x - lr h (g + wd x): SGD at h = 1, Euler-Maruyama below (theory.md 3.6)."""
+    """x' = x - lr h (g + wd x): SGD at h = 1, Euler-Maruyama below (theory.md 3.6)."""
     rate, wd = hyper.lr * hyper.h, hyper.wd
     g = g[0]
     for p in range(x.shape[0]):
@@ -22,7 +22,7 @@ def euler_step(x, state, hyper, offsets, g, out):
 
 @jitted
 def velocity_step(x, state, hyper, offsets, g, out):
-    """V' = c0 v - lr h (g + wd x), x' = x + h v' (Yun et al. eq. 3 at h = 1, eqs. 19-20 below)."""
+    """v' = c0 v - lr h (g + wd x), x' = x + h v' (Yun et al. eq. 3 at h = 1, eqs. 19-20 below)."""
     rate, wd, h, damping = hyper.lr * hyper.h, hyper.wd, hyper.h, hyper.c0
     v, g = state[0], g[0]
     for p in range(x.shape[0]):
@@ -33,7 +33,7 @@ def velocity_step(x, state, hyper, offsets, g, out):
 
 @jitted
 def buffer_step(x, state, hyper, offsets, g, out):
-    """B' = momentum b + g + wd x, x' = x - lr b' (torch)."""
+    """b' = momentum b + g + wd x, x' = x - lr b' (torch)."""
     lr, wd, momentum = hyper.lr, hyper.wd, hyper.momentum
     b, g = state[0], g[0]
     for p in range(x.shape[0]):
@@ -44,7 +44,7 @@ def buffer_step(x, state, hyper, offsets, g, out):
 
 @jitted
 def decoupled_step(x, state, hyper, offsets, g, out):
-    """V' = momentum v - lr g, x' = (1 - lr wd) x + v'."""
+    """v' = momentum v - lr g, x' = (1 - lr wd) x + v'."""
     lr, momentum, shrink = hyper.lr, hyper.momentum, 1.0 - hyper.lr * hyper.wd
     v, g = state[0], g[0]
     for p in range(x.shape[0]):
@@ -55,7 +55,7 @@ def decoupled_step(x, state, hyper, offsets, g, out):
 
 @jitted
 def svag_step(x, state, hyper, offsets, g, out):
-    """X' = x - lr h (c0 g0 + c1 g1 + wd x): two batches, their difference amplified (theory.md 4.1)."""
+    """x' = x - lr h (c0 g0 + c1 g1 + wd x): two batches, their difference amplified (theory.md 4.1)."""
     rate, wd, c0, c1 = hyper.lr * hyper.h, hyper.wd, hyper.c0, hyper.c1
     first, second = g[0], g[1]
     for p in range(x.shape[0]):
@@ -64,7 +64,7 @@ def svag_step(x, state, hyper, offsets, g, out):
 
 
 def euler_linear(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array]:
-    """X' = (1 - u h) x + lr sqrt(h) noise."""
+    """x' = (1 - u h) x + lr sqrt(h) noise."""
     return np.diag([1 - lr * wd * h, 0.0]), outer(lr * np.sqrt(h), 0)
 
 
@@ -79,18 +79,18 @@ def velocity_coefficients(lr: Array, wd: Array, momentum: Array, h: float) -> di
 
 
 def velocity_linear(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array]:
-    """Z = (x, v) of `velocity_step` (theory.md 9.2 at h = 1)."""
+    """z = (x, v) of `velocity_step` (theory.md 9.2 at h = 1)."""
     u, m = lr * wd, damping(momentum, h)
     return np.array([[1 - u * h * h, h * m], [-u * h, m]]), outer(lr * h**1.5, lr * h**0.5)
 
 
 def _buffer_linear(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array]:
-    """Z = (x, buffer): good for any schedule, also where lr is 0 (theory.md 9.10)."""
+    """z = (x, buffer): good for any schedule, also where lr is 0 (theory.md 9.10)."""
     return np.array([[1 - lr * wd, -lr * momentum], [wd, momentum]]), outer(lr, -1)
 
 
 def _decoupled_linear(lr: float, wd: float, momentum: float, h: float) -> tuple[Array, Array]:
-    """Z = (x, v) of `decoupled_step` (theory.md 9.5)."""
+    """z = (x, v) of `decoupled_step` (theory.md 9.5)."""
     return np.array([[1 - lr * wd, momentum], [0, momentum]]), outer(lr, lr)
 
 

@@ -76,13 +76,13 @@ def constant(clock: Clock) -> Change:
 
 @_schedule("step")
 def step(clock: Clock, size: float, factor: float = 0.1) -> Change:
-    """Lr times `factor` every `size` epochs (torch StepLR)."""
+    """lr times `factor` every `size` epochs (torch StepLR)."""
     return Change(lr=factor ** (clock.epoch // int(size)))
 
 
 @_schedule("multi-step")
 def multi_step(clock: Clock, *milestones: float, factor: float = 0.1) -> Change:
-    """Lr times `factor` at each of the milestones, in epochs (torch MultiStepLR; Yun et al.: 150,225)."""
+    """lr times `factor` at each of the milestones, in epochs (torch MultiStepLR; Yun et al.: 150,225)."""
     return Change(lr=factor ** np.searchsorted(np.sort(milestones), clock.epoch, side="right"))
 
 
@@ -128,7 +128,7 @@ def _triangle(clock: Clock, half: float) -> tuple[Array, Array]:
 
 @_schedule("triangular")
 def triangular(clock: Clock, half: float = 4, low: float = 0.1) -> Change:
-    """Lr swings between `low` times lr and lr, half a cycle lasts `half` epochs (torch CyclicLR)."""
+    """lr swings between `low` times lr and lr, half a cycle lasts `half` epochs (torch CyclicLR)."""
     return Change(lr=low + (1 - low) * _triangle(clock, half)[1])
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sde_si.disk import owner, write_bytes
+from sde_si.disk import check_writable, write_bytes
 from sde_si.errors import DiskProblem
 from sde_si.record import load, save
 from sde_si.run import Run
@@ -61,21 +60,7 @@ class Store:
         ------
         DiskProblem
         """
-        missing = [p for p in (self.folder, *self.folder.parents) if not p.exists()]
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, prefix=f".writable.{owner()}.")
-            try:
-                os.write(handle, b"\0" * 4096)
-            finally:
-                os.close(handle)
-                Path(name).unlink()
-        except OSError as error:
-            for made in missing:
-                if made.exists():
-                    made.rmdir()
-            reason = error.strerror or error
-            raise DiskProblem(f"cannot write into {self.folder} ({reason}); try another folder") from error
+        check_writable(self.folder)
 
     def path(self, run: Run) -> Path:
         """The file of a run's record."""

@@ -66,7 +66,7 @@ class Rule:
 
     @property
     def intrinsic_lr(self) -> float:
-        """U = lr wd per step, with dampening folded in."""
+        """u = lr wd per step, with dampening folded in."""
         return self.lr * self.damping * self.wd
 
     @property

@@ -172,7 +172,7 @@ def angle(change: Change) -> Caution | None:
 
 @caution("step-size")
 def step_size(change: Change) -> Caution | None:
-    """Lr wd so large that a step, or the momentum's memory, shows by itself (theory.md 9.2, 9.4, 12)."""
+    """lr wd so large that a step, or the momentum's memory, shows by itself (theory.md 9.2, 9.4, 12)."""
     hp, u, mu = change.after, change.after.intrinsic_lr, change.after.momentum
     if u >= LARGE_STEP:
         text = f"lr wd = {u:.4g} is close to 1: each step shrinks the weights by {100 * u:.3g} %"

@@ -10,9 +10,9 @@ import tyro
 
 from sde_si.errors import DONE, require
 from sde_si.hyperparameters import check_count, check_number
-from sde_si.options import FLOAT, INT, JSON, TEXT, flag, options_class, parse
+from sde_si.options import FLOAT, INT, JSON, TEXT, existing, flag, options_class, parse
 from sde_si.terminal import emit, guarded, named
-from sde_si.tune.flags import existing, print_all
+from sde_si.tune.flags import print_all
 
 _RECORD = Annotated[str, tyro.conf.arg(metavar="RECORD", help="a record of simulate, train or a monitor")]
 Options = options_class(

@@ -7,9 +7,9 @@ from typing import Any
 
 from sde_si.errors import DONE, require
 from sde_si.hyperparameters import HyperParameters, check_count
-from sde_si.options import FLOAT, INT, JSON, TEXT, flag, options_class, parse
+from sde_si.options import FLOAT, INT, JSON, TEXT, existing, flag, options_class, parse
 from sde_si.terminal import emit, guarded
-from sde_si.tune.flags import BETA2, OPTIMIZER, existing, named, print_all, read_settings, under
+from sde_si.tune.flags import BETA2, OPTIMIZER, named, print_all, read_settings, under
 
 FROM = "N=50000,B=256,lr=0.1,wd=1e-4,momentum=0.9"
 TO = "N=12500,B=128"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import tyro
@@ -15,7 +14,6 @@ from sde_si.hyperparameters import HyperParameters
 from sde_si.options import FLOAT, INT, TEXT, flag, real, whole
 
 T = TypeVar("T")
-NETCDF = b"CDF"  # a record's first bytes; an empty file is a record cut short
 _HP = HyperParameters()
 READERS: dict[str, Callable[[str], Any]] = {"N": whole, "B": whole, "lr": real, "wd": real, "momentum": real}
 OPTIMIZER = flag(TEXT, "sgd", "sgd, sgdw, adamw or lion")
@@ -69,25 +67,6 @@ def under(flag: str, make: Callable[[], T], advice: str = "") -> T:
         if error.name not in (*READERS, "target"):
             raise
         raise BadInput(flag, f"{error.name}: {error.expected}", error.got, advice or error.advice) from error
-
-
-def existing(flag: str, file: str | None) -> None:
-    """Refuse a record that does not exist or is another kind of file; a damaged one is a `DiskProblem` later.
-
-    Raises
-    ------
-    BadInput
-    """
-    if file is None:
-        return
-    path = Path(file)
-    require(path.exists(), flag, "a file that exists", file)
-    require(not path.is_dir(), flag, "a record (.nc)", f"the folder {file}", "one file of it")
-    head = NETCDF
-    with contextlib.suppress(OSError), path.open("rb") as opened:  # what cannot be read is told when it is loaded
-        head = opened.read(len(NETCDF))
-    other = "" if NETCDF.startswith(head) else f"{file}, which is another kind of file"
-    require(not other, flag, "a record (.nc)", other, "the .nc file of a run")
 
 
 def print_all(title: str, tables: Iterable[Any], lines: Iterable[str]) -> None:

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from sde_si.disk import check_writable
 from sde_si.errors import CLAIM_FAILED, DONE, require
+from sde_si.options import existing
 from sde_si.terminal import emit, guarded, named
 from sde_si.verify.claim import HOLDS, REFUTED, UNDECIDED
 from validation.compare import goals
 from validation.compare.curvature import unstable_share
 from validation.compare.identities import balance, identities, split
 from validation.compare.keep import check, keep, title_of, titles
-from validation.compare.overlay import SHOWN, beside, overlays
+from validation.compare.overlay import SHOWN, beside, lacking, overlays
 from validation.compare.response import norm_by_response
-from validation.compare.rotation import CONFINED, rotations
+from validation.compare.rotation import CONFINED, PAPER, rotations
 from validation.compare.seeds import Known, decide, how, settled
 from validation.compare.window import checkpoints, window
 
@@ -59,13 +61,14 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
         "laws": list(dict.fromkeys(law for one in turned for law in one.laws)),
         "checkpoints": {name: [int(at.inside.size), int(at.epochs.size)]
                         for name in ("response", "curvature") if (at := checkpoints(record, name)).epochs.size},
-        "identities": [{"name": c.name, "left": finite(c.left), "allowed": c.allowed, "source": c.source,
-                        "holds": c.left <= c.allowed} for c in identities(record)],
+        "identities": [{"name": c.name, "left": finite(c.left), "allowed": c.allowed, "by_eps": c.leak,
+                        "source": c.source, "holds": c.left <= c.allowed} for c in identities(record)],
         "rotation": [{"window": r.name, "steps": r.steps, "measured": finite(r.measured), "stderr": finite(r.stderr),
                       "laws": {k: {"value": finite(v), "stderr": finite(r.errors[k])} | _off(r.over[k], goals.ROTATION)
                                for k, v in r.laws.items()}} for r in turned],
         "split": parts and {name: _number(part) for name, part in parts.items()},
-        "simulated": simulated, "balance": held and _number(held), "left_out": unstable_share(record),
+        "simulated": simulated, "not_simulated": None if over else lacking(record),
+        "balance": held and _number(held), "left_out": unstable_share(record),
         "figures": [str(p) for p in pictures],
     }  # fmt: skip
 
@@ -123,9 +126,13 @@ def show(found: dict[str, Any]) -> None:
     for name, (left, of) in found["checkpoints"].items():
         few = "" if left > 1 else ": too few to tell how much one differs from the next"
         say(f"{name}: {left} of {of} checkpoints of each seed lie in these epochs{few}")
-    table = _table(("1 - cos", "steps", "measured ± s.e.", *(f"{name}, measured beside it" for name in found["laws"])))
+    beside_it = [name for name in found["laws"] if name != PAPER]
+    first_order = [PAPER] * (PAPER in found["laws"])  # its value alone: the table is wide
+    head = *(f"{name}, measured beside it" for name in beside_it), *first_order
+    table = _table(("1 - cos", "steps", "measured ± s.e.", *head))
     for one in found["rotation"]:
-        cells = [_beside(one["laws"][name]) if name in one["laws"] else "-" for name in found["laws"]]
+        cells = [_beside(one["laws"][name]) if name in one["laws"] else "-" for name in beside_it]
+        cells += [number(one["laws"][name]["value"]) for name in first_order]
         table.add_row(one["window"], str(one["steps"]), number(one["measured"], error=one["stderr"]), *cells)
     console.print(table)
     for name in found["laws"]:
@@ -143,10 +150,14 @@ def show(found: dict[str, Any]) -> None:
             said = [one["simulated"].get(kind) for kind in kinds]
             table.add_row(*cells, *("-" if s is None else _beside(s, quantity.factor) for s in said))
         console.print(table)
+    else:
+        say(f"nothing is simulated beside it: {found['not_simulated']}")
     for one in found["identities"]:
         verdict = "holds" if one["holds"] else "DOES NOT HOLD"
         left = "unknown" if one["left"] is None else f"{one['left']:.2g}"
-        say(f"theory {one['source']}: {one['name']}: {left}, allowed {one['allowed']:.0e}: {verdict}")
+        eps = one["by_eps"] > 0.01 * one["allowed"]
+        part = f", {one['by_eps']:.2g} of it by <x, g>, which is 0 with --norm-eps 0" if eps else ""
+        say(f"theory {one['source']}: {one['name']}: {left}, allowed {one['allowed']:.2g}{part}: {verdict}")
     if found["split"] is not None:
         parts = {name: number(part["measured"], error=part["stderr"]) for name, part in found["split"].items()}
         cosine = parts.pop("cosine")
@@ -180,6 +191,8 @@ def compare(
     from sde_si.record import load
 
     require(bool(records), "records", "at least one record", "none", "runs/train-sgd-....nc")
+    for file in records:
+        existing("records", file)
     loaded = {file: load(file) for file in records}
     for file, record in loaded.items():
         source = record.attrs.get("source")
@@ -187,6 +200,8 @@ def compare(
     folder = Path(out) if out else Path(records[0]).parent
     if keep_in:
         check(loaded, Path(keep_in))
+        check_writable(Path(keep_in), "--keep-in")
+    check_writable(folder)
     found = []
     for file, record in loaded.items():
         found.append(results(file, record, folder))

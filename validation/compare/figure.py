@@ -11,7 +11,8 @@ import numpy as np
 
 from validation.compare.goals import ROTATION
 from validation.compare.overlay import SHOWN, Overlay
-from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, LAWS, best, laws, rotations
+from validation.compare.rotation import ANSWERED, ASYMMETRIC, CONFINED, LAWS, PAPER, best, laws, rotations
+from validation.compare.window import window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MARKERS = {CONFINED: "s", ANSWERED: "o", ASYMMETRIC: "D"}  # of the laws that know the basin
 BAND = 100 * ROTATION  # per cent
+ROOM = 0.4  # above and below the late epochs, of what they span
 
 
 def _draw_rotation(axis: Axes, below: Axes, record: xr.Dataset, title: str) -> None:
@@ -29,8 +31,10 @@ def _draw_rotation(axis: Axes, below: Axes, record: xr.Dataset, title: str) -> N
     x, y, error = (np.array([getattr(p, name) for p in points]) for name in ("steps", "measured", "stderr"))
     axis.errorbar(x, y, np.nan_to_num(error), fmt="o", color="k", markersize=4, label="measured", zorder=3)
     for name, law in laws(record, int(steps[-1])).items():
-        color, curve, spread = f"C{LAWS.index(name)}", law.curve, np.nan_to_num(law.stderr)
-        axis.plot(steps, curve[1:], label=name, ls="-" if name in MARKERS else "--", color=color)
+        color = "0.35" if name == PAPER else f"C{LAWS.index(name)}"
+        curve, spread = law.curve, np.nan_to_num(law.stderr)
+        style = ":" if name == PAPER else "-" if name in MARKERS else "--"
+        axis.plot(steps, curve[1:], label=name, ls=style, color=color)
         axis.fill_between(steps, (curve - spread)[1:], (curve + spread)[1:], color=color, alpha=0.2, lw=0)
         if name in MARKERS:
             over = [one.over[name] for one in points]
@@ -100,16 +104,32 @@ def overlay_figure(record: xr.Dataset, over: Sequence[Overlay], title: str) -> A
             line, _ = estimators.series(one.record, name)
             axis.plot(epoch, factor * line, color=f"C{i}", label=f"{one.name} with its {one.noise}")
         axis.set(xlabel="epoch", ylabel=shown(name).title)
+        if name.startswith("angle"):
+            _cut(axis, epoch, window(record).first or epoch.size // 2 + 1)
     n = int(record["steps_per_epoch"].values[-1])
     known = laws(record, n)
     law = best(known)
     if law is not None and np.isfinite(known[law].curve[n]):
         angle = 2 * np.arcsin(np.sqrt(known[law].curve[n] / 2)) * shown("angle_epoch").factor
-        drawn.axes[-1].axhline(angle, color="0.3", ls="--", label=law)
-        drawn.axes[-1].legend()
+        line = drawn.axes[-1].axhline(angle, color="0.3", ls="--", label=law)
+        drawn.axes[-1].legend(handles=[line], loc="lower right")
     drawn.axes[0].legend()
     drawn.suptitle(title, fontsize="small")
     return drawn
+
+
+def _cut(axis: Axes, epoch: np.ndarray, late: int) -> None:
+    """Limits of what is drawn from the epoch `late` on, or the first epochs would hide it; which they cut is said."""
+    drawn = [line.get_xydata() for line in axis.lines]
+    low, high = (end([end(xy[xy[:, 0] >= late, 1]) for xy in drawn]) for end in (np.nanmin, np.nanmax))
+    if not np.isfinite([low, high]).all() or low == high:
+        return
+    room = ROOM * (high - low)
+    axis.set_ylim(low - room, high + room)
+    out = [x for xy in drawn for x, y in xy if not low - room <= y <= high + room]
+    if out:
+        said = "epoch 1 is off the scale" if max(out) == 1 else f"parts of epochs 1 to {max(out):.0f} are off the scale"
+        axis.set_title(said, loc="right", fontsize="small", color="0.4")
 
 
 def write(draw: Callable[[], Any], file: Path) -> Path:

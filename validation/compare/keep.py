@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sde_si.errors import require
-from sde_si.methods import METHODS
 from sde_si.options import written
 from sde_si.record import load, save
 from validation.compare.window import configured
@@ -43,8 +42,10 @@ def kind(record: xr.Dataset) -> str:
 
 def command(record: xr.Dataset) -> str:
     """The command that trains it again."""
+    from validation.train.optimizers import OPTIMIZERS
+
     made = configured(record)
-    has = {"beta2", "eps"} & METHODS[made["method"]].extras.keys()
+    has = {"beta2", "eps"} & OPTIMIZERS[made["optimizer"]].extras.keys()
     settings = {key: value for key, value in made.items() if key not in {"method", "beta2", "eps"} - has}
     return " ".join(["python -m validation.train", *written(settings)])
 

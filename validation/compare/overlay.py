@@ -9,7 +9,7 @@ import numpy as np
 
 from sde_si.estimators import equilibrium
 from validation.compare.seeds import Known, by_seeds, left_out, settled
-from validation.compare.window import configured, living, window
+from validation.compare.window import configured, lags_of, living, window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,6 +38,7 @@ def course(record: xr.Dataset) -> tuple[Array, Array] | None:
 
     Mean over the seeds that lived. The sum of both is the mean squared gradient of all steps of an epoch; its split is
     that of the independent minibatches at the epochs' ends (theory.md 7.6), averaged over the five epochs around.
+    Without any gradient both are 0.
     """
     record = living(record)
     tau, signal, whole = (
@@ -47,12 +48,26 @@ def course(record: xr.Dataset) -> tuple[Array, Array] | None:
     if not np.isfinite(tau).all():
         return None
     svag = configured(record)["svag"]
-    near = np.ones(5)
-    share = np.convolve(signal, near, "same") / np.convolve(tau + signal, near, "same")
-    share = np.clip(share, 0.0, 0.999)
+    near = np.ones(min(5, tau.size))
+    signal, both = (np.convolve(part, near, "same") for part in (signal, tau + signal))
+    share = np.clip(np.divide(signal, both, out=np.zeros_like(both), where=both != 0), 0.0, 0.999)
     # a gradient of SVAG has l times the noise
     tau = whole * (1 - share) / (svag * (1 - share) + share)
     return tau, tau * share / (1 - share)
+
+
+def lacking(record: xr.Dataset) -> str:
+    """Why nothing can be simulated beside a record, in words; empty where it can."""
+    made, found = configured(record), course(record)
+    if made["optimizer"] not in ("sgd", "sgd-displacement"):
+        return f"the simulations are of SGD, not of {made['optimizer']}"
+    for name, what in (("effective_lr", "a fixed effective learning rate"), ("rescale", "rescaled weights")):
+        if made[name]:
+            return f"the simulations do not know {what}"
+    if found is None:
+        return "its noise was not measured, or no network lived"
+    still = np.flatnonzero(found[0] == 0)
+    return f"it has no noise in epoch {still[0] + 1}: its gradients are 0" if still.size else ""
 
 
 def overlays(record: xr.Dataset, *, paths: int = PATHS) -> list[Overlay]:
@@ -69,8 +84,8 @@ def overlays(record: xr.Dataset, *, paths: int = PATHS) -> list[Overlay]:
     -------
     list of Overlay
         The SDE by ``splitting`` knows the noise alone: its mean gradient does not change the norm (theory.md 2.1). The
-        discrete map feels signal and noise alike (1.4), SVAG(l) the signal through 1/l of it (4.3). Empty where the
-        record has no such theory or no measured noise.
+        discrete map feels signal and noise alike (1.4), SVAG(l) the signal through 1/l of it (4.3). Empty where
+        something is `lacking`.
     """
     from sde_si.hyperparameters import HyperParameters
     from sde_si.problem import Problem
@@ -78,9 +93,7 @@ def overlays(record: xr.Dataset, *, paths: int = PATHS) -> list[Overlay]:
 
     record = living(record)
     made, found = configured(record), course(record)
-    if made["optimizer"] not in ("sgd", "sgd-displacement") or made["effective_lr"] is not None or found is None:
-        return []
-    if made["rescale"]:  # the simulation does not know it
+    if found is None or lacking(record):
         return []
     tau, signal = found
     batch = record["batch"].values.astype(float)  # the simulation divides the noise by each epoch's own
@@ -101,9 +114,8 @@ def overlays(record: xr.Dataset, *, paths: int = PATHS) -> list[Overlay]:
         given["schedule"] = f"{made['schedule']}+noise:{factors}"
         hp = HyperParameters(**given)
         problem = Problem("isotropic", dim=DIM, noise_scale=float(of_sample[-1]) / (DIM - 1))
-        lags = tuple(int(lag) for lag in record["lag"].values) if "lag" in record else ()
         simulated = simulate(
-            problem, hp, method=method, sampling=drawn, paths=paths, init_norm=start, lags=lags, seed=0
+            problem, hp, method=method, sampling=drawn, paths=paths, init_norm=start, lags=lags_of(record), seed=0
         )
         out.append(Overlay(name, noise, simulated, share))
     return out

@@ -14,7 +14,7 @@ from validation.compare.curvature import confined
 from validation.compare.laws import Law, exact
 from validation.compare.response import answered, asymmetric
 from validation.compare.seeds import Known, by_seeds, left_out, mean
-from validation.compare.window import configured, living, setting, window
+from validation.compare.window import configured, lags_of, living, setting, window
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 LAWS = ("noise alone (9.2)", "curvature (18.7)", "response (18.8)", "response, asymmetric (18.9)", "reshuffled (1.13)")
 NOISE_ONLY, CONFINED, ANSWERED, ASYMMETRIC, RESHUFFLED = LAWS
+PAPER = "Yun et al. 27"  # no law that is expected to hold: what the papers say, beside them
 MEASURED = {CONFINED: confined, ANSWERED: answered, ASYMMETRIC: asymmetric}  # laws that rest on measurements
 
 
@@ -54,6 +55,7 @@ def laws(record: xr.Dataset, steps: int) -> dict[str, Law]:
     if configured(record)["optimizer"] not in ("sgd", "sgd-displacement") or not 0 < u < 1 or not window(record):
         return {}  # they are laws of SGD with coupled decay, at equilibrium
     out = {NOISE_ONLY: exact(1 - theory.lag_cosines(steps, u, mu))}
+    out[PAPER] = exact(np.arange(steps + 1) * u / (1 - mu))
     if configured(record)["sampling"] == "reshuffle":
         out[RESHUFFLED] = exact(theory.reshuffled_versines(n, u, mu, steps))
     measured = {name: law(record, steps) for name, law in MEASURED.items()}
@@ -74,7 +76,7 @@ def rotations(record: xr.Dataset) -> list[Rotation]:
     """Per step, per epoch from end to end and from middle to middle, and at every recorded lag, at equilibrium."""
     record = living(record)
     used, n = window(record), setting(record).steps
-    lags = [int(lag) for lag in record["lag"].values] if "lag" in record else []
+    lags = lags_of(record)
     ends = laws(record, max([n, *lags]))
     # the angle per step is that of all steps of an epoch, wherever they are
     anywhere, middles = _elsewhere(record, ends, None, 1), _elsewhere(record, ends, n // 2, n)

@@ -58,6 +58,14 @@ def window(record: xr.Dataset) -> Window:
     )
 
 
+def lags_of(record: xr.Dataset) -> tuple[int, ...]:
+    """The lags, in steps, that some epoch has: a run may have ended before a longer one."""
+    if "cos_lag" not in record:
+        return ()
+    seen = np.isfinite(record["cos_lag"]).any([dim for dim in record["cos_lag"].dims if dim != "lag"]).values
+    return tuple(int(lag) for lag in record["lag"].values[seen])
+
+
 class Setting(NamedTuple):
     """Hyperparameters at the end of a training."""
 

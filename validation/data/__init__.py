@@ -58,11 +58,13 @@ class Dataset:
     load : callable
         ``load(folder, seed, N)`` gives (train, labels, test, labels); `folder` is the user's or None. A set that is
         made, not read, may give only `N` training samples, as many of each class.
-    needs_folder : bool
+    reads_folder, needs_folder : bool
+        Whether it reads files, and whether from the user's folder only.
     """
 
     summary: str
     load: Callable[[Path | None, int, int | None], tuple[Array, Array, Array, Array]]
+    reads_folder: bool = False
     needs_folder: bool = False
 
 
@@ -82,10 +84,12 @@ DATASETS: dict[str, Dataset] = {
     "fashion-mnist": Dataset(
         "70,000 clothes of 28x28 pixels, from Debian's dataset-fashion-mnist or --data-dir",
         lambda folder, seed, N: fashion_mnist(folder),
+        reads_folder=True,
     ),
     "cifar10": Dataset(
         "60,000 photographs of 32x32 pixels, from --data-dir",
         lambda folder, seed, N: cifar10(folder),  # pyright: ignore[reportArgumentType]
+        reads_folder=True,
         needs_folder=True,
     ),
     "synthetic": Dataset(

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sde_si.errors import DiskProblem
+from sde_si.errors import BadInput, DiskProblem
 
 Array = np.ndarray
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -83,17 +83,18 @@ def fashion_mnist(folder: Path | None) -> tuple[Array, Array, Array, Array]:
 
     Raises
     ------
+    BadInput
+        If a file is missing.
     DiskProblem
-        If a file is missing or damaged.
+        If one is damaged.
     """
     folder = folder or FASHION
     arrays = []
     for name, digest in FASHION_FILES.items():
         path = next((p for p in (folder / f"{name}.gz", folder / name) if p.exists()), None)
         if path is None:
-            raise DiskProblem(
-                f"no {name}.gz in {folder}; install Debian's package dataset-fashion-mnist, or give --data-dir"
-            )
+            advice = "--data-dir FOLDER, or Debian's package dataset-fashion-mnist"
+            raise BadInput("data_dir", f"a folder with {name}.gz", folder, advice)
         content = np.frombuffer(read_published(path, digest), np.uint8)
         # The digest is right, so the header is: 16 bytes before images, 8 before labels.
         arrays.append(content[16:].reshape(-1, 1, 28, 28) if "images" in name else content[8:])
@@ -133,8 +134,10 @@ def cifar10(folder: Path) -> tuple[Array, Array, Array, Array]:
 
     Raises
     ------
+    BadInput
+        If files are missing.
     DiskProblem
-        If files are missing or damaged.
+        If one is damaged.
     """
     archive = folder / CIFAR_ARCHIVE
     packed = _cifar_archive(archive) if archive.exists() else {}
@@ -148,7 +151,9 @@ def cifar10(folder: Path) -> tuple[Array, Array, Array, Array]:
         elif python.exists():
             parts.append(_cifar_python(python, digest))
         else:
-            raise DiskProblem(f"neither {name}.bin nor {name} in {folder}; give --data-dir the folder of CIFAR-10")
+            raise BadInput(
+                "data_dir", f"the folder of CIFAR-10, with {name}.bin or {name}", folder, "--data-dir FOLDER"
+            )
     images, labels = (np.concatenate([part[i] for part in parts[:-1]]) for i in (0, 1))
     for one, where in ((labels, "training"), (parts[-1][1], "test")):
         counts = np.bincount(one, minlength=CIFAR_CLASSES)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sde_si.disk import check_writable
 from sde_si.errors import Damaged
 from sde_si.sweep.folder import Folder
 from sde_si.sweep.job import Job as Run
@@ -95,13 +96,12 @@ class Plan:
         self, *, device: str, data_dir: str | None, workers: int, minutes: float | None, retry_failed: bool, quiet: bool
     ) -> Summary:
         """Do what is missing, on local processes of one thread each."""
-        from sde_si.simulate.store import Store
         from sde_si.sweep.dispatch import Dispatcher
         from sde_si.sweep.executors import starter
         from sde_si.terminal import Progress
 
-        for folder in (self.work, self.records):
-            Store(folder, 1, quiet=True).check_writable()
+        check_writable(self.work, "--work")
+        check_writable(self.records)
         if found := self.damage:
             Folder(self.records, quiet).move_aside(self.path, found.what, "it is made again")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sde_si.errors import require, require_known
+from sde_si.errors import BadInput, require, require_known
 from sde_si.hyperparameters import check_count, check_number
 from sde_si.schedules import Timetable
 from validation.data import AUGMENTATIONS, DATASETS
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.float32}
 CONSTRAINTS = ("total", "groups")
 SAMPLINGS = ("replacement", "reshuffle")
+MOST = 10**7  # of epochs, and of seeds
+LARGEST_SEED = 2**62  # torch takes one below 2**63, and a teacher's is larger
 
 
 def check_settings(job: Job) -> None:
@@ -46,17 +48,23 @@ def check_settings(job: Job) -> None:
         require_known(name, value, known)
     for name in job.augment:
         require(name in AUGMENTATIONS, "augment", f"some of {', '.join(AUGMENTATIONS)}", repr(name), "crop,flip")
+    require(len(set(job.augment)) == len(job.augment), "augment", "each once", ",".join(job.augment), "crop,flip")
+    check_count("epochs", hp.epochs, most=MOST)
     timetable = Timetable(hp)  # refuses a bad schedule
-    for name, least in (
-        ("seed", 0),
-        ("seeds", 1),
-        ("svag", 1),
-        ("noise_batches", 0),
-        ("curvature", 0),
-        ("response", 0),
-        ("evaluate_every", 1),
+    for name, least, most in (
+        ("seed", 0, LARGEST_SEED),
+        ("seeds", 1, MOST),
+        ("svag", 1, None),
+        ("noise_batches", 0, None),
+        ("curvature", 0, None),
+        ("response", 0, None),
+        ("evaluate_every", 1, None),
     ):
-        check_count(name, getattr(job, name), least=least)
+        check_count(name, getattr(job, name), least=least, most=most)
+    for name in ("curvature", "response"):
+        room = len(set(job.checkpoints(count))) if (count := getattr(job, name)) else 0
+        require(room == count, name, f"at most {room} checkpoints in the second half of {hp.epochs} epochs", count,
+                str(room))  # fmt: skip
     for name in ("width", "image_size"):
         if getattr(job, name) is not None:
             check_count(name, getattr(job, name))
@@ -78,6 +86,12 @@ def check_settings(job: Job) -> None:
         plain = hp.wd == 0 and hp.momentum == 0 and job.optimizer == "sgd"
         require(plain, "effective_lr", "sgd with wd 0 and momentum 0 at a fixed effective learning rate",
                 f"{job.optimizer}, wd {hp.wd:g}, momentum {hp.momentum:g}", "--wd 0 --momentum 0")  # fmt: skip
+        require(not job.rescale, "rescale", "none at a fixed effective learning rate: the projection keeps the length",
+                "both", "--effective-lr or --rescale alone")  # fmt: skip
+    fits = job.constraint == "total" or job.effective_lr is not None
+    require(
+        fits, "constraint", "none without effective_lr: nothing is projected", job.constraint, "--effective-lr 1e-3"
+    )
     rescalable = [name for name, entry in OPTIMIZERS.items() if entry.memory_power is not None]
     fits = not job.rescale or job.optimizer in rescalable
     require(fits, "rescale", f"one of {', '.join(rescalable)} with it", job.optimizer, "--optimizer sgd")
@@ -98,6 +112,16 @@ def check_settings(job: Job) -> None:
     require(job.device == "cpu" or torch.cuda.is_available(), "device", "a CUDA device", "none here", "cpu")
 
 
+def unused(job: Job) -> list[str]:
+    """What counts for nothing beside the other settings, in words; a sweep may give it to all its runs."""
+    said = []
+    if job.ghost is not None and job.norm != "batch":
+        said.append(f"--ghost {job.ghost} counts for nothing with --norm {job.norm}")
+    if job.data_dir is not None and not DATASETS[job.data].reads_folder:
+        said.append(f"--data-dir counts for nothing with --data {job.data}: it reads no files")
+    return said
+
+
 def check_network(job: Job, images: Images) -> None:
     """Refuse a network that cannot be built, or does not fit the data or what is to be measured of it.
 
@@ -105,7 +129,16 @@ def check_network(job: Job, images: Images) -> None:
     ------
     BadInput
     """
-    model = job.build(images).to(job.dtype)
+    steps = int(Timetable(job.hyperparameters).start[-1])  # with the data's own N
+    lag = max(job.lags, default=0)
+    require(lag <= steps, "lags", f"none beyond the {steps} steps of the run", lag, f"{steps}, or more epochs")
+    try:
+        model = job.build(images).to(job.dtype)
+    except (RuntimeError, MemoryError) as error:  # torch has no name for a processor's memory that is too small
+        said = str(error).partition("\n")[0][:120] or type(error).__name__
+        raise BadInput(
+            "network", "one that finds memory", said, "a smaller --width, --blocks or --image-size"
+        ) from error
     try_batches(model, images.train.shape[1:], Timetable(job.hyperparameters).batch)
     invariant = job.groups(images)(model)
     require(bool(invariant), "network", "one with scale-invariant weights", f"{job.network}: none", "si-mlp")

@@ -103,7 +103,7 @@ def _job(options: Any, hyperparameters: HyperParameters) -> tuple[Any, Any]:
 def _run(options: Any, job: Any, images: Any) -> int:
     from sde_si.record import diverged, load, save
     from sde_si.simulate.store import Store
-    from validation.train.checks import check_stack
+    from validation.train.checks import check_stack, unused
     from validation.train.many import forget, states
     from validation.train.show import result_json, show
 
@@ -111,6 +111,8 @@ def _run(options: Any, job: Any, images: Any) -> int:
     digest = job.digest(images)
     path = store.folder / f"train-{job.optimizer}-{digest[:12]}.nc"
     reused = path.exists() and not options.fresh
+    for line in unused(job):
+        say(line, options.quiet)
     if reused:
         say(f"already done, loaded from {path} (--fresh trains again)", options.quiet)
         record = load(path)
@@ -118,9 +120,13 @@ def _run(options: Any, job: Any, images: Any) -> int:
         job.check(images)
         if options.stack is not None:
             check_stack(job, images, options.stack)
-        if options.resume and not states(store.folder, digest):
+        saved = bool(states(store.folder, digest))
+        if options.resume and not saved:
             say(f"no saved state of this run in {store.folder}: it begins anew", options.quiet)
         store.check_writable()
+        if saved and not options.resume:
+            say(f"the saved state of this run in {store.folder} is removed, it begins anew (--resume goes on from it)",
+                options.quiet)  # fmt: skip
         record = _train(options, job, images, store.folder, digest)
         save(record, path)
         forget(store.folder, digest)
@@ -128,7 +134,7 @@ def _run(options: Any, job: Any, images: Any) -> int:
     if not options.no_figure:
         from sde_si.figures import overlay_figure
 
-        figure = overlay_figure({job.network: record}, store.folder)
+        figure = overlay_figure({job.network: record}, store.folder, stem=path.stem)
     if options.json:
         emit(result_json(record, path, figure, reused=reused))
     else:
@@ -139,17 +145,23 @@ def _run(options: Any, job: Any, images: Any) -> int:
 def _train(options: Any, job: Any, images: Any, folder: Path, digest: str) -> Any:
     import time
 
+    import torch
+
     from sde_si.terminal import Progress
     from validation.train.many import train
     from validation.train.outcome import record
 
     begin = time.perf_counter()
-    with Progress(job.network, job.work, options.quiet) as progress:
-        results, names, how = train(
-            job, images, folder, digest, stack=options.stack, resume=options.resume, progress=progress.advance
-        )
-    import torch
-
+    try:
+        with Progress(job.network, job.work, options.quiet) as progress:
+            results, names, how = train(
+                job, images, folder, digest, stack=options.stack, resume=options.resume, progress=progress.advance
+            )
+    except RuntimeError as error:
+        said = str(error).partition("\n")[0][:120]
+        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in said:
+            raise MemoryError(said) from error
+        raise
     where = torch.cuda.get_device_name() if job.device.startswith("cuda") else "cpu"
     return record(job, results, names, digest, seconds=time.perf_counter() - begin, torch=torch.__version__,
                   torch_device=where, **how)  # fmt: skip

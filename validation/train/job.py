@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-import sde_si
 from sde_si.hyperparameters import HyperParameters
 from sde_si.run import sha256
 from sde_si.schedules import Timetable
@@ -20,6 +19,7 @@ from validation.data import Images
 from validation.networks import Habits, build, habits, measured_groups, scale_invariant_groups
 from validation.train.checks import DTYPES, check_network, check_settings
 from validation.train.optimizers import OPTIMIZERS
+from validation.train.sources import digests
 from validation.train.tricks import FLAGS, Tricks
 
 FORMAT = 1
@@ -219,7 +219,7 @@ class Job:
             "format": FORMAT,
             "configuration": {**self.configuration(), **changes},
             "data": images.digest(),
-            "sources": {path.name: sha256(path.read_bytes()) for path in _SOURCES},
+            "sources": digests(),
         }
         return sha256(json.dumps(content, sort_keys=True).encode())
 
@@ -229,16 +229,3 @@ def pick_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return name
-
-
-_HERE = Path(__file__).parent
-_SOURCES = [
-    *(
-        _HERE / f"{name}.py"
-        for name in ("curvature", "ends", "flat", "loop", "meter", "optimizers", "response", "stack", "teacher")
-    ),
-    _HERE / "tricks.py",
-    *(Path(sde_si.__file__).parent / f"{n}.py" for n in ("streams", "schedules/functions", "schedules/timetable")),
-    *sorted((_HERE.parent / "networks").glob("*.py")),
-    _HERE.parent / "data" / "batches.py",
-]

@@ -273,8 +273,7 @@ class Trainer:
             self.average = content["average"]
             self.stack.move(content["moved"])
         except Exception as error:
-            reason = str(error).partition("\n")[0][:80]
-            raise DiskProblem(f"{file} is damaged ({reason}); remove it and run again") from error
+            raise DiskProblem(f"{file} is damaged, or no state of this training; remove it and run again") from error
         self.epoch, self.dead, self.fixed = content["epoch"], content["dead"].cpu().numpy(), content["fixed"]
         self.more = {k: [v.cpu().numpy() for v in values] for k, values in content["more"].items()}
 

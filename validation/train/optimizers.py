@@ -32,7 +32,8 @@ class Optimizer:
     ----------
     summary, source : str
     method : str
-        The simulator's name of the same map (`sde_si.METHODS`): records are laid over each other by it.
+        The simulator's name of the same map, where it has one (`sde_si.METHODS`): records are laid over each other by
+        it.
     update : callable
         ``update(x, state, gradient, setting)`` changes x and the memory in place.
     slots : int

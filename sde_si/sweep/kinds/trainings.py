@@ -18,7 +18,7 @@ from sde_si.hyperparameters import HyperParameters
 from sde_si.methods import METHODS
 from sde_si.options import written
 from sde_si.record import diverged, load
-from sde_si.run import file_digest, sha256
+from sde_si.run import sha256
 from sde_si.sweep.checks import check_setting
 from sde_si.sweep.job import FORMAT, Diverged, Job, Settings, canonical
 from sde_si.sweep.kinds.commands import how_it_ended, run_program
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 PROGRAM, PACKAGE = "validation.train", "validation"
 OURS = ("out", "config", "fresh", "json", "quiet", "no_figure", "resume", "help")  # flags that are not the user's here
 NO_NUMBERS = ("data_dir", "device", "compile", "stack")  # settings that decide where and how fast, not what
-SOURCES = ("train", "networks", "data")
 _CHECKED = ("N", "B", "lr", "wd", "momentum", "epochs", "beta2", "eps")
 ALL_DIVERGED = 3  # exit code: some path did; the record is there
 
@@ -58,20 +57,23 @@ def _environment(root: str) -> dict[str, str]:
 @functools.cache
 def flags() -> frozenset[str]:
     """Settings that the trainer knows, from its own help."""
-    root = str(trainer())
-    words = [sys.executable, "-m", PROGRAM, "--help"]
-    done = subprocess.run(words, env=_environment(root), capture_output=True, text=True, check=False)
+    found = {name.replace("-", "_") for name in re.findall(r"--([A-Za-z0-9-]+)", _asked(PROGRAM, "--help"))}
+    return frozenset(found - set(OURS))
+
+
+def _asked(*words: str) -> str:
+    """What a module of the trainer prints."""
+    command, root = [sys.executable, "-m", *words], str(trainer())
+    done = subprocess.run(command, env=_environment(root), capture_output=True, text=True, check=False)
     if done.returncode:
         raise BadInput("kind", "a trainer that starts", how_it_ended(done.returncode, done.stderr))
-    found = {name.replace("-", "_") for name in re.findall(r"--([A-Za-z0-9-]+)", done.stdout)}
-    return frozenset(found - set(OURS))
+    return done.stdout
 
 
 @functools.cache
 def _sources() -> str:
-    package = trainer() / PACKAGE
-    files = sorted(path for part in SOURCES for path in (package / part).glob("*.py"))
-    return sha256(canonical({str(path.relative_to(package)): file_digest(path) for path in files}))
+    """Digest of what decides a training's numbers beside its settings, as the trainer tells it."""
+    return _asked(f"{PROGRAM}.sources").strip()
 
 
 def decoupled(settings: Settings) -> bool:

@@ -93,7 +93,7 @@ def _norm(records: Records, runs: Runs) -> Sequence[Measurement]:
 
 @jitted
 def second_moment_step(x, state, hyper, offsets, g, out):
-    """X' = x - lr h ((1 + c0 s) g0 + wd x): the loss times a random sign (of g1, noise alone) amplified."""
+    """x' = x - lr h ((1 + c0 s) g0 + wd x): the loss times a random sign (of g1, noise alone) amplified."""
     rate, wd, c0 = hyper.lr * hyper.h, hyper.wd, hyper.c0
     for p in range(x.shape[0]):
         factor = 1.0 + (c0 if g[1, p, 0] > 0 else -c0)

@@ -9,6 +9,6 @@ EXPERIMENT = Experiment(
     question="Is the best cell of every column on the diagonal of constant tuning factor, whatever was tuned, and "
     "do the cells of that diagonal turn by the same angle per epoch after the transient?",
     cells=lambda scale: columns(scale, "N"),
-    figures=("yun-table1", "yun-fig3"),
+    figures=("yun-table1", "yun-fig3", "yun-quantified"),
     paper=paper(1),
 )

@@ -8,6 +8,6 @@ EXPERIMENT = Experiment(
     source="Yun et al. section 5.1, table 2",
     question="As table 1 without momentum: does the factor 1/(1 - momentum) carry the diagonal over?",
     cells=lambda scale: columns(scale, "N", SGD),
-    figures=("yun-table2",),
+    figures=("yun-table2", "yun-quantified"),
     paper=paper(2),
 )

@@ -8,6 +8,6 @@ EXPERIMENT = Experiment(
     source="Yun et al. section 5.1, table 3, figure 4",
     question="Does the best wd grow in proportion to B, and do the cells of the diagonal turn alike?",
     cells=lambda scale: columns(scale, "B"),
-    figures=("yun-table3", "yun-fig4"),
+    figures=("yun-table3", "yun-fig4", "yun-quantified"),
     paper=paper(3),
 )

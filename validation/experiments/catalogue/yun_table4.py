@@ -8,6 +8,6 @@ EXPERIMENT = Experiment(
     source="Yun et al. section 5.1, table 4",
     question="As table 3 without momentum, where the paper itself sees large batches leave the diagonal.",
     cells=lambda scale: columns(scale, "B", SGD),
-    figures=("yun-table4",),
+    figures=("yun-table4", "yun-quantified"),
     paper=paper(4),
 )

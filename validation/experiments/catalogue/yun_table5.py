@@ -8,6 +8,6 @@ EXPERIMENT = Experiment(
     source="Yun et al. section 5.1, table 5, figure 5",
     question="Is the best B in proportion to N at one lr and wd?",
     cells=at_fixed_product,
-    figures=("yun-table5", "yun-fig5"),
+    figures=("yun-table5", "yun-fig5", "yun-quantified"),
     paper=paper(5),
 )

@@ -8,6 +8,6 @@ EXPERIMENT = Experiment(
     source="Yun et al. section 5.1, table 6, figure 6 (text and figure fix N; the table's caption says fixed B)",
     question="Does the diagonal stay where it is when lr follows half a cosine instead of steps?",
     cells=lambda scale: columns(scale, "B", {"schedule": "cosine"}),
-    figures=("yun-table6", "yun-fig6"),
+    figures=("yun-table6", "yun-fig6", "yun-quantified"),
     paper=paper(6),
 )

@@ -10,6 +10,6 @@ EXPERIMENT = Experiment(
     "invariant weights alone.",
     # ghost batches as in table 1, so that only what is trained differs
     cells=lambda scale: columns(scale, "N", {"network": "resnet18"}),
-    figures=("yun-table7", "yun-fig7"),
+    figures=("yun-table7", "yun-fig7", "yun-quantified"),
     paper=paper(7),
 )
