@@ -54,4 +54,5 @@ def _zoom(axis: Axes, values: np.ndarray) -> None:
     below = int((values < low).sum())
     if below:
         axis.set_ylim(bottom=low - 0.05 * PLATEAU)
-        axis.text(0.03, 0.03, f"{below} below {low:.0f} %", transform=axis.transAxes, fontsize=7, color="0.3")
+        axis.text(0.03, 0.03, f"{below} below {low:.0f} %", transform=axis.transAxes, fontsize=7, color="0.3",
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
