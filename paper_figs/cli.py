@@ -14,7 +14,7 @@ import tyro
 from paper_figs.scripts import SIMULATED, Script, scripts
 from sde_si.errors import CLAIM_FAILED, DISK, DONE, UNFINISHED, DiskProblem, require, require_known
 from sde_si.options import FOLDER, QUIET, TEXT, comma, flag, names_in, options_class, parse
-from sde_si.terminal import emit, guarded, named, say
+from sde_si.terminal import emit, guarded, say, standing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,7 +45,7 @@ Options = options_class(
 
 def main(args: Sequence[str] | None = None) -> int:
     """``python -m paper_figs``; returns the exit code."""
-    return guarded(lambda: _main(list(sys.argv[1:] if args is None else args)), named(names="NAME"))
+    return guarded(lambda: _main(list(sys.argv[1:] if args is None else args)), standing(names="NAME"))
 
 
 def _main(words: list[str]) -> int:

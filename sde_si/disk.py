@@ -11,6 +11,8 @@ from pathlib import Path
 
 from sde_si.errors import DiskProblem
 
+NETCDF = b"CDF"  # the first bytes of a record
+
 
 def born(pid: int) -> int:
     """Start of a living process in clock ticks since boot, which no clock changes; 0 if it is dead or unknown.

@@ -95,8 +95,9 @@ def overlay_figure(records: Mapping[str, xr.Dataset], folder: Path, *, stem: str
     DiskProblem
         If the folder or the disk refuses.
     """
-    digests = [record.attrs["digest"] for record in records.values()]
-    name = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    digests = [record.attrs.get("digest", "") for record in records.values()]
+    made = "".join(digests) or "".join(record.attrs["configuration"] for record in records.values())
+    name = digests[0] if digests[0] and len(digests) == 1 else hashlib.sha256(made.encode()).hexdigest()
     import matplotlib as mpl
 
     buffer = io.BytesIO()

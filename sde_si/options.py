@@ -12,10 +12,11 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
+from sde_si.disk import NETCDF
 from sde_si.errors import BadInput, require
+from sde_si.terminal import as_flag
 
 T = TypeVar("T")
-NETCDF = b"CDF"  # a record's first bytes; an empty file is a record cut short
 
 
 def whole(text: str) -> int:
@@ -121,7 +122,7 @@ def written(settings: Mapping[str, Any]) -> list[str]:
     """The words of a command line for these settings; absent ones (None, False, empty lists) are left out."""
     words = []
     for name, value in settings.items():
-        flag_ = f"--{name.replace('_', '-')}"
+        flag_ = as_flag(name)
         if isinstance(value, bool):
             words += [flag_] if value else []
         elif value is not None and value != [] and value != ():
@@ -174,13 +175,18 @@ def existing(name: str, file: str | None) -> None:
     Raises
     ------
     BadInput
+        About the argument `name`.
     """
     if file is None:
         return
     path = Path(file)
-    require(path.exists(), name, "a file that exists", file)
-    require(not path.is_dir(), name, "a record (.nc)", f"the folder {file}", "one file of it")
-    head = NETCDF
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+    except OSError as error:  # too long a name, a folder that may not be searched
+        raise BadInput(name, "a file that can be read", f"{file} ({error.strerror})") from error
+    require(exists, name, "a file that exists", file, "the .nc file of a run")
+    require(not is_folder, name, "a record (.nc)", f"the folder {file}", "one file of it")
+    head = NETCDF  # an empty file is a record cut short
     with contextlib.suppress(OSError), path.open("rb") as opened:  # what cannot be read is told when it is loaded
         head = opened.read(len(NETCDF))
     other = "" if NETCDF.startswith(head) else f"{file}, which is another kind of file"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sde_si.disk import write_bytes
+from sde_si.disk import NETCDF, write_bytes
 from sde_si.errors import Damaged, DiskProblem
 
 if TYPE_CHECKING:
@@ -255,6 +255,6 @@ def read(
         raise DiskProblem(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:
         reason = str(error).partition("\n")[0][:80]
-        reason = f"{type(error).__name__}: {reason}" if content.startswith(b"CDF") else "no NetCDF-3 file"
+        reason = f"{type(error).__name__}: {reason}" if content.startswith(NETCDF) else "no NetCDF-3 file"
         raise Damaged(f"{path} is no record of sde_si ({reason})", advice if sealed else "") from error
     return record

@@ -10,7 +10,7 @@ import tyro
 
 from sde_si.errors import DONE, require
 from sde_si.options import existing
-from sde_si.terminal import guarded, named, say
+from sde_si.terminal import guarded, say, standing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,15 +54,17 @@ def _show(records: Records, out: str = "", no_figure: bool = False) -> None:
 
 
 def _named(files: Mapping[str, xr.Dataset]) -> dict[str, xr.Dataset]:
-    """By their methods, and the ends of the files' names where two have the same."""
+    """By their methods; by the ends of the files' names, or their paths, too, where two have the same."""
     from sde_si.record import configuration
 
     methods = [configuration(record).get("method", record.attrs.get("source", "")) for record in files.values()]
-    unique = len(set(methods)) == len(methods)
-    return {
-        m if unique else f"{m} {Path(file).stem[-12:]}": record
-        for m, (file, record) in zip(methods, files.items(), strict=True)
-    }
+    longer = [[""] * len(files), [f" {Path(file).stem[-12:]}" for file in files], [f" {file}" for file in files]]
+    named: dict[str, xr.Dataset] = {}
+    for ends in longer:
+        named = {m + end: record for m, end, record in zip(methods, ends, files.values(), strict=True)}
+        if len(named) == len(files):
+            break
+    return named
 
 
 def _diff(records: Records) -> None:
@@ -91,7 +93,7 @@ def _run(function: Any, prog: str, args: Sequence[str] | None) -> int:
         tyro.cli(function, prog=prog, args=args, config=(tyro.conf.FlagCreatePairsOff,))
         return DONE
 
-    return guarded(body, named(records="RECORD"))
+    return guarded(body, standing(records="RECORD"))
 
 
 def main_show(args: Sequence[str] | None = None) -> int:

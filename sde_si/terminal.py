@@ -145,7 +145,7 @@ def as_flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def named(**words: str) -> Callable[[str], str]:
+def standing(**words: str) -> Callable[[str], str]:
     """Labels for `guarded`: these arguments stand without a flag, under the word of the usage line."""
     return lambda name: words.get(name) or as_flag(name)
 

@@ -157,7 +157,20 @@ def test_show_draws_numbers_of_a_users_own_without_predictions(capsys, out):
     from sde_si.record import load, save
 
     record = load(run_json(capsys, out, "--method", "sgd")["results"]["sgd"]["record"])
-    record.attrs = {"configuration": "{}", "source": "call", "provenance": "{}", "digest": "0123456789ab"}
+    record.attrs = {"configuration": "{}", "source": "call", "provenance": "{}"}
     save(record.drop_vars("angle_epoch_paper"), out / "own.nc")
     assert entry(["show", str(out / "own.nc"), "--out", str(out)]) == 0
     assert "does not tell how long it needs to equilibrate" in capsys.readouterr().out
+
+
+def test_records_of_one_name_in_two_folders_are_both_shown(capsys, out):
+    from sde_si.record import load, save
+
+    record = load(run_json(capsys, out, "--method", "sgd")["results"]["sgd"]["record"])
+    files = [str(out / folder / "run.nc") for folder in "ab"]
+    for file in files:
+        save(record, file)
+    assert entry(["show", *files, "--no-figure"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"{file}: " in said for file in files)
+    assert entry(["show", "x" * 300]) == 2

@@ -11,12 +11,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
+from committed import FILES  # noqa: E402
 from small_training import HP, TRAINED, small_job  # noqa: E402
 
 from sde_si.record import load, save  # noqa: E402
 from validation import compare  # noqa: E402
 from validation.compare import keep  # noqa: E402
-from validation.compare.identities import TELESCOPED  # noqa: E402
+from validation.compare.identities import TELESCOPED, identities  # noqa: E402
 from validation.compare.overlay import course  # noqa: E402
 from validation.train.cli import main as train  # noqa: E402
 from validation.train.optimizers import OPTIMIZERS  # noqa: E402
@@ -146,3 +147,15 @@ def test_the_command_of_every_optimizer_names_it_and_its_own_settings(sgd, optim
     words = keep.command(sgd.assign_attrs(configuration=json.dumps(made))).split()
     assert words[words.index("--optimizer") + 1] == optimizer
     assert ("--beta2" in words, "--eps" in words) == tuple(x in OPTIMIZERS[optimizer].extras for x in ("beta2", "eps"))
+
+
+def test_a_broken_telescoping_is_seen_where_the_radial_gradient_is_unknown():
+    """One step without a gradient makes it nan for the epoch."""
+    record = load(FILES[0])
+    broken = record.copy(deep=True)
+    broken["log_cos_step"].loc[{"epoch": record.sizes["epoch"]}] *= 2
+    for epochs in (slice(record.sizes["epoch"], None), slice(None)):
+        one = broken.copy(deep=True)
+        one["radial_gradient"].loc[{"epoch": epochs}] = np.nan
+        [check] = [check for check in identities(one) if check.source == "1.3"]
+        assert check.left > check.allowed

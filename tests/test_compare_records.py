@@ -71,10 +71,10 @@ def _length_by_gradients(record):
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_the_length_of_the_first_epochs_is_that_of_the_gradients_without_momentum_only(momentum):
     """With it they pull one way for many steps at first; the numbers are those of the page."""
-    for file in FILES:
-        record = load(file)
-        if setting(record).momentum != momentum or configured(record)["svag"] > 1:
-            continue
+    chosen = [record for record in map(load, FILES)
+              if setting(record).momentum == momentum and configured(record)["svag"] == 1]  # fmt: skip
+    assert len(chosen) == (9 if momentum else 6)
+    for record in chosen:
         off = (_length_by_gradients(record) / values(record, "weight_norm")).mean(axis=0) - 1
         if momentum:
             assert -0.36 < off[0] < -0.10

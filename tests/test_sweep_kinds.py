@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import xarray as xr
 
 from sde_si import BadInput, regimes
 from sde_si.record import SCHEMA, load
+from sde_si.run import file_digest
 from sde_si.sphere import cli
 from sde_si.sphere.records import CODES
 from sde_si.sweep import Sweep
@@ -86,7 +88,11 @@ def test_a_training_is_a_program_whose_record_is_read(tmp_path):
     assert record.sizes["epoch"] == 2
 
 
-def test_settings_of_a_training_are_those_of_the_trainer(tmp_path):
+def _changed(name, path):
+    return "" if str(path).endswith(name) else file_digest(path)
+
+
+def test_settings_of_a_training_are_those_of_the_trainer(tmp_path, monkeypatch):
     assert {"network", "lr", "optimizer", "seed", "augment"} <= trainings.flags()
     assert not {"out", "json", "resume"} & trainings.flags()
     with pytest.raises(BadInput, match="settings of the trainer"):
@@ -97,7 +103,14 @@ def test_settings_of_a_training_are_those_of_the_trainer(tmp_path):
     assert trainings.train(one).name == trainings.train(same).name
     assert trainings.train(one).name != trainings.train(one | {"momentum": 0.9}).name
     assert trainings._sources() == sources.whole()
-    assert {"sde_si/schedules/functions.py", "validation/networks/resnet.py"} <= sources.files().keys()
+    assert {"sde_si/schedules/functions.py", "sde_si/audit/search.py", "validation/networks/resnet.py"} <= (
+        sources.files().keys()
+    )
+    before = sources.whole()
+    for name in ("train/cli.py", "data/files.py", "networks/resnet.py"):  # defaults, images, networks
+        with monkeypatch.context() as patched:
+            patched.setattr(sources, "file_digest", functools.partial(_changed, name))
+            assert sources.whole() != before, name
     assert trainings.decoupled({"optimizer": "adamw"})
     assert not trainings.decoupled({"optimizer": "adam"})
 

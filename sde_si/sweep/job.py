@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -158,8 +159,9 @@ def wherever(settings: Settings, files: Collection[str]) -> dict[str, Any]:
     for key in out.keys() & files:
         value = str(out[key])
         file, colon, _ = value.rpartition(".py:")
-        if Path(f"{file}.py" if colon else value).is_file():
-            out[key] = str(Path(value).absolute())
+        with contextlib.suppress(OSError):  # a text that is too long for a name is none
+            if Path(f"{file}.py" if colon else value).is_file():
+                out[key] = str(Path(value).absolute())
     return out
 
 

@@ -11,7 +11,7 @@ import tyro
 from sde_si.errors import DONE, require
 from sde_si.hyperparameters import check_count, check_number
 from sde_si.options import FLOAT, INT, JSON, TEXT, existing, flag, options_class, parse
-from sde_si.terminal import emit, guarded, named
+from sde_si.terminal import emit, guarded, standing
 from sde_si.tune.flags import print_all
 
 _RECORD = Annotated[str, tyro.conf.arg(metavar="RECORD", help="a record of simulate, train or a monitor")]
@@ -30,7 +30,7 @@ Options = options_class(
 
 def main(args: Sequence[str] | None = None) -> int:
     """``sde-si tune suggest``; returns the exit code."""
-    return guarded(lambda: _main(args), named(record="RECORD"))
+    return guarded(lambda: _main(args), standing(record="RECORD"))
 
 
 def _main(args: Sequence[str] | None) -> int:

@@ -12,6 +12,7 @@ from sde_si.losses import LOSSES
 from sde_si.methods import METHODS
 from sde_si.noises import NOISES
 from sde_si.run import Run
+from sde_si.terminal import as_flag
 from sde_si.verify.claim import (
     APPROXIMATE,
     CERTAIN,
@@ -179,7 +180,7 @@ def command(run: Run) -> str:
     given = {k: v for k, v in run.configuration().items() if v not in (None, [], "") and k not in left_out}
     if not run.noise_from:
         del given["noise_from"]
-    words = " ".join(f"--{key.replace('_', '-')} {_word(value)}" for key, value in given.items())
+    words = " ".join(f"{as_flag(key)} {_word(value)}" for key, value in given.items())
     if run.constraint != "free":
         return f"on the sphere, from Python: {words}"
     return f"with a loss or method that the claim defines: {words}" if own else f"sde-si simulate {words}"

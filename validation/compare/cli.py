@@ -13,7 +13,7 @@ import tyro
 from sde_si.disk import check_writable
 from sde_si.errors import CLAIM_FAILED, DONE, require
 from sde_si.options import existing
-from sde_si.terminal import emit, guarded, named
+from sde_si.terminal import emit, guarded, standing
 from sde_si.verify.claim import HOLDS, REFUTED, UNDECIDED
 from validation.compare import goals
 from validation.compare.curvature import unstable_share
@@ -228,4 +228,6 @@ def _print(found: list[dict[str, Any]]) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """``python -m validation.compare``; returns the exit code."""
-    return guarded(lambda: tyro.cli(compare, prog="python -m validation.compare", args=args), named(records="RECORD"))
+    return guarded(
+        lambda: tyro.cli(compare, prog="python -m validation.compare", args=args), standing(records="RECORD")
+    )

@@ -110,8 +110,9 @@ def leaked(record: xr.Dataset, groups: Sequence[str]) -> Array:
 
     and 1.3 is the sum without the last term. With the gradient g~ = r g at the unit vector and rho the cosine of x and
     g that term is -lr rho |g~|/(a R) to first order in rho. By Cauchy and Schwarz its sum over n steps is at most
-    n max(lr/a) rms(rho) rms(g~)/min(R), of which the record has ``radial_gradient`` and ``gradient``; R is never below
-    what decay alone leaves of the epoch's first, as g adds to it.
+    n max(lr/a) rms(rho) rms(g~)/min(R), of which the record has ``radial_gradient`` and ``gradient``; as
+    R' >= a^2 R (1 - rho^2), the part of x' across g, R is to this order never below what decay alone leaves of the
+    epoch's first.
     """
     record = living(record).sel(group=list(groups))
     decay, rate = (part[:, None] for part in _rates(record))
@@ -150,5 +151,6 @@ def _worst(name: str, left: Array, allowed: Array | float, source: str, leak: Ar
     if not np.isfinite(left).any():
         return None
     left, fixed, leak = np.broadcast_arrays(left, allowed, leak)
+    leak = np.where(np.isfinite(leak), leak, 0.0)  # where it is unknown, nothing is allowed for it
     at = np.unravel_index(np.nanargmax(left / (fixed + leak)), left.shape)
     return Check(name, float(left[at]), float(fixed[at] + leak[at]), source, float(leak[at]))

@@ -13,7 +13,7 @@ import tyro
 from sde_si.errors import DIVERGED, DONE, UNFINISHED, require, require_known
 from sde_si.hyperparameters import check_count, check_number
 from sde_si.options import FLOAT, FOLDER, INT, TEXT, flag, names_in, options_class, parse
-from sde_si.terminal import emit, guarded, named, say
+from sde_si.terminal import emit, guarded, say, standing
 from validation.experiments.base import SCALES
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -49,7 +49,7 @@ Options = options_class(
 def main(args: Sequence[str] | None = None) -> int:
     """Run, or list; returns the exit code."""
     words = list(sys.argv[1:] if args is None else args)
-    return guarded(lambda: _main(parse(Options, "python -m validation.experiments", words)), named(names="NAME"))
+    return guarded(lambda: _main(parse(Options, "python -m validation.experiments", words)), standing(names="NAME"))
 
 
 def _main(options: Any) -> int:

@@ -12,6 +12,7 @@ from sde_si.schedules import Timetable
 from validation.data import AUGMENTATIONS, DATASETS
 from validation.networks import NORMS, GhostNorm, drawn_buffers
 from validation.networks.trial import try_batches
+from validation.train.memory import memory_told
 from validation.train.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
@@ -133,14 +134,13 @@ def check_network(job: Job, images: Images) -> None:
     lag = max(job.lags, default=0)
     require(lag <= steps, "lags", f"none beyond the {steps} steps of the run", lag, f"{steps}, or more epochs")
     try:
-        model = job.build(images).to(job.dtype)
-    except (RuntimeError, MemoryError) as error:  # torch has no name for a processor's memory that is too small
-        said = str(error).partition("\n")[0][:120] or type(error).__name__
-        raise BadInput(
-            "network", "one that finds memory", said, "a smaller --width, --blocks or --image-size"
-        ) from error
-    try_batches(model, images.train.shape[1:], Timetable(job.hyperparameters).batch)
-    invariant = job.groups(images)(model)
+        with memory_told():
+            model = job.build(images).to(job.dtype)
+            try_batches(model, images.train.shape[1:], Timetable(job.hyperparameters).batch)
+            invariant = job.groups(images)(model)
+    except MemoryError as error:
+        advice = "a smaller --width, --blocks or --image-size"
+        raise BadInput("network", "one that finds memory", error, advice) from error
     require(bool(invariant), "network", "one with scale-invariant weights", f"{job.network}: none", "si-mlp")
     if job.compile:
         _check_ghosts(model, Timetable(job.hyperparameters).batch.tolist())

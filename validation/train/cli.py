@@ -149,19 +149,14 @@ def _train(options: Any, job: Any, images: Any, folder: Path, digest: str) -> An
 
     from sde_si.terminal import Progress
     from validation.train.many import train
+    from validation.train.memory import memory_told
     from validation.train.outcome import record
 
     begin = time.perf_counter()
-    try:
-        with Progress(job.network, job.work, options.quiet) as progress:
-            results, names, how = train(
-                job, images, folder, digest, stack=options.stack, resume=options.resume, progress=progress.advance
-            )
-    except RuntimeError as error:
-        said = str(error).partition("\n")[0][:120]
-        if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in said:
-            raise MemoryError(said) from error
-        raise
+    with memory_told(), Progress(job.network, job.work, options.quiet) as progress:
+        results, names, how = train(
+            job, images, folder, digest, stack=options.stack, resume=options.resume, progress=progress.advance
+        )
     where = torch.cuda.get_device_name() if job.device.startswith("cuda") else "cpu"
     return record(job, results, names, digest, seconds=time.perf_counter() - begin, torch=torch.__version__,
                   torch_device=where, **how)  # fmt: skip

@@ -15,7 +15,7 @@ _PACKAGE, _SIMULATOR = Path(__file__).resolve().parent.parent, Path(sde_si.__fil
 _TRAINER = (
     "curvature", "ends", "flat", "loop", "meter", "optimizers", "response", "stack", "teacher", "tricks",
 )  # fmt: skip
-_OURS = ("streams", "schedules/functions", "schedules/timetable")
+_OURS = ("audit/forward", "audit/search", "streams", "schedules/functions", "schedules/timetable")
 
 
 def files() -> dict[str, Path]:
@@ -33,9 +33,14 @@ def digests() -> dict[str, str]:
 
 
 def whole() -> str:
-    """One digest of them, and of what makes and reads images: for those who do not load these."""
-    makers = {f"data/{path.name}": file_digest(path) for path in sorted((_PACKAGE / "data").glob("*.py"))}
-    return sha256(json.dumps(digests() | makers, sort_keys=True).encode())
+    """One digest of them, of what makes and reads images, of defaults, and of what a record holds.
+
+    For those who know neither images nor the settings that nobody has given.
+    """
+    names = [f"train/{name}.py" for name in ("cli", "job", "outcome", "checks")]
+    paths = [*(_PACKAGE / name for name in names), *sorted((_PACKAGE / "data").glob("*.py"))]
+    makers = {f"{path.parent.name}/{path.name}": path for path in [*paths, _SIMULATOR / "hyperparameters.py"]}
+    return sha256(json.dumps([digests(), {n: file_digest(p) for n, p in makers.items()}], sort_keys=True).encode())
 
 
 if __name__ == "__main__":
