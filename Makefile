@@ -9,7 +9,7 @@ DOCS := $(VENV)/.docs
 # one process a core, so one thread for the linear algebra of each: idle threads of OpenBLAS spin, and a 4x4 matrix
 # exponential takes hundreds of times as long where another process wants the core; a file stays in one process, which
 # keeps its fixtures
-PYTEST := OPENBLAS_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 .PHONY: simulate test test-full lint figures bench docs clean
 

@@ -29,9 +29,9 @@ from validation.experiments.base import Cell, cell, unique  # noqa: E402
 from validation.experiments.build import build  # noqa: E402
 from validation.experiments.cli import main  # noqa: E402
 from validation.experiments.kept import places  # noqa: E402
-from validation.experiments.run import Plan, estimate  # noqa: E402
+from validation.experiments.run import Plan  # noqa: E402
 from validation.experiments.summary import up_to_date  # noqa: E402
-from validation.experiments.work import name_of, run_of  # noqa: E402
+from validation.experiments.work import run_of  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 
@@ -252,59 +252,3 @@ def test_a_damaged_summary_is_named_and_moved_aside(fault, finished, tmp_path, c
     assert "it is made again" in capsys.readouterr().err
     assert (path.parent / "failed" / f"{path.name}.unreadable").read_bytes() == broken
     xr.testing.assert_identical(numbers(path), numbers(path_of(QUICK, "tiny", finished / "out")))
-
-
-def test_pending_lists_what_is_left_with_hours(tmp_path, capsys):
-    assert run(tmp_path, "--pending", "--device", "cuda", "--dry-run", "--json") == DONE
-    told = json.loads(capsys.readouterr().out)
-    assert {row["scale"] for row in told["experiments"]} == {"gpu"}
-    assert {row["name"] for row in told["experiments"]} == set(EXPERIMENTS)
-    assert 0 < told["hours"] < 20
-    assert not (tmp_path / "work").exists()
-
-
-def test_a_finished_run_is_not_counted_as_left(tmp_path):
-    plan = Plan(EXPERIMENTS["wan-lr-drop"], "tiny", 1, tmp_path)
-    before = sum(estimate([plan]).values())
-    (tmp_path / name_of(*plan.runs[0])).write_bytes(b"")
-    assert sum(estimate([plan]).values()) < before
-    twice = estimate([plan, Plan(EXPERIMENTS["wan-lr-drop"], "tiny", 1, tmp_path, tmp_path)])
-    assert min(twice.values()) >= 0
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ([], "NAME: expected at least one experiment"),
-        (["nonsense"], "NAME: expected one of"),
-        (["tricks", "--scale", "huge"], "scale: expected one of tiny, cpu, gpu, full"),
-        (["tricks", "--device", "tpu"], "device: expected one of auto, cpu, cuda"),
-        (["tricks", "--seeds", "0"], "seeds: expected a whole number >= 1"),
-        (["tricks", "--workers", "0"], "workers: expected a whole number >= 1"),
-        (["tricks", "--max-minutes", "-1"], "max-minutes: expected a number in (0, inf)"),
-        (["tricks", "--pending", "--list"], "pending: expected either --pending or --list, got both"),
-        ([","], "NAME: expected names with commas between them"),
-        (["yun-table1", "--scale", "full"], "data-dir: expected the folder of cifar10"),
-    ],
-)
-def test_wrong_input_is_refused_before_any_work(words, said, tmp_path, capsys):
-    assert main([*words, "--work", str(tmp_path / "work"), "--out", str(tmp_path)]) == BAD_INPUT
-    out, err = capsys.readouterr()
-    assert said in err
-    assert not out
-    assert not list(tmp_path.rglob("*.nc"))
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_no_accelerator_is_said(tmp_path, capsys):
-    assert run(tmp_path, "tricks", "--device", "cuda") == BAD_INPUT
-    assert "a CUDA device, got none here" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("folder", ["work", "out"])
-def test_a_folder_that_cannot_be_written_is_said(folder, tmp_path, capsys):
-    """Before any work: also that of the summaries, which are written last."""
-    (tmp_path / folder).write_text("a file")
-    assert run(tmp_path, "wan-lr-drop", "--scale", "tiny") == DISK
-    assert f"--{folder}: cannot write into {tmp_path / folder}" in capsys.readouterr().err
-    assert not list(tmp_path.rglob("*.nc"))
