@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sde_si.theory.optimizers import Rule
+from sde_si.theory.forms import Rule
 
 Array = np.ndarray
 KEEP = 4096  # rows of one lag; older ones live on in the epochs' sums

@@ -12,8 +12,9 @@ from torch.optim import Optimizer
 
 from sde_si.monitor.history import Group, same
 from sde_si.monitor.readings import Reading
-from sde_si.monitor.verdicts import ADAPTIVE, OFF
-from sde_si.theory.optimizers import FORMS
+from sde_si.monitor.verdicts import OFF
+from sde_si.theory.forms import FORMS
+from sde_si.theory.optimizers import balances
 
 if TYPE_CHECKING:
     from sde_si.audit import Audit
@@ -178,7 +179,8 @@ def _course(readings: Sequence[Reading], total_steps: int | None) -> list[Notice
             need = SPENT * max(r.relaxation_steps for r in late)
             text = f"no equilibrium within the run for {_some([r.name for r in late])}: steps needed"
             out.append(Notice("budget", text, need, total_steps, 0.0))
-    off = [r for r in each if r.rule.form in ADAPTIVE and abs(r.ratio**2 - 1) > OFF and not r.low < 1 < r.high]
+    of_law = [r for r in each if r.rule.usable and not balances(r.rule)]
+    off = [r for r in of_law if abs(r.ratio**2 - 1) > OFF and not r.low < 1 < r.high]
     if off:
         worst = max(off, key=lambda r: abs(math.log(r.ratio)))
         share = "not known" if math.isnan(worst.signal) else f"{worst.signal:.2g}"

@@ -9,7 +9,7 @@ import torch
 from torch.optim import Optimizer
 
 from sde_si.errors import BadInput
-from sde_si.theory.optimizers import Rule
+from sde_si.theory.forms import Rule
 
 # class name, most derived first -> form; torch's own and those of timm and lion-pytorch
 FORMS_BY_CLASS = {
@@ -30,7 +30,7 @@ def unwrapped(optimizer: Optimizer) -> Optimizer:
 
 
 def form_of(optimizer: Optimizer) -> str:
-    """Key of `sde_si.theory.optimizers.FORMS`, or the class's own name where no law is known."""
+    """Key of `sde_si.theory.forms.FORMS`, or the class's own name where no law is known."""
     for cls in type(optimizer).__mro__:
         if cls.__name__ in FORMS_BY_CLASS:
             return FORMS_BY_CLASS[cls.__name__]

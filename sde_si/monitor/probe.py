@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sde_si.theory.optimizers import Rule
+from sde_si.theory.forms import Rule
 
 Array = np.ndarray
 COLUMNS = (

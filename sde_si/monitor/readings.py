@@ -13,7 +13,7 @@ from sde_si.monitor import verdicts
 from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm, same
 from sde_si.monitor.statistics import LagReading
 from sde_si.theory import optimizers as laws
-from sde_si.theory.optimizers import Rule
+from sde_si.theory.forms import Rule
 
 Array = np.ndarray
 SCHEDULE = "schedule of the learning rate: predictions are quasi-static"
@@ -106,16 +106,16 @@ def _reading(history: History, g: int) -> Reading:
     known = before[1] if before is not None and before[0] == rows[0].step else None
     settled, why = verdicts.settled(rule, rows, relaxation, (drift, error), found, recent, adam, known)
     target = laws.equilibrium_norm(rule, group.count, adam_norm=adam_norm)
-    if rule.form in verdicts.NORM_POWER:
+    if rule.size == "gradient":
         target = norm * math.sqrt(found["ratio"])
     elif settled:
         settled, why = verdicts.lasting(rule, rows, g, relaxation, target, before=known) or (settled, why)
     history.verdicts[g] = (rows[0].step, settled)
-    square = norm**2 / target**2 if rule.form in laws.DRIVEN and target > 0 and not settled else math.nan
+    square = norm**2 / target**2 if rule.size == "own" and target > 0 and not settled else math.nan
     if scheduled and rule.usable and not frozen:
         settled, why = None, SCHEDULE
     n_e = _steps_per_epoch(history)
-    factor = n_e * pull if rule.form == "adam" else rule.tuning_factor(n_e) if rule.usable else math.nan
+    factor = n_e * pull if rule.size == "moments" else rule.tuning_factor(n_e) if rule.usable else math.nan
     return Reading(
         name=group.name, level=group.level, count=group.count, rule=rule, step=row.step,
         weight_norm=norm, effective_lr=rule.lr / norm**2 if norm else math.nan, **found,

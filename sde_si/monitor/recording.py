@@ -52,7 +52,7 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
     """
     from sde_si.provenance import provenance
     from sde_si.record import group_names, make
-    from sde_si.theory.optimizers import Rule
+    from sde_si.theory.forms import Rule
 
     numbers = sorted(number for number, epoch in history.epochs.items() if epoch.whole is not None)
     epochs = [history.epochs[number] for number in numbers]

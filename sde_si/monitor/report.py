@@ -14,7 +14,6 @@ from sde_si.monitor.history import EPOCH
 from sde_si.monitor.notices import Notice
 from sde_si.monitor.readings import Reading
 from sde_si.monitor.sinks import plain
-from sde_si.theory.optimizers import FORMS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,11 +28,11 @@ def predicted_of(row: Row) -> dict[str, Any]:
 
 def rows(reading: Reading) -> list[Row]:
     """A group's comparison rows; predictions are equilibrium values, measured values are of now."""
-    form, source = FORMS.get(reading.rule.form, (f"no law for {reading.rule.form}", ""))
+    law, note = reading.rule.law, reading.why
+    form, source = (law.text, law.source) if law else (f"no law for {reading.rule.form}", "")
     noise = "zero-mean gradient noise, stationary norm"
-    note = reading.why
-    size = {"sgd": "present size of the gradients", "adam": "present second moments of Adam"}.get(
-        reading.rule.form, noise
+    size = {"gradient": "present size of the gradients", "moments": "present second moments of Adam"}.get(
+        reading.rule.size, noise
     )
     squared = reading.norm_predicted**2
     out = [

@@ -13,7 +13,7 @@ from sde_si.estimators import Estimate, mean_and_error
 from sde_si.estimators.drift import BATCHES, FEWEST
 from sde_si.monitor.history import EPOCH, History, Row, angle, end_norm, same
 from sde_si.theory import optimizers as laws
-from sde_si.theory.optimizers import Rule
+from sde_si.theory.forms import Rule
 
 Array = np.ndarray
 LONG = 14  # relaxation times: the later half of such a phase begins when a transient has fallen to e^-7
@@ -38,7 +38,7 @@ class LagReading:
 def adam_pull(history: History, row: Row, g: int) -> tuple[float, float]:
     """Norm and decay per step of coupled Adam at equilibrium, from one row; nan for all together."""
     rule = history.rule(row, g)
-    if rule.form != "adam" or g == len(history.groups):
+    if rule.size != "moments" or g == len(history.groups):
         return math.nan, math.nan
     return laws.adam_equilibrium(rule, history.groups[g].count, math.sqrt(row.values[g, 0]), float(row.extra[g, 0]))
 
@@ -46,7 +46,7 @@ def adam_pull(history: History, row: Row, g: int) -> tuple[float, float]:
 def adam_state(history: History, rows: list[Row], g: int) -> tuple[float, float, float]:
     """`sde_si.theory.optimizers.adam_balance` of some rows, and the standard error of its first number."""
     rule = history.rule(rows[-1], g)
-    if rule.form != "adam" or g == len(history.groups) or not rule.usable:
+    if rule.size != "moments" or g == len(history.groups) or not rule.usable:
         return math.nan, math.nan, math.nan
     sums = np.array([(row.values[g, 0], row.values[g, 2], row.extra[g, 1]) for row in rows])
     if not np.isfinite(sums).all() or not (sums[:, 0] > 0).all():
@@ -183,11 +183,9 @@ def signal_share(rule: Rule, values: Array) -> float:
     turns against the motion, as at the edge of stability.
     """
     u, mu = rule.intrinsic_lr, rule.momentum
-    if (
-        rule.form == "adam"
-    ):  # its decay goes through the division: it is part of e, and small beside the noise of the law
+    if rule.size == "moments":  # decay goes through the division: part of e, and small beside the noise of the law
         u = 0.0
-    if rule.form not in ("sgd", "sgdw", "adamw", "adam") or not np.isfinite(values[:, 3:]).any():
+    if rule.law is None or not rule.law.average or not np.isfinite(values[:, 3:]).any():
         return math.nan
     xx, xd, dd, xv, vv, vd = values[np.isfinite(values[:, 3:]).all(axis=1)].mean(axis=0)
     if rule.decoupled:  # velocities without their decay: p = v + u x, p' = d + u x

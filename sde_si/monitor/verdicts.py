@@ -11,17 +11,17 @@ from sde_si.estimators.drift import SETTLED, drifts, said, slope
 from sde_si.monitor import statistics as stats
 from sde_si.monitor.history import Row
 from sde_si.theory import optimizers as laws
-from sde_si.theory.optimizers import DRIVEN, Rule
+from sde_si.theory.forms import Rule
 
 LEAVE = 2 * SETTLED  # what was settled drifts if it changes by more: the length of few weights wanders by that
 BALANCE = 0.05  # of the squared one-step angle (theory.md 4.7, 17)
 WITHIN = 0.04  # of the squared angle: what `steps_left` leads to
-ADAPTIVE = ("adam", "adamw", "lion")  # a stationary norm fixes their angle only if the noise has mean zero
-OFF = 0.2  # distance of the squared angle, or length, from the law of these that is called off it
+# A stationary norm fixes the angle of some (`laws.balances`), of the others only if the noise has mean zero: distance
+# of the squared angle, or length, from their law that is called off it.
+OFF = 0.2
 # Relaxation times without drift after which a length that is off its law is believed: a start far off has fallen to
 # e^-4, and a turning point, which looks stationary for one relaxation time, does not for three.
 LASTING, SPAN = 4, 3
-NORM_POWER = {"sgd": 4, "nesterov": 4, "sgdw": 4}  # squared angle ~ |w|^-power; 2 for the rest
 
 
 def norm_drift(rows: list[Row], g: int, relaxation: float, span: float = 1.0) -> tuple[float, float]:
@@ -54,7 +54,7 @@ def settled(
     """The verdict and its reason; `before` is the last one of the same phase, which stands near the limits."""
     if found["angle_step"] == 0:
         return None, f"frozen: it has not moved in the last {len(rows)} records"
-    if rule.form not in laws.FORMS:
+    if rule.law is None:
         return None, f"no law is known for {rule.form}"
     if rule.wd == 0:
         return False, "no weight decay, no equilibrium"
@@ -76,11 +76,11 @@ def settled(
         if error > SETTLED:
             return None, f"the norm's drift is not known well enough: {shown}"
         return None, f"between settled and drifting: {shown}, {SETTLED} is allowed"
-    if rule.form in ("sgd", "nesterov") and abs(square - 1) > max(BALANCE, 5 * spread):
+    if laws.balances(rule) and abs(square - 1) > max(BALANCE, 5 * spread):
         return False, f"squared angle and norm are out of balance: {square:.3g} of the stationary ratio"
-    if rule.form == "adam" and math.isfinite(adam[0]):
+    if rule.size == "moments" and math.isfinite(adam[0]):
         return _adam_settled(square, spread, *adam)
-    if rule.form in ADAPTIVE and abs(square - 1) > max(OFF, 5 * spread):
+    if not laws.balances(rule) and abs(square - 1) > max(OFF, 5 * spread):
         return None, f"the norm is stationary, but the squared angle is {square:.2g} of the law's"
     near = f"; near the limit: {shown}" if abs(change) > SETTLED + error else ""
     return True, f"the norm is stationary{near}"
@@ -109,7 +109,7 @@ def lasting(
     or be on their way.
     """
     square = rows[-1].values[g, 0] / target**2 if target > 0 else math.nan
-    if rule.form not in DRIVEN or math.isnan(square) or abs(square - 1) <= OFF:
+    if rule.size != "own" or math.isnan(square) or abs(square - 1) <= OFF:
         return None
     share = abs(math.sqrt(square) - 1)
     place = f"{share:.0%} {'below' if square < 1 else 'above'} the {target:.4g} of steady zero-mean gradients"
@@ -134,9 +134,9 @@ def steps_left(rule: Rule, ratio: float, relaxation: float, power: float, square
 
     `square`: squared length over that of equilibrium, where it is known and not yet reached; the later of both counts.
     """
-    if not math.isfinite(relaxation) or not ratio > 0:
+    if rule.law is None or not math.isfinite(relaxation) or not ratio > 0:
         return math.inf if rule.wd == 0 else math.nan
-    share = power / NORM_POWER.get(rule.form, 2)
+    share = power / rule.law.angle_power
     far = abs(ratio ** (-2 * share) - 1) / share
     if math.isfinite(square):
         far = max(far, abs(square - 1))

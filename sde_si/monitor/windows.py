@@ -18,7 +18,7 @@ from sde_si.monitor.notices import FEWEST, Clipping
 from sde_si.monitor.optimizers import RuleReader, form_of, root_second_moment
 from sde_si.monitor.probe import Pending, Probe
 from sde_si.terminal import say
-from sde_si.theory.optimizers import Rule
+from sde_si.theory.forms import Rule
 
 MOST_FAILURES = 5
 LOOK = 4  # every so many recorded steps the gradients' total norm is looked at, once there are enough to judge
@@ -175,7 +175,7 @@ class Windows:
         probe = self.probe
         if self._recording == k:
             values = probe.measure("now", "before" if self._before == k - 1 else None)
-            extra = self._second_moments() if self.form == "adam" else []
+            extra = self._second_moments() if any(rule.size == "moments" for rule in self._rules) else []
             probe.pending.append(Pending(k, 1, self.epoch_number, self._rules, values, extra, self._lrs))
         for lag in [lag for lag, (start, *_) in self._starts.items() if self.step - start == lag]:
             start, epoch, rules, lrs = self._starts.pop(lag)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sde_si.theory.linear import recursion
+
 Array = np.ndarray
 
 
@@ -55,21 +57,6 @@ def step_angle(u: float, momentum: float = 0.0) -> float:
     that the balance of E|x|^2 and E<x, v> needs.
     """
     return angle_of(u / (1 + momentum))
-
-
-def recursion(
-    u: float, momentum: float = 0.0, *, decoupled: bool = False, nesterov: bool = False
-) -> tuple[Array, Array]:
-    """Matrix T and vector s of (x, v)' = T (x, v) + s g, the linear step of all forms of SGD (theory.md 9.2, 9.5).
-
-    v is the displacement without decoupled decay; in Nesterov's form the buffer times -lr. Coupled decay u enters v,
-    decoupled decay does not.
-    """
-    mu = momentum
-    if nesterov:
-        return np.array([[1 - u * (1 + mu), mu * mu], [-u, mu]]), np.array([1 + mu, 1.0])
-    pull = 0.0 if decoupled else u
-    return np.array([[1 - u, mu], [-pull, mu]]), np.array([1.0, 1.0])
 
 
 def _cosines(T: Array, steps: int, start: float) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from sde_si.errors import require
 from sde_si.jit import jitted
 from sde_si.run import Run
+from sde_si.theory.linear import balanced, stationary, step_square
 from sde_si.theory.sde import sde_relaxation_steps
 
 Array = np.ndarray
@@ -181,17 +182,13 @@ class Closure:
             low = high
 
 
-def stationary(T: Array, K: Array) -> Array:
-    """The Z (2, 2) that Z = T Z T' + K keeps."""
-    return np.linalg.solve(np.eye(4) - np.kron(T, T), K.ravel()).reshape(2, 2)
-
-
 def displacement_ratio(run: Run) -> float:
-    """E|x' - x|^2/E|x|^2 of one substep at norm equilibrium, whatever the loss.
+    """E|x' - x|^2/E|x|^2 of one substep at norm equilibrium; nan where the gradients decide it.
 
-    2u for SGD, 2u/(1+mu) for SGDM, about u h for the second-order SDE (theory.md 4.7, 9.2, 9.7). For the optimizers
-    it needs only <x, g> = 0 and a stationary norm, so it tells equilibrium from measured numbers alone. nan for a
-    method without a linear theory: there <x, g> = 0 says nothing of the weights' product with the displacement.
+    2u for SGD, 2u/(1+mu) for SGDM, about u h for the second-order SDE (theory.md 4.7, 9.2, 9.7). For these it needs
+    only <x, g> = 0 and a stationary norm, so it tells equilibrium from measured numbers alone, whatever the loss. nan
+    for a method without a linear theory: there <x, g> = 0 says nothing of the weights' product with the displacement;
+    and on a loss with a mean gradient for a method that is not `balanced`, as with Nesterov momentum.
     """
     hp, h = run.settled, 1 / run.substeps
     if run.method.name == "splitting" and hp.momentum == 0:
@@ -199,7 +196,7 @@ def displacement_ratio(run: Run) -> float:
     if run.scheme.linear is None:
         return math.nan
     T, K = run.scheme.linear(hp.lr, hp.wd, hp.momentum, h)
-    unit = stationary(T, K)
-    step = T - np.eye(2)
-    moved = step @ unit @ step.T + K
-    return float(moved[0, 0] / unit[0, 0])
+    sizes, ways = np.linalg.eigh(K)  # the gradient's way in: that of its noise, of one draw but for rounding
+    if not run.problem.loss.flat and not balanced(T, ways[:, -1] * math.sqrt(sizes[-1])):
+        return math.nan
+    return step_square(T, K)

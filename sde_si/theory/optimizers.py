@@ -9,102 +9,44 @@ on the length of the weights, it is the autocorrelation of the displacements (`s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from sde_si.theory.adaptive import (
-    adam_relaxation,
-    adamw_correlations,
-    driven_rotation,
-    lion_correlations,
-    stationary,
-)
-from sde_si.theory.discrete import angle_of, recursion, relaxation_steps
+from sde_si.theory import linear
+from sde_si.theory.adaptive import driven_rotation, stationary
+from sde_si.theory.discrete import angle_of
+from sde_si.theory.forms import FORMS, Form, Rule
+
+__all__ = [
+    "FORMS", "Form", "Rule", "adam_balance", "adam_equilibrium", "balances", "displacement_ratio", "equilibrium_angle",
+    "equilibrium_norm", "equilibrium_versine", "relaxation", "table_rate",
+]  # fmt: skip
 
 Array = np.ndarray
-
-# form -> (what it is, where its law comes from)
-FORMS = {
-    "sgd": ("SGD, weight decay added to the gradient", "theory.md 1.3, 9.2"),
-    "nesterov": ("SGD with Nesterov momentum", "linear recursion of theory.md 9.2 in Nesterov's form"),
-    "sgdw": ("SGD, decoupled weight decay", "theory.md 9.5"),
-    "adamw": ("Adam, decoupled weight decay", "theory.md 6.7, 9.6"),
-    "adam": ("Adam, weight decay added to the gradient", "theory.md 6.7"),
-    "lion": ("Lion, decoupled weight decay", "theory.md 6.7"),
-}
-
-
-DRIVEN = ("adamw", "lion")  # displacements whose size does not depend on the length of the weights
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One optimizer's hyperparameters for one parameter group at one step.
-
-    Attributes
-    ----------
-    form : str
-        A key of `FORMS`; anything else has no prediction.
-    lr, wd : float
-        Learning rate per step, weight decay.
-    momentum : float
-        mu of SGD, beta1 of Adam and Lion.
-    beta2 : float
-        Second beta of Adam and Lion.
-    damping : float
-        1 - dampening of SGD: scales lr (theory.md 0.8, H).
-    """
-
-    form: str
-    lr: float
-    wd: float
-    momentum: float = 0.0
-    beta2: float = 0.0
-    damping: float = 1.0
-
-    @property
-    def intrinsic_lr(self) -> float:
-        """u = lr wd per step, with dampening folded in."""
-        return self.lr * self.damping * self.wd
-
-    @property
-    def decoupled(self) -> bool:
-        """Whether the decay bypasses the momentum."""
-        return self.form in ("sgdw", "adamw", "lion")
-
-    @property
-    def usable(self) -> bool:
-        """Whether there is a law for it: a known form, decay, and steps that do not flip the weights."""
-        u = self.intrinsic_lr
-        if self.form not in FORMS or not 0 < u < 1 or not 0 <= self.momentum < 1:
-            return False
-        return self.form != "lion" or 0 < self.beta2 < 1
-
-    def tuning_factor(self, steps_per_epoch: float) -> float:
-        """Decay of the direction per epoch; without 1/(1-mu) for decoupled decay (Yun et al. eq. 27, theory.md 9.5)."""
-        return steps_per_epoch * self.intrinsic_lr / (1 if self.decoupled else 1 - self.momentum)
 
 
 @lru_cache(maxsize=4096)
 def _linear(form: str, u: float, momentum: float) -> tuple[Array, Array, Array]:
-    """T and s of `recursion`, and the stationary E(x, v)(x, v)^T for unit noise."""
-    T, s = recursion(u, momentum, decoupled=form == "sgdw", nesterov=form == "nesterov")
-    moments = np.linalg.solve(np.eye(4) - np.kron(T, T), np.outer(s, s).ravel()).reshape(2, 2)
-    return T, s, moments
+    """`Form.linear`, and the stationary E(x, v)(x, v)^T for unit noise."""
+    step = FORMS[form].linear
+    assert step is not None
+    T, s = step(u, momentum)
+    return T, s, linear.stationary(T, np.outer(s, s))
 
 
 @lru_cache(maxsize=4096)
 def _driven(form: str, u: float, beta1: float, beta2: float) -> tuple[float, Array, float]:
     """E|x|^2/(lr^2 C), what the weights have in common with later displacements, and E|d|^2/(lr^2 C)."""
-    correlations = (lion_correlations if form == "lion" else adamw_correlations)(u, beta1, beta2)
-    return *stationary(u, correlations), float(correlations[0])
+    correlations = FORMS[form].correlations
+    assert correlations is not None
+    found = correlations(u, beta1, beta2)
+    return *stationary(u, found), float(found[0])
 
 
 @lru_cache(maxsize=16384)
 def _versine(form: str, u: float, momentum: float, beta2: float, lag: int) -> float:
-    if form in DRIVEN:
+    if FORMS[form].size == "own":
         square, pushes, step = _driven(form, u, momentum, beta2)
         if lag == 1:
             return driven_rotation(u, square, step) ** 2 / 2
@@ -112,9 +54,8 @@ def _versine(form: str, u: float, momentum: float, beta2: float, lag: int) -> fl
         decay = -math.expm1(lag * math.log1p(-u))
         return decay - float(np.sum((1 - u) ** (lag - 1.0 - np.arange(known)) * pushes[:known])) / square
     T, s, moments = _linear(form, u, momentum)
-    if lag == 1:  # exact, and free of the cancellation in 1 - cos
-        step = (T - np.eye(2))[0]
-        return (float(step @ moments @ step) + float(s[0]) ** 2) / (2 * float(moments[0, 0]))
+    if lag == 1:
+        return linear.step_square(T, np.outer(s, s)) / 2
     return 1 - float((np.linalg.matrix_power(T, lag) @ moments)[0, 0] / moments[0, 0])
 
 
@@ -130,7 +71,7 @@ def equilibrium_versine(rule: Rule, lag: int = 1, *, adam_pull: float = math.nan
     adam_pull : float
         For Adam with coupled decay only: the decay per step as Adam's division leaves it (`adam_equilibrium`).
     """
-    if rule.form == "adam":
+    if rule.size == "moments":
         u = adam_pull * (1 - rule.momentum)  # damped form (theory.md 0.8, H) of the coupled recursion
         return _versine("sgd", u, rule.momentum, 0.0, lag) if 0 < u < 1 else math.nan
     if not rule.usable:
@@ -151,17 +92,26 @@ def equilibrium_norm(rule: Rule, count: int, *, adam_norm: float = math.nan) -> 
 
     That of SGD depends on the size of the gradients.
     """
-    if rule.form == "adam":
+    if rule.size == "moments":
         return adam_norm
-    if not rule.usable or rule.form not in DRIVEN:
+    if not rule.usable or rule.size != "own":
         return math.nan
     square, *_ = _driven(rule.form, rule.intrinsic_lr, rule.momentum, rule.beta2)
     return rule.lr * math.sqrt(count * square)
 
 
+@lru_cache(maxsize=4096)
+def balances(rule: Rule) -> bool:
+    """Whether a stationary norm fixes the angle of a step, whatever the gradients (`sde_si.theory.linear.balanced`)."""
+    if not rule.usable or rule.size != "gradient":
+        return False
+    T, s, _ = _linear(rule.form, rule.intrinsic_lr, rule.momentum)
+    return linear.balanced(T, s)
+
+
 def displacement_ratio(rule: Rule) -> float:
-    """E|x' - x|^2/E|x|^2 of a step of SGD at a stationary norm, from <x, g> = 0 alone; nan for the others."""
-    if not rule.usable or rule.form in (*DRIVEN, "adam"):
+    """E|x' - x|^2/E|x|^2 of a step at a stationary norm where it follows from <x, g> = 0 alone; nan for the others."""
+    if not balances(rule):
         return math.nan
     return 2 * _versine(rule.form, rule.intrinsic_lr, rule.momentum, 0.0, 1)
 
@@ -229,13 +179,32 @@ def relaxation(rule: Rule, *, adam_pull: float = math.nan) -> tuple[float, float
     size of its update does not depend on |w|); AdamW and Adam with the memory of their second moment
     (`sde_si.theory.adam_relaxation`), p = 2 and 3.
     """
-    if rule.form == "adam":
-        return (1 / adam_relaxation(adam_pull, rule.beta2, decoupled=False), 3.0) if adam_pull > 0 else (math.inf, 1.0)
-    if not rule.usable:
+    law, divided = rule.law, rule.size == "moments"
+    decay = adam_pull if divided else rule.intrinsic_lr
+    if law is None or not (decay > 0 if divided else rule.usable):
         return math.inf, 1.0
-    u = rule.intrinsic_lr
-    if rule.form == "adamw":
-        return 1 / adam_relaxation(u, rule.beta2, decoupled=True), 2.0
-    if rule.form == "lion":
-        return 1 / (2 * u), 2.0
-    return (1 / (4 * u) if rule.form == "sgdw" else relaxation_steps(u, rule.momentum)), 4.0
+    return 1 / law.rate(decay, rule.momentum, rule.beta2), float(law.power)
+
+
+def table_rate(rule: Rule, dim: int, noise_trace: float) -> float:
+    """Share of a small deviation of |x|^2 that a step takes away at the equilibrium of Kosson et al.'s table.
+
+    Parameters
+    ----------
+    rule : Rule
+        With weight decay.
+    dim : int
+        Number of weights.
+    noise_trace : float
+        Trace of the minibatch noise at the unit vector.
+
+    Returns
+    -------
+    float
+        To first order; nan for what the table does not have, or where it needs a trace that is nan.
+    """
+    law = rule.law
+    if law is None or law.table is None:
+        return math.nan
+    decay = rule.intrinsic_lr if law.table_decay is None else law.table_decay(rule, dim, noise_trace)
+    return law.rate(decay, rule.momentum, rule.beta2)

@@ -15,7 +15,8 @@ from sde_si.errors import require
 from sde_si.estimators import Estimate
 from sde_si.hyperparameters import check_number
 from sde_si.methods import METHODS
-from sde_si.theory.optimizers import Rule, equilibrium_versine
+from sde_si.theory.forms import Rule
+from sde_si.theory.optimizers import equilibrium_versine
 from sde_si.tune import evidence
 from sde_si.tune.cautions import CLOSE
 from sde_si.tune.effects import persistence

@@ -11,13 +11,11 @@ import numpy as np
 from sde_si.comparison import finite
 from sde_si.errors import require
 from sde_si.hyperparameters import HyperParameters
-from sde_si.methods import METHODS
 from sde_si.resolve import read_norm
 from sde_si.schedules import Timetable
 from sde_si.tune.ahead import of_schedule
 from sde_si.tune.effects import (
     LENGTHS,
-    OPTIMIZERS,
     Gradients,
     find_optimizer,
     is_decoupled,
@@ -93,8 +91,8 @@ def explain(
     run = run_of(hyperparameters, optimizer, gradients, length * unit if multiple and unit else init_norm)
     timetable = run.timetable
     record = predict(run)
-    relative = noise_trace is None or bool(METHODS[OPTIMIZERS[optimizer]].extras)
-    names = ADAPTIVE if METHODS[OPTIMIZERS[optimizer]].extras else COURSE
+    relative = noise_trace is None or not is_sgd(optimizer)
+    names = COURSE if is_sgd(optimizer) else ADAPTIVE
     units = {name: (first[name].predicted or math.nan) if relative and name in LENGTHS else 1.0 for name in names}
     unknown = np.full(hyperparameters.epochs, math.nan)
     told = {name: record.get(f"{name}_predicted") for name in names}

@@ -18,8 +18,10 @@ from sde_si.methods import METHODS
 from sde_si.problem import Problem
 from sde_si.resolve import resolve
 from sde_si.run import Run
+from sde_si.theory.forms import FORMS
 
-# As users name them -> the method whose theory holds. torch's SGD and the papers' differ under a schedule only.
+# As users and `FORMS` name them -> the method whose theory holds. torch's SGD and the papers' differ under a schedule
+# only.
 OPTIMIZERS = {"sgd": "sgd-torch", "sgdw": "sgdw", "adamw": "adamw", "lion": "lion"}
 LENGTHS = ("weight_norm", "effective_lr", "relative_update")  # what the size of the gradients decides
 NO_TEMPERATURE = "temperature left out: its law is of steps that shrink as 1/|x| (theory.md 8.9), and {}'s do not"
@@ -41,12 +43,12 @@ def find_optimizer(name: Any) -> str:
 
 def is_sgd(optimizer: str) -> bool:
     """Whether its displacements are as long as the gradients make them, not of a length of their own."""
-    return optimizer in ("sgd", "sgdw")
+    return FORMS[optimizer].size == "gradient"
 
 
 def is_decoupled(optimizer: str) -> bool:
     """Whether the decay bypasses the momentum."""
-    return METHODS[OPTIMIZERS[optimizer]].decoupled
+    return FORMS[optimizer].decoupled
 
 
 def factor_of(hp: HyperParameters, optimizer: str) -> float:
@@ -164,10 +166,10 @@ def predicted(hp: HyperParameters, optimizer: str, gradients: Gradients) -> Mapp
         rows |= {name: replace(rows[name], note=note) for name in ("weight_norm", "effective_lr")}
     rows["correlation_time"] = Row(
         "correlation_time", predicted=finite(1 / factor_of(hp, optimizer)) if u else None,
-        source="theory.md 9.6" if METHODS[OPTIMIZERS[optimizer]].extras else "theory.md 2.4, 9.2",
+        source="theory.md 9.6" if not is_sgd(optimizer) else "theory.md 2.4, 9.2",
         assumes=FIRST_ORDER, note="epochs in which the direction forgets by e, were there no basin",
     )  # fmt: skip
-    if METHODS[OPTIMIZERS[optimizer]].extras:
+    if not is_sgd(optimizer):
         # Their update does not shrink with |x|: an angle is lr/|x| times the update's length, not lr/|x|^2.
         known_norm = rows["weight_norm"].predicted
         update = finite(hp.lr / known_norm) if known_norm else None
@@ -190,7 +192,7 @@ def predicted(hp: HyperParameters, optimizer: str, gradients: Gradients) -> Mapp
 def _absolute(name: str, optimizer: str, gradients: Gradients) -> bool:
     if name in LENGTHS:
         # That of AdamW and Lion depends on the number of weights instead.
-        return gradients.noise_trace is not None and not METHODS[OPTIMIZERS[optimizer]].extras
+        return gradients.noise_trace is not None and is_sgd(optimizer)
     if name == "signal_to_noise":
         return gradients.signal is not None
     return name != "temperature"

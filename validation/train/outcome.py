@@ -17,8 +17,7 @@ from sde_si.record import make
 from sde_si.schedules import Timetable
 from sde_si.theory import Prediction, first_order, paper_course, rms_angle
 from sde_si.theory.discrete import angle_of
-from sde_si.theory.nonlinear import LAWS
-from sde_si.theory.optimizers import FORMS, Rule, displacement_ratio, equilibrium_versine, relaxation
+from sde_si.theory.optimizers import Rule, balances, displacement_ratio, equilibrium_versine, relaxation, table_rate
 from validation.train.job import Job
 from validation.train.optimizers import OPTIMIZERS
 
@@ -26,38 +25,42 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Array = np.ndarray
+STATIONARY = "stationary norm; any scale-invariant loss"
+INDEPENDENT = "norm equilibrium; gradients that are independent from step to step, without a mean"
 ASSUMES = "norm equilibrium; noise with replacement, neither drift nor confinement (theory.md 1.9, 18)"
 
 
 def predictions(job: Job) -> dict[str, Prediction]:
     """What the noise alone would do at equilibrium, after the last change of the schedule (theory.md 6.7, 9.2, 9.5)."""
-    timetable, entry = Timetable(job.hyperparameters), OPTIMIZERS[job.optimizer]
+    timetable = Timetable(job.hyperparameters)
     if timetable.last_change >= job.hyperparameters.epochs and job.hyperparameters.schedule != "constant":
         return dict.fromkeys(QUANTITIES, Prediction(note="the schedule never settles: no equilibrium"))
-    hp, law, rule = _settled(job), LAWS.get(job.optimizer), _rule(job)
+    hp, rule = _settled(job), _rule(job)
+    law = rule.law
+    assert law is not None  # every optimizer of the trainer has one
     n = hp.steps_per_epoch
     if hp.intrinsic_lr == 0:
         return dict.fromkeys(QUANTITIES, Prediction(note="without weight decay there is no equilibrium"))
-    if law is None:
-        paper = first_order(hp, decoupled=entry.decoupled)
+    if law.table is None:
+        paper = first_order(hp, decoupled=law.decoupled)
     else:
         # Kosson et al.'s rotation; their norm is of one group of known size and noise
-        paper = dict.fromkeys(QUANTITIES) | {"angle_step": finite(law.table(hp, 1, math.nan).rotation)}
+        paper = dict.fromkeys(QUANTITIES) | {"angle_step": finite(law.table(rule, 1, math.nan).rotation)}
     step, epoch = (equilibrium_versine(rule, lag) for lag in (1, n))
     note = "the network's own signal and noise decide it (python -m validation.compare)"
     if math.isnan(step) or job.svag > 1:
-        note = law.note if law else "no closed form with a mean gradient (theory.md 4.3)"
+        note = law.note or "no closed form with a mean gradient (theory.md 4.3)"
         return {name: Prediction(paper=value, note=note) for name, value in paper.items()}
     out = {name: Prediction(paper=value, note=note) for name, value in paper.items()}
     exact = {
-        "angle_step": (rms_angle(step), "stationary norm; any scale-invariant loss"),
+        "angle_step": (rms_angle(step), STATIONARY if balances(rule) else INDEPENDENT),
         "angle_epoch": (angle_of(epoch), ASSUMES),
         "cos_epoch": (1 - epoch, ASSUMES),
     }
-    if law is None and not entry.decoupled:
+    if law.table is None and not law.decoupled:
         exact["time_to_equilibrium"] = (relaxation(rule)[0] / n, "small deviations, noise dominates")
     for name, (value, assumes) in exact.items():
-        out[name] = Prediction(value=value, paper=paper[name], source=FORMS[rule.form][1], assumes=assumes)
+        out[name] = Prediction(value=value, paper=paper[name], source=law.source, assumes=assumes)
     return out
 
 
@@ -69,8 +72,9 @@ def _settled(job: Job) -> HyperParameters:
 
 def _relaxation_rate(job: Job, factor: float) -> float:
     """Share of a small deviation of |x|^2 that an epoch takes away; nan if unknown."""
-    hp, law = _settled(job), LAWS.get(job.optimizer)
-    return hp.steps_per_epoch * law.decay(hp, 1, math.nan) if law and hp.intrinsic_lr else 4 * factor
+    hp, rule = _settled(job), _rule(job)
+    adaptive = rule.law is not None and rule.law.table is not None and hp.intrinsic_lr > 0
+    return hp.steps_per_epoch * table_rate(rule, 1, math.nan) if adaptive else 4 * factor
 
 
 def _rule(job: Job) -> Rule:
