@@ -13,8 +13,8 @@ from sde_si.quantities import QUANTITIES
 from sde_si.run import Run
 from sde_si.theory import nonlinear
 from sde_si.theory.discrete import angle_of, finite_dimension, reshuffled, rms_angle
-from sde_si.theory.models import vmf_resultant
 from sde_si.theory.linear import stationary
+from sde_si.theory.models import vmf_resultant
 from sde_si.theory.moments import Closure
 from sde_si.theory.sde import sde_lag_cosine
 
