@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Table:
     columns: tuple[str, ...]
     cells: tuple[tuple[str, ...], ...] = ()
     note: str = ""
-    side: ClassVar[str] = "left"  # of the picture's cells
+    side: ClassVar[Literal["left", "center", "right"]] = "left"  # of the picture's cells
 
     @property
     def best(self) -> Array:
@@ -148,7 +148,7 @@ class Grid(Table):
     digits: int = 2
     instead: Array | None = None
     note: str = NOTE
-    side: ClassVar[str] = "right"
+    side: ClassVar[Literal["left", "center", "right"]] = "right"
 
     @property
     def best(self) -> Array:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 SYSTEMS = {"A": "lr, wd", "B": "lr, 4 wd", "C": "4 lr, wd"}
-UNITS = {"AdamW": 2.0, "SGDM": 40.0}  # a decay time is 1/(this times lr wd) steps: 4/(1-mu) of SGDM
+OPTIMIZERS = ("AdamW", "SGDM")
 U = 2e-4  # lr wd of B and C, per step
 
 
@@ -51,7 +51,7 @@ class Optimizer:
     ----------
     name : str
     unit : float
-        As `UNITS` has it.
+        A decay time is 1/(this times lr wd) steps.
     time : ndarray, shape (epoch,)
         Ends of epochs in decay times of B and C.
     courses : dict of str to Course
@@ -79,8 +79,9 @@ class Optimizer:
 def find(record: xr.Dataset, known: dict[str, Run]) -> list[Optimizer]:
     """What the record of simulations says."""
     found = []
-    for name, unit in UNITS.items():
+    for name in OPTIMIZERS:
         hp = known[f"{name} A"].hyperparameters
+        unit = 2.0 if known[f"{name} A"].method.extras else 4 / (1 - hp.momentum)
         courses = {system: _course(record, f"{name} {system}", known[f"{name} {system}"]) for system in SYSTEMS}
         found.append(Optimizer(name, unit, unit * U * hp.steps_per_epoch * np.arange(1, hp.epochs + 1), courses))
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from paper_figs import style
+from paper_figs.grid import with_error
 from sde_si import theory
 from sde_si.theory import predict
 
@@ -57,12 +58,15 @@ class Found:
         By how many per cent E|x|^2 is larger there at the largest k than at k = 1.
     courses : dict of str to Curve
         Angle per epoch against the epoch in `COURSES`, in degrees.
+    steps : tuple of int
+        Steps of an epoch under `RULES` at the smallest and the largest k, and of the last one with the grown batch.
     """
 
     rules: dict[str, Curve]
     length: Curve
     grown: float
     courses: dict[str, Curve]
+    steps: tuple[int, int, int]
 
 
 def epochs(factor: float) -> int:
@@ -73,13 +77,18 @@ def epochs(factor: float) -> int:
 def find(record: xr.Dataset, runs: Mapping[str, Run]) -> Found:
     """All curves; predictions are for the settings of the runs."""
     field = record.sel(cell=[f"field, k={k}" for k in GROWTH])
-    norm = field["weight_norm_level"].values
+    norm, grown = field["weight_norm_level"].values, runs[f"sgd-torch, {tuple(COURSES)[-1]}"]
     return Found(
         rules={rule: _angle(record, runs, [f"{rule}, k={k}" for k in GROWTH]) for rule in RULES},
         length=_length(field, runs["field, k=1"]),
         grown=100 * (norm[-1] ** 2 / norm[0] ** 2 - 1),
         courses={name: _course(record, runs, name) for name in COURSES},
+        steps=(_steps(runs, GROWTH[0]), _steps(runs, GROWTH[-1]), int(grown.timetable.steps[-1])),
     )
+
+
+def _steps(runs: Mapping[str, Run], k: int) -> int:
+    return runs[f"{next(iter(RULES))}, k={k}"].hyperparameters.steps_per_epoch
 
 
 def _angle(record: xr.Dataset, runs: Mapping[str, Run], names: list[str]) -> Curve:
@@ -121,12 +130,21 @@ def _course(record: xr.Dataset, runs: Mapping[str, Run], name: str) -> Curve:
 
 
 def seen(found: Found) -> str:
-    """Which rules keep the angle, what a mean gradient adds, and whether the two courses turn alike."""
-    ends = [course.measured[-1] for course in found.courses.values()]
+    """How far each rule keeps the angle, what a mean gradient adds, and whether the two courses turn alike."""
+    rules = "; ".join(f"{rule} {_kept(curve)}" for rule, curve in found.rules.items())
+    (one, one_error), (other, other_error) = ((c.measured[-1], c.error[-1]) for c in found.courses.values())
+    first, last, grown = found.steps
     return (
-        "lr × k and wd × k keep the angle as long as an epoch has many more steps than the velocity remembers (here "
-        "800 to 50, memory 10); lr × √k and no change do not. With a mean gradient linear scaling lets the length "
-        f"grow, by {found.grown:.0f} % in E|x|^2 at k = 16, where the noise dominates less. A falling lr and a growing "
-        f"batch turn alike as long as epochs have many steps: {ends[0]:.2f} against {ends[1]:.2f} degrees in the last "
-        "epoch, of 25 steps with the grown batch."
+        f"Angle per epoch at k = {GROWTH[-1]} over that at k = {GROWTH[0]}, measured (predicted): {rules}. Epochs have "
+        f"{first} to {last} steps, the velocity remembers {1 / (1 - MU):.0f}: what the tuning factor keeps is kept as "
+        "long as the former are many more. With a mean gradient linear scaling lets the length grow, by "
+        f"{found.grown:.0f} % in E|x|^2 at k = {GROWTH[-1]}, where the noise dominates less. A falling lr and a "
+        f"growing batch turn by {with_error(one, one_error)} and {with_error(other, other_error)} degrees in the last "
+        f"epoch, which has {grown} steps with the grown batch: alike only while epochs have many steps."
     )
+
+
+def _kept(curve: Curve) -> str:
+    ratio, law = (angle[-1] / angle[0] for angle in (curve.measured, curve.exact))
+    error = ratio * np.hypot(*(curve.error[[0, -1]] / curve.measured[[0, -1]]))
+    return f"{with_error(ratio, error)} ({law:.3f})"
