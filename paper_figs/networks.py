@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from paper_figs import style
+from paper_figs import phases, style
 from sde_si.hyperparameters import HyperParameters
 
 if TYPE_CHECKING:
@@ -78,22 +78,19 @@ def _settings(name: str, scale: str, digest: str) -> tuple[Mapping[str, Any], ..
     return tuple(cell.settings for cell in EXPERIMENTS[name].cells(scale))
 
 
-def epochs(record: xr.Dataset, i: int) -> int:
-    """How many epochs a cell has: cells of one experiment may differ."""
-    return int((record["steps_per_epoch"].isel(cell=i).values > 0).sum())
-
-
 def hyperparameters(record: xr.Dataset, i: int) -> HyperParameters:
     """Of one cell, with its schedule; "constant" where a record of another configuration does not tell it."""
     from validation.experiments.setups import hyperparameters as of_settings
 
     known = _settings(*(record.attrs[key] for key in ("experiment", "scale", "digest")))
     if known:
-        return of_settings(known[i]).replace(epochs=epochs(record, i))
+        return of_settings(known[i]).replace(epochs=phases.epochs(record, i))
     cell, setup = record.isel(cell=i), json.loads(record.attrs.get("setup", "{}"))
     plain = {name: float(cell[name]) for name in ("lr", "wd", "momentum")}
     schedule = setup.get("schedule", "constant")
-    return HyperParameters(N=int(cell["N"]), B=int(cell["B"]), epochs=epochs(record, i), schedule=schedule, **plain)
+    return HyperParameters(
+        N=int(cell["N"]), B=int(cell["B"]), epochs=phases.epochs(record, i), schedule=schedule, **plain
+    )
 
 
 def exact(record: xr.Dataset, i: int, group: str = "all") -> Course:
@@ -116,7 +113,7 @@ def predicted(record: xr.Dataset, i: int, quantity: str, group: str = "all") -> 
 def noise_trace(record: xr.Dataset, i: int) -> float:
     """Noise trace of `late` epochs; where none was recorded the squared gradient, signal and all, stands for it."""
     names = [name for name in ("noise_trace", "gradient") if name in record]
-    found = (of_cell(record, i, name)[:, late(record, i)] for name in names)
+    found = (of_cell(record, i, name)[:, phases.late(record, i)] for name in names)
     return next((float(np.nanmean(values)) for values in found if np.isfinite(values).any()), math.nan)
 
 
@@ -194,40 +191,13 @@ def formula(record: xr.Dataset, i: int, quantity: str, group: str = "all") -> Ar
         return np.full(lr.size, np.nan)
     if quantity == "angle_step":
         return np.sqrt(2 * lr * hp.wd / (1 + hp.momentum))
-    heat = float(np.nanmean(of_cell(record, i, "gradient", group)[:, late(record, i)]))
+    heat = float(np.nanmean(of_cell(record, i, "gradient", group)[:, phases.late(record, i)]))
     return (lr * heat / (2 * hp.wd * (1 - hp.momentum))) ** 0.25
-
-
-def late(record: xr.Dataset, i: int) -> slice:
-    """Epochs after the transient of the first learning rate and before its first drop.
-
-    Of a cell that does not come so far (`settles`), the phase's last quarter.
-    """
-    end = phase_end(record, i)
-    return slice(_transient(record, i) if settles(record, i) else 3 * end // 4, end)
-
-
-def settles(record: xr.Dataset, i: int) -> bool:
-    """Whether a cell's transient is over before the first learning rate is."""
-    return _transient(record, i) < phase_end(record, i)
-
-
-def phase_end(record: xr.Dataset, i: int) -> int:
-    """Number of epochs before the learning rate first falls or the batch first grows."""
-    lr, steps = (record[name].isel(cell=i).values[: epochs(record, i)] for name in ("lr_end", "steps_per_epoch"))
-    changed = np.flatnonzero((lr < 0.999 * lr[0]) | (steps != steps[0]))
-    return int(changed[0]) if changed.size else lr.size
-
-
-def _transient(record: xr.Dataset, i: int) -> int:
-    from paper_figs.spread import transient_end
-
-    return int(transient_end(float(record["tuning_factor"][i])))
 
 
 def ratio(record: xr.Dataset, i: int) -> float:
     """Measured 1 - cos per epoch after the transient over the exact prediction of it."""
-    some = late(record, i)
+    some = phases.late(record, i)
     measured = 2 * np.sin(mean_and_error(of_cell(record, i, "angle_epoch"))[0][some] / 2) ** 2
     said = 2 * np.sin(exact(record, i).angle_epoch[some] / 2) ** 2
     return float(np.nanmean(measured) / np.nanmean(said)) if measured.size else math.nan

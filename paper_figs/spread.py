@@ -92,8 +92,3 @@ def spreads(angle: Array, first: Array, equal: Array, *, seed: int = 0, resample
 
 def _mean_over_seeds(values: Array) -> Array:
     return seed_mean(np.moveaxis(values, -2, -1))
-
-
-def transient_end(tuning_factor: Array | float, last_change: Array | int = 0) -> Array:
-    """First epoch (from 0) after max(7/(4 tuning factor), 5) epochs: what is left of the transient is e^-7."""
-    return np.asarray(last_change) + np.ceil(np.maximum(7 / (4 * np.asarray(tuning_factor)), 5)).astype(int)

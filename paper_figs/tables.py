@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paper_figs import networks, style
+from paper_figs import networks, phases, style
 from paper_figs.accuracy import TITLES, correlation, ours, paper_of, theirs, verdicts
 from paper_figs.scripts import Drawn
-from paper_figs.spread import transient_end
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,8 +63,8 @@ def diagonal(record: xr.Dataset) -> Drawn:
 
 def _spread(record: xr.Dataset, cells: list[int], tuned: str) -> str:
     """Range of the angle in the transient and after it, and what the exact recursion has; measured over exact."""
-    end = min(networks.phase_end(record, i) for i in cells)
-    first = int(transient_end(float(record["tuning_factor"][cells[0]])))
+    end = min(phases.phase_end(record, i) for i in cells)
+    first = phases.transient(record, cells[0])
     measured = _range([networks.mean_and_error(networks.of_cell(record, i, "angle_epoch"))[0] for i in cells], end)
     exact = _range([networks.predicted(record, i, "angle_epoch") for i in cells], end)
     k = int(np.nanargmax(measured[:first]))

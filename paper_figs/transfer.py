@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paper_figs import networks, style
+from paper_figs import networks, phases, style
 from paper_figs.seeds import seed_error, seed_mean
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def turning_apart(record: xr.Dataset, cells: list[int]) -> str:
     """The angles of a pair of equal tuning factor at the end of the first phase, and why they need not be alike."""
-    ends = [networks.phase_end(record, i) - 1 for i in cells]
+    ends = [phases.phase_end(record, i) - 1 for i in cells]
     measured = [networks.mean_and_error(networks.of_cell(record, i, "angle_epoch"))[0] for i in cells]
     exact = [networks.predicted(record, i, "angle_epoch") for i in cells]
     a, b, c, d = (
@@ -25,7 +25,7 @@ def turning_apart(record: xr.Dataset, cells: list[int]) -> str:
         f"The transferred pair, of equal tuning factor, turns by {a:.1f} and {b:.1f} degrees an epoch at the end of "
         f"the first phase (exact {c:.1f} and {d:.1f})"
     )
-    left = sum(not networks.settles(record, i) for i in cells)
+    left = sum(not phases.settles(record, i) for i in cells)
     if left:
         who = "both are" if left == len(cells) else "one of them is"
         return f"{said}; {who} still in the transient, of which the factor says nothing."

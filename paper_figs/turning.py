@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paper_figs import networks
-from paper_figs.spread import Spread, spreads, transient_end
+from paper_figs import networks, phases
+from paper_figs.spread import Spread, spreads
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,9 +19,9 @@ def widths(record: xr.Dataset, tuned: str | None = None, quantity: str = "angle_
     ``quantity="angle_epoch_predicted"``: of the exact recursion.
     """
     cells = networks.pick(record, **({"what_changed": tuned} if tuned else {}))
-    end = min(networks.phase_end(record, i) for i in cells)
+    end = min(phases.phase_end(record, i) for i in cells)
     angle = np.array([networks.of_cell(record, i, quantity)[:, :end] for i in cells])
-    begin = transient_end(record["tuning_factor"].values[cells])
+    begin = np.array([phases.transient(record, i) for i in cells])
     return spreads(angle, begin, record["constant_factor"].values[cells] > 0)
 
 
@@ -34,7 +34,8 @@ def together(record: xr.Dataset) -> str:
     said = [f"{kind} {_per_cent(one)}, by the exact recursion {100 * exact[kind].interval.value:.0f} %"
             for kind, one in found.items()]  # fmt: skip
     factor, equal = record["tuning_factor"].values, record["constant_factor"].values > 0
-    late = transient_end(factor) < min(networks.phase_end(record, i) for i in range(factor.size))
+    cells = range(factor.size)
+    late = np.array([phases.transient(record, i) for i in cells]) < min(phases.phase_end(record, i) for i in cells)
     times = np.unique(np.round(factor[late & ~equal] / factor[equal].mean(), 2))
     return f"{'; '.join(said)} (others past theirs: {', '.join(f'{t:g}' for t in times)} times the factor)"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_records import made
 
-from paper_figs import accuracy, cli, grid, networks
+from paper_figs import accuracy, cli, grid, networks, phases
 from paper_figs.findings import scaling_rules
 from paper_figs.scripts import scripts
 from sde_si import theory
@@ -82,22 +82,38 @@ def test_cells_of_different_length_end_in_nothing():
         record[name][0, 12:] = np.nan
     for name in ("gradient", "angle_epoch"):
         record[name][0, :, 12:] = np.nan
-    assert networks.epochs(record, 0) == 12
+    assert phases.epochs(record, 0) == 12
     values = networks.sde(record, 0, "angle_epoch")
     assert np.isfinite(values[:12]).all()
     assert np.isnan(values[12:]).all()
-    assert networks.late(record, 0) == slice(9, 12)  # of a transient that does not end: its last quarter
+    assert phases.late(record, 0) == slice(9, 12)  # of a transient that does not end: its last quarter
 
 
 def test_late_epochs_are_those_after_the_transient():
     record = made("yun-table5", epochs=40)
     i = int(np.argmin(np.abs(record["tuning_factor"].values - 0.0512)))
-    first, end = networks.late(record, i).start, networks.phase_end(record, i)
+    first, end = phases.late(record, i).start, phases.phase_end(record, i)
     assert 3 * end // 4 < first == 35 < end
     record["angle_epoch"][i, :, :first] = 3.0
     said = networks.exact(record, i).angle_epoch[first:end]
     turned = networks.mean_and_error(networks.of_cell(record, i, "angle_epoch"))[0][first:end]
     assert networks.ratio(record, i) == pytest.approx((1 - np.cos(turned)).mean() / (1 - np.cos(said)).mean())
+
+
+def test_a_rate_that_falls_in_every_epoch_is_one_phase_whose_transient_takes_longer():
+    record = made("yun-table5", epochs=80)
+    i = int(np.argmin(np.abs(record["tuning_factor"].values - 0.0512)))
+    assert phases.transient(record, i) == 35
+    for low, high in ((10, 20), (0, 80)):
+        time = np.clip((np.arange(80) - low) / (high - low), 0, 1)
+        record["lr_end"][i] = 0.1 * (1 + np.cos(np.pi * time)) / 2
+        assert phases.phase_end(record, i) == (80 if high == 80 else low + 1)
+    first = phases.transient(record, i)
+    share = np.cumsum((1 + np.cos(np.pi * np.arange(80) / 80)) / 2)
+    assert 4 * 0.0512 * share[first - 2] < phases.DECAYED <= 4 * 0.0512 * share[first - 1]
+    assert phases.late(record, i) == slice(first, 80)
+    record["lr_end"][i] *= np.exp(-np.arange(80.0))  # it stops before the start is forgotten
+    assert not phases.settles(record, i)
 
 
 def test_the_papers_formula_is_not_asked_where_the_transient_does_not_end(monkeypatch):

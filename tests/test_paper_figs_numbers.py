@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from paper_figs import accuracy, grid, quantified, searches, spread
+from paper_figs import accuracy, grid, phases, quantified, searches, spread
 from paper_figs.findings import svag_resnet
 from validation import experiments
 
@@ -160,8 +160,8 @@ def test_standing_out_is_paired_and_keeps_its_level():
 
 
 def test_transient_end_follows_the_slowest_law():
-    assert spread.transient_end(np.array([0.05])).tolist() == [35]
-    assert spread.transient_end(np.array([5.0]), 10).tolist() == [15]
+    assert phases.transient_end(np.array([0.05])).tolist() == [35]
+    assert phases.transient_end(np.array([5.0]), 10).tolist() == [15]
 
 
 def test_the_papers_tables_carry_the_diagonal_and_agree_with_themselves():

@@ -6,7 +6,7 @@ per epoch when N differs.
 
 import numpy as np
 
-from paper_figs import networks, style
+from paper_figs import networks, phases, style
 from paper_figs.scripts import Drawn, Records
 from paper_figs.searches import best_of_combinations, how_well_tuned
 
@@ -23,7 +23,7 @@ def draw(records: Records) -> Drawn:
         for axis, quantity in zip(axes, ("effective_lr", "effective_lr_epoch"), strict=True):
             networks.draw_course(axis, record, i, quantity, series, networks.combination(record, i))
             axis.set(xlabel="epoch", ylabel=networks.SHOWN[quantity][0], yscale="log")
-        some = networks.late(record, i)
+        some = phases.late(record, i)
         levels.append([networks.mean_and_error(networks.of_cell(record, i, q))[0][max(some.stop - 1, 0)]
                        for q in ("effective_lr", "effective_lr_epoch")])  # fmt: skip
     style.below(figure, axes[0], columns=3, title="N, B, lr, wd")

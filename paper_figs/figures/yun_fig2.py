@@ -5,7 +5,7 @@ Well-tuned combinations of different N, B, lr and wd turn by similar angles per 
 
 import numpy as np
 
-from paper_figs import networks, style
+from paper_figs import networks, phases, style
 from paper_figs.scripts import Drawn, Records
 from paper_figs.searches import best_of_combinations, how_well_tuned
 
@@ -25,8 +25,8 @@ def draw(records: Records) -> Drawn:
         for series, i in enumerate(best_of_combinations(record, worst=worst)):
             networks.draw_course(axis, record, i, "angle_epoch", series, networks.combination(record, i))
             angle = networks.mean_and_error(networks.of_cell(record, i, "angle_epoch"))[0]
-            ends.append(angle[max(networks.phase_end(record, i) - 1, 0)])
-            if networks.settles(record, i):
+            ends.append(angle[max(phases.phase_end(record, i) - 1, 0)])
+            if phases.settles(record, i):
                 off.append(networks.ratio(record, i))
         settled.append(len(off) - sum(settled))
         shown += len(ends)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from paper_figs import networks
+from paper_figs import networks, phases
 from paper_figs.rates import FALL, Course, FixedRates, Training, course, fixed_rates, trainings
 from paper_figs.seeds import of_seeds
 
@@ -53,7 +53,7 @@ def find(record: xr.Dataset) -> Found:
              for i, rate in zip(fixed.cells, fixed.rates, strict=True) if np.isclose(rate, LINES).any()}  # fmt: skip
     names = [f"lr {float(record['lr'][i]):g}, wd {float(record['wd'][i]):g}" for i in cells]
     ordinary = {name: trainings(record, i) for name, i in zip(names, cells, strict=True)}
-    settles, level = [networks.settles(record, i) for i in cells], levels(record, fixed, cells)
+    settles, level = [phases.settles(record, i) for i in cells], levels(record, fixed, cells)
     return Found(networks.caption(record), record["epoch"].values, fixed, lines, ordinary, settles, level)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paper_figs import networks
+from paper_figs import networks, phases
 from paper_figs.seeds import listed, seed_error, seed_mean
 from sde_si import theory
 
@@ -76,7 +76,7 @@ def find(record: xr.Dataset) -> Found:
 
 def _measured(record: xr.Dataset, i: int, name: str) -> Array:
     """Mean of one cell's late epochs, shape (seed,), in the units of `Found.measured`."""
-    hp, some = networks.hyperparameters(record, i), networks.late(record, i)
+    hp, some = networks.hyperparameters(record, i), phases.late(record, i)
     values = networks.of_cell(record, i, NORM if name == OWN_NORM else name)[:, some]
     if name in (ENDS, MIDDLES):
         values = (1 - np.cos(values)) / (1 - theory.lag_cosines(hp.steps_per_epoch, hp.intrinsic_lr, hp.momentum)[-1])

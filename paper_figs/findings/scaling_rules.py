@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paper_figs import networks, style
+from paper_figs import networks, phases, style
 from paper_figs.accuracy import final_accuracy
 from paper_figs.seeds import listed, seed_error, seed_mean
-from paper_figs.spread import transient_end
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,7 +67,7 @@ def find(record: xr.Dataset) -> Found:
     def mean(name: str) -> Array:
         return np.array([[_late(record, i, name) for i in row] for row in cells])
 
-    settled = np.array([[[networks.settles(record, i)] for i in row] for row in cells])
+    settled = np.array([[[phases.settles(record, i)] for i in row] for row in cells])
     formula = np.where(settled, record["angle_epoch_paper"].values[cells][:, :, :1], np.nan)
     turned = {"exact": mean("angle_epoch_predicted"), "measured": mean("angle_epoch"), "SDE": mean("SDE")}
     return Found(
@@ -76,8 +75,8 @@ def find(record: xr.Dataset) -> Found:
         growth=growth[cells[0]],
         batch=float(record["B"][start[0]]) * growth[cells[0]],
         angle={kind: style.DEGREES * values for kind, values in {**turned, "paper": formula}.items()},
-        transient=transient_end(record["tuning_factor"].values[cells]),
-        phase=networks.phase_end(record, start[0]),
+        transient=phases.transient_end(record["tuning_factor"].values[cells]),
+        phase=phases.phase_end(record, start[0]),
         norm=mean("weight_norm"),
         ratio=mean("noise_trace") / mean("signal"),
         gained=accuracy[cells] - accuracy[cells][:, :1],
@@ -90,7 +89,7 @@ def _late(record: xr.Dataset, i: int, name: str) -> Array:
     """Mean of one cell over `networks.late`, shape (seed,); ``SDE``: of the simulated angle per epoch, (1,)."""
     course = networks.sde(record, i, "angle_epoch") if name == "SDE" else None
     values = networks.of_cell(record, i, name) if course is None else course[None]
-    return values[:, networks.late(record, i)].mean(axis=1)
+    return values[:, phases.late(record, i)].mean(axis=1)
 
 
 def seen(found: Found) -> str:

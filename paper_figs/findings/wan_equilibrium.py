@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paper_figs import networks
+from paper_figs import networks, phases
 from paper_figs.seeds import of_seeds, seed_error, seed_mean
-from paper_figs.spread import transient_end
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -76,7 +75,7 @@ def _column(record: xr.Dataset, momentum: float) -> Column:
     for i in indices:
         reshuffled = bool(record["sampling"].values[i] == "reshuffle")
         label = f"lr × {record['lr'].values[i] / lr:g}, wd × {record['wd'].values[i] / wd:.2g}"
-        gradient, noise = (networks.of_cell(record, i, name)[:, networks.late(record, i)]
+        gradient, noise = (networks.of_cell(record, i, name)[:, phases.late(record, i)]
                            for name in ("gradient", "noise_trace"))  # fmt: skip
         quarter = max(1, gradient.shape[1] // 4)
         cells.append(Cell(
@@ -95,7 +94,11 @@ def _ratios(record: xr.Dataset, i: int) -> Array:
     |x|^4 has the mean of Wan's less its change per 4u/(1 - mu), if gradients are uncorrelated (9.4).
     """
     hp = networks.hyperparameters(record, i)
-    first, u, mu = min(int(transient_end(hp.tuning_factor)), record.sizes["epoch"] - 2), hp.intrinsic_lr, hp.momentum
+    first, u, mu = (
+        min(int(phases.transient_end(hp.tuning_factor)), record.sizes["epoch"] - 2),
+        hp.intrinsic_lr,
+        hp.momentum,
+    )
     layers = [group for group in record["group"].values.tolist() if group != "all"]
     norm, angle, gradient = (np.array([networks.of_cell(record, i, name, layer) for layer in layers])
                              for name in ("weight_norm", "angle_step", "gradient"))  # fmt: skip
