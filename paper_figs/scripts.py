@@ -56,9 +56,7 @@ class Drawn(NamedTuple):
 
 def styled() -> Any:
     """The one style, for drawing and for saving."""
-    import matplotlib as mpl
-
-    from sde_si.figures import STYLE
+    from sde_si import style
 
     # Legends stand on white: dense figures have lines below them.
     legends: Any = {
@@ -67,7 +65,7 @@ def styled() -> Any:
         "legend.edgecolor": "none",
         "legend.fancybox": False,
     }
-    return mpl.rc_context(legends, fname=str(STYLE))
+    return style.styled(legends)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,9 @@ import numpy as np
 
 from sde_si import estimators
 from sde_si.comparison import predictions
-from sde_si.disk import write_bytes
 from sde_si.quantities import shown
 from sde_si.record import configuration
+from sde_si.style import save, styled
 from sde_si.theory import Prediction
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLE = Path(__file__).with_name("sde_si.mplstyle")
 MARKERS = "os^Dv<>P"
 PANELS = ("angle_epoch", "weight_norm", "effective_lr")
 
@@ -33,10 +31,9 @@ def overlay(records: Mapping[str, xr.Dataset]) -> Figure:
     Points are means over paths with their standard errors, the band holds 80 % of the paths, a line is the exact
     prediction, a dashed line the papers' first-order one.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(fname=str(STYLE)):
+    with styled():
         figure = Figure(figsize=(11, 3.6), layout="constrained")
         axes = figure.subplots(1, len(PANELS))
         for axis, quantity in zip(axes, PANELS, strict=True):
@@ -98,11 +95,5 @@ def overlay_figure(records: Mapping[str, xr.Dataset], folder: Path, *, stem: str
     digests = [record.attrs.get("digest", "") for record in records.values()]
     made = "".join(digests) or "".join(record.attrs["configuration"] for record in records.values())
     name = digests[0] if digests[0] and len(digests) == 1 else hashlib.sha256(made.encode()).hexdigest()
-    import matplotlib as mpl
 
-    buffer = io.BytesIO()
-    with mpl.rc_context(fname=str(STYLE)):
-        overlay(records).savefig(buffer, format="png")
-    path = folder / f"{stem or f'simulate-{name[:12]}'}.png"
-    write_bytes(buffer.getvalue(), path)
-    return path
+    return save(lambda: overlay(records), folder / f"{stem or f'simulate-{name[:12]}'}.png")

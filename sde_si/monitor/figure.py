@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sde_si.figures import STYLE
 from sde_si.monitor import statistics as stats
 from sde_si.monitor.history import History, angle, end_norm
+from sde_si.style import styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,14 +21,13 @@ WHOLE = "0.82"  # all together
 
 def figure(history: History) -> Figure:
     """Draw angle per step with its prediction, their ratio, and the norm, group by group and for all together."""
-    import matplotlib as mpl
     from matplotlib.colors import to_hex
     from matplotlib.figure import Figure
 
     rows = history.rows.get(1, [])
     names = [*(group.name for group in history.groups), "all"]
     which = list(range(len(names))) if len(names) > 2 else [0]
-    with mpl.rc_context(fname=str(STYLE)):
+    with styled():
         drawn = Figure(figsize=(11, 3.8), layout="constrained")
         turn, ratio, norm = drawn.subplots(1, 3)
         if rows:

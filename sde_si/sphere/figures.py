@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sde_si import regimes
-from sde_si.disk import write_bytes
-from sde_si.figures import STYLE
 from sde_si.sphere import laws
 from sde_si.sphere.course import Course, courses
 from sde_si.sphere.survey import Point, Survey
+from sde_si.style import save, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -210,11 +208,10 @@ def draw(found: Survey, panels: Sequence[str] | None = None) -> Figure:
     panels : sequence of str, optional
         Names in `PANELS`; by default all that have something to show.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     panels = panels_of(found) if panels is None else panels
-    with mpl.rc_context(fname=str(STYLE)):
+    with styled():
         rows = -(-len(panels) // 3)
         figure = Figure(figsize=(3.9 * min(3, len(panels)), 3.4 * rows), layout="constrained")
         axes = np.atleast_1d(figure.subplots(rows, min(3, len(panels)))).ravel()
@@ -233,14 +230,7 @@ def save_figure(found: Survey, folder: Path, panels: Sequence[str] | None = None
     DiskProblem
         If the folder or the disk refuses.
     """
-    import matplotlib as mpl
-
     panels = panels_of(found) if panels is None else panels
     made = [p.course.configuration for p in found.points]
     digest = hashlib.sha256(json.dumps([made, list(panels)], sort_keys=True).encode()).hexdigest()
-    buffer = io.BytesIO()
-    with mpl.rc_context(fname=str(STYLE)):
-        draw(found, panels).savefig(buffer, format="png")
-    path = folder / f"sphere-{digest[:12]}.png"
-    write_bytes(buffer.getvalue(), path)
-    return path
+    return save(lambda: draw(found, panels), folder / f"sphere-{digest[:12]}.png")

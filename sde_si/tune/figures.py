@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import textwrap
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sde_si.disk import write_bytes
-from sde_si.figures import PANELS, STYLE
+from sde_si.figures import PANELS
 from sde_si.quantities import shown
+from sde_si.style import save, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,11 +25,10 @@ SHADES = ("0.93", "1.0")
 
 def course_figure(found: Explanation) -> Figure:
     """Angle per epoch, norm and effective LR: predicted, at each epoch's equilibrium, and by the papers."""
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     hp, epoch = found.hyperparameters, np.arange(1, found.hyperparameters.epochs + 1)
-    with mpl.rc_context(fname=str(STYLE)):
+    with styled():
         figure = Figure(figsize=(11, 3.6), layout="constrained")
         panels = [name if name in found.course else "relative_update" for name in PANELS]
         for axis, name in zip(figure.subplots(1, len(panels)), panels, strict=True):
@@ -63,25 +61,17 @@ def save_figure(figure: Figure, name: str, content: dict[str, Any], folder: Path
     DiskProblem
         If the folder or the disk refuses.
     """
-    import matplotlib as mpl
-
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    buffer = io.BytesIO()
-    with mpl.rc_context(fname=str(STYLE)):
-        figure.savefig(buffer, format="png")
-    path = folder / f"tune-{name}-{digest[:12]}.png"
-    write_bytes(buffer.getvalue(), path)
-    return path
+    return save(lambda: figure, folder / f"tune-{name}-{digest[:12]}.png")
 
 
 def ramp_figure(found: LrRange) -> Figure:
     """Loss, raw and smoothed, and, where it was measured, the angle of a step, against lr."""
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     turned = np.isfinite(found.angle_step) & (found.angle_step > 0)
     panels = 2 if turned.any() else 1
-    with mpl.rc_context(fname=str(STYLE)):
+    with styled():
         figure = Figure(figsize=(4.6 * panels, 3.6), layout="constrained")
         axes = np.atleast_1d(figure.subplots(1, panels))
         name = "loss at the end of each run" if found.runs else "loss before the step"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import textwrap
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sde_si import style
 from sde_si.disk import write_bytes
-from sde_si.figures import STYLE
 from sde_si.verify.claim import EXPLAINED, FAILS, Claim, Measurement, Result
 from sde_si.verify.sheet import PERCENT
 
@@ -44,7 +43,6 @@ def figure(result: Result) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     drawn = list({id(one.curve): one for one in result.measurements if one.curve is not None}.values())
@@ -54,7 +52,7 @@ def figure(result: Result) -> Figure:
     lines = -(-len(drawn) // columns)
     heights = [3.4 * lines] * bool(drawn)
     heights += [1.5 + 0.2 * sum(len(_wrapped(_label(one), 46)) + 1 for one in rows)] * bool(rows or not drawn)
-    with mpl.rc_context(fname=str(STYLE)):
+    with style.styled():
         made = Figure(figsize=(WIDTH * (1 if columns == 1 else 1.25), sum(heights)), layout="constrained")
         parts = np.ravel(made.subfigures(len(heights), 1, height_ratios=heights, squeeze=False))
         for i, one in enumerate(drawn):
@@ -70,12 +68,7 @@ def figure(result: Result) -> Figure:
 
 def png(result: Result) -> bytes:
     """The claim's figure as a PNG; equal results give equal bytes."""
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    with mpl.rc_context(fname=str(STYLE)):
-        figure(result).savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return style.png(lambda: figure(result))
 
 
 def save_figure(result: Result, folder: Path) -> Path:

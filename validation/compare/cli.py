@@ -34,6 +34,7 @@ BY_RESPONSE = "noise and response (18.8)"
 
 def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
     """Everything said of one record, as JSON types; draws its figures."""
+    from sde_si import style
     from sde_si.comparison import finite
     from validation.compare import figure
 
@@ -41,10 +42,11 @@ def results(file: str, record: xr.Dataset, folder: Path) -> dict[str, Any]:
     title, digest = title_of(record), record.attrs["digest"][:12]
     pictures = []
     if _turned(record):
-        pictures.append(figure.write(lambda: figure.rotation_figure({title: record}), folder / f"compare-{digest}.png"))
+        draw = lambda: figure.rotation_figure({title: record})  # noqa: E731
+        pictures.append(style.save(draw, folder / f"compare-{digest}.png", dpi=figure.DPI))
     if over:
         draw = lambda: figure.overlay_figure(record, over, title)  # noqa: E731
-        pictures.append(figure.write(draw, folder / f"overlay-{digest}.png"))
+        pictures.append(style.save(draw, folder / f"overlay-{digest}.png", dpi=figure.DPI))
     simulated = []
     for name in SHOWN if over else ():
         found = settled(record, used, name)
@@ -211,10 +213,11 @@ def compare(
             show(found[-1])
     shown = [record for record in loaded.values() if _turned(record)]
     if len(shown) > 1:
+        from sde_si import style
         from validation.compare import figure
 
         panels = dict(zip(titles(shown), shown, strict=True))
-        together = figure.write(lambda: figure.rotation_figure(panels), folder / "rotations.png")
+        together = style.save(lambda: figure.rotation_figure(panels), folder / "rotations.png", dpi=figure.DPI)
         if not json:
             print(f"figure of all: {together}")
     if json:

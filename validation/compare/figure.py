@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 
 MARKERS = {CONFINED: "s", ANSWERED: "o", ASYMMETRIC: "D"}  # of the laws that know the basin
 BAND = 100 * ROTATION  # per cent
+DPI = 110
 ROOM = 0.4  # above and below the late epochs, of what they span
 
 
@@ -130,17 +129,3 @@ def _cut(axis: Axes, epoch: np.ndarray, late: int) -> None:
     if out:
         said = "epoch 1 is off the scale" if max(out) == 1 else f"parts of epochs 1 to {max(out):.0f} are off the scale"
         axis.set_title(said, loc="right", fontsize="small", color="0.4")
-
-
-def write(draw: Callable[[], Any], file: Path) -> Path:
-    """Draw in the house style and write the picture."""
-    import matplotlib as mpl
-
-    from sde_si.disk import write_bytes
-    from sde_si.figures import STYLE
-
-    buffer = io.BytesIO()
-    with mpl.rc_context(fname=str(STYLE)):
-        draw().savefig(buffer, format="png", dpi=110)
-    write_bytes(buffer.getvalue(), file)
-    return file

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from sde_si import style
 from validation.compare import figure, tables
 from validation.compare.compared import Compared
 from validation.compare.keep import RECORDS, title_of, titles
@@ -35,11 +36,12 @@ def main(page: Path = PAGE, folder: Path = RECORDS) -> int:
     write_bytes(text.encode(), page)
     shown = [one.record for one in drawn if "response" in one.record]
     answered = dict(zip(titles(shown), shown, strict=True))
-    figure.write(lambda: figure.rotation_figure(answered), page.with_name("networks-rotation.png"))
+    style.save(lambda: figure.rotation_figure(answered), page.with_name("networks-rotation.png"), dpi=figure.DPI)
     one = every[EXAMPLE]
-    figure.write(
+    style.save(
         lambda: figure.overlay_figure(one.record, one.simulations, title_of(one.record)),
         page.with_name("networks-overlay.png"),
+        dpi=figure.DPI,
     )
     return 0
 
