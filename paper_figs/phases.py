@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 DECAYED = 7.0  # relaxation times after which a transient is over
+NEVER = 1e9  # epochs: no weight decay
 
 
 def transient_end(tuning_factor: Array | float, last_change: Array | int = 0) -> Array:
     """First epoch (from 0) after max(7/(4 tuning factor), 5) epochs: what is left of the transient is e^-7."""
-    return np.asarray(last_change) + np.ceil(np.maximum(DECAYED / (4 * np.asarray(tuning_factor)), 5)).astype(int)
+    with np.errstate(divide="ignore"):
+        epochs = np.maximum(DECAYED / (4 * np.asarray(tuning_factor, dtype=float)), 5)
+    return np.asarray(last_change) + np.ceil(np.minimum(epochs, NEVER)).astype(int)
 
 
 def epochs(record: xr.Dataset, i: int) -> int:
@@ -24,7 +27,7 @@ def epochs(record: xr.Dataset, i: int) -> int:
 
 
 def late(record: xr.Dataset, i: int) -> slice:
-    """Epochs after the transient of the first learning rate and before its first drop.
+    """Epochs after the transient and before the first drop, or to the end where the learning rate falls gradually.
 
     Of a cell that does not come so far (`settles`), the phase's last quarter.
     """
@@ -33,16 +36,15 @@ def late(record: xr.Dataset, i: int) -> slice:
 
 
 def settles(record: xr.Dataset, i: int) -> bool:
-    """Whether a cell's transient is over before the first learning rate is."""
+    """Whether a cell's transient is over before `phase_end`."""
     return transient(record, i) < phase_end(record, i)
 
 
 def phase_end(record: xr.Dataset, i: int) -> int:
     """Number of epochs before the learning rate first falls or the batch first grows; all where lr falls gradually."""
     lr, steps = (record[name].isel(cell=i).values[: epochs(record, i)] for name in ("lr_end", "steps_per_epoch"))
-    if _gradual(lr):
-        return lr.size
-    changed = np.flatnonzero((lr < 0.999 * lr[0]) | (steps != steps[0]))
+    fallen = np.zeros(lr.size, dtype=bool) if _gradual(lr) else lr < 0.999 * lr[0]
+    changed = np.flatnonzero(fallen | (steps != steps[0]))
     return int(changed[0]) if changed.size else lr.size
 
 
@@ -56,5 +58,5 @@ def transient(record: xr.Dataset, i: int) -> int:
     factor, lr = float(record["tuning_factor"][i]), record["lr_end"].isel(cell=i).values[: epochs(record, i)]
     if not _gradual(lr):
         return int(transient_end(factor))
-    spent = np.cumsum(4 * factor * lr / lr.max())  # the factor is that of the highest lr
+    spent = np.cumsum(4 * factor * lr / lr[0])  # the factor is that of the start
     return max(int(transient_end(factor)), min(int(np.searchsorted(spent, DECAYED)) + 1, lr.size))

@@ -13,7 +13,15 @@ from sde_si.methods.optimizers import PLAIN_SGD, velocity_step
 from sde_si.resolve import resolve
 from sde_si.theory.forms import FORMS, Rule
 from sde_si.theory.linear import balanced, recursion
-from sde_si.theory.optimizers import balances, displacement_ratio, equilibrium_norm, equilibrium_versine, table_rate
+from sde_si.theory.optimizers import (
+    assumes,
+    balances,
+    displacement_ratio,
+    equilibrium_norm,
+    equilibrium_versine,
+    relaxation,
+    table_rate,
+)
 from sde_si.tune import effects
 
 
@@ -113,3 +121,59 @@ def test_a_method_that_is_not_balanced_has_its_ratio_for_noise_alone():
     assert found[0] == pytest.approx(2 * equilibrium_versine(Rule("nesterov", hp.lr, hp.wd, 0.9)))
     assert math.isnan(found[1])
     assert not balanced(*recursion(hp.intrinsic_lr, 0.9, nesterov=True))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_rule_raises(form):
+    """Of learning rates that rounding leaves above 0, of none, and of numbers that are not there."""
+    for lr, wd in ((1e-14, 5e-4), (0.0, 0.1), (math.nan, 0.1), (0.1, 0.0), (1.0, 1.0), (0.1, 1e-20)):
+        rule = Rule(form, lr, wd, 0.9, 0.99)
+        assert not rule.usable
+        assert not balances(rule)
+        assert math.isnan(equilibrium_versine(rule))
+        assert math.isnan(displacement_ratio(rule))
+        assert relaxation(rule) == (math.inf, 1.0)
+
+
+def test_lion_without_a_second_memory_has_a_law():
+    """beta2 = 0: signs of b1 times the last gradient plus (1-b1) times this one; with b1 = 1/2 each two share one."""
+    rule = Rule("lion", 0.01, 0.1, 0.5, 0.0)
+    u, share = rule.intrinsic_lr, 2 / math.pi * math.asin(0.5)
+    square = (1 + 2 * (1 - u) * share) / (1 - (1 - u) ** 2)
+    assert equilibrium_norm(rule, 1) == pytest.approx(rule.lr * square**0.5, rel=1e-12)
+    hp = HyperParameters(lr=0.01, wd=0.1, momentum=0.5, beta2=0.0)
+    rows = theory.equilibrium(resolve(Problem("isotropic", dim=400), hp, method="lion", paths=1))
+    assert rows["weight_norm"].value == pytest.approx(20 * rule.lr * square**0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("momentum", "substeps", "known"), [(0.9, 4, True), (0.9, 2, False), (0.5, 4, False), (0.0, 1, True)]
+)
+def test_the_sde_is_judged_by_its_balance_where_that_is_known_to_half_a_tolerance(momentum, substeps, known):
+    """With momentum the gradient is taken at x + h v/2, and is orthogonal to that: a lasting one adds (1-mu) h/3."""
+    hp = HyperParameters(momentum=momentum)
+    for loss, expected in (("isotropic", True), ("vmf", known)):
+        run = resolve(Problem(loss, dim=8), hp, method="splitting", paths=1, substeps=substeps)
+        assert math.isfinite(theory.displacement_ratio(run)) is expected
+
+
+def test_what_the_angle_of_a_step_assumes():
+    said = {form: assumes(Rule(form, 0.1, 1e-3, 0.9, 0.99)) for form in (*FORMS, "RMSprop")}
+    assert said["sgd"] == said["sgdw"] == "stationary norm; any scale-invariant loss"
+    assert said["nesterov"] == "stationary norm; gradients that are independent from step to step"
+    assert said["adamw"] == said["lion"] == said["adam"]
+    assert "of steady size" in said["adamw"]
+    assert said["RMSprop"] == ""
+
+
+def test_options_without_a_law_are_not_taken_for_the_plain_rule():
+    pytest.importorskip("torch")
+    from sde_si.monitor.optimizers import rule_of
+
+    plain = {"lr": 0.1, "weight_decay": 0.01, "betas": (0.9, 0.99), "caution": False, "corrected_weight_decay": False}
+    assert rule_of("adamw", plain) == Rule("adamw", 0.1, 0.01, 0.9, 0.99)
+    for name in ("caution", "corrected_weight_decay"):
+        assert rule_of("adamw", plain | {name: True}) == Rule(f"adamw with {name}", 0.1, 0.01, 0.9, 0.99)
+    assert (
+        rule_of("sgd", {"lr": 0.1, "weight_decay": 0.01, "momentum": 0.9, "corrected_weight_decay": True}).law is None
+    )

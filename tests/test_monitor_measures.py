@@ -53,6 +53,7 @@ OPTIMIZERS = {
     "dampened": lambda p: torch.optim.SGD(p, lr=0.4, momentum=0.8, dampening=0.5, weight_decay=4e-3),
     "nesterov": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=4e-3, nesterov=True),
     "sgdw": lambda p: SGDW(p, lr=0.1, momentum=0.8, weight_decay=2e-2),
+    "sgdw-dampened": lambda p: SGDW(p, lr=0.4, momentum=0.8, dampening=0.75, weight_decay=5e-3),
     "adamw": lambda p: torch.optim.AdamW(p, lr=1e-2, betas=(0.9, 0.99), weight_decay=0.2),
     "adam": lambda p: torch.optim.Adam(p, lr=1e-2, betas=(0.8, 0.99), weight_decay=0.05),
     "lion": lambda p: Lion(p, lr=1e-2, betas=(0.95, 0.98), weight_decay=0.2),

@@ -17,7 +17,7 @@ from sde_si.theory import decoupled_lag_cosines, lag_cosines
 from sde_si.tune import suggest, transfer
 from sde_si.tune.advice import _law
 from sde_si.tune.cli import main
-from sde_si.tune.evidence import gradients_of, of_record
+from sde_si.tune.evidence import Evidence, gradients_of, of_record
 
 SETTLED = HyperParameters(N=2000, B=50, lr=0.1, wd=8e-3, momentum=0.5, epochs=45)
 
@@ -172,12 +172,22 @@ def test_advice_of_a_monitor(one_thread):
 def test_the_law_of_an_epoch_for_advice(decoupled):
     """By a power of the matrix, as by the recursion over all lags."""
     hp, n = HyperParameters(N=39_000, B=100, lr=0.1, wd=2e-3, momentum=0.9), 390
-    found = SimpleNamespace(method="sgdw" if decoupled else "sgd", lr=hp.lr, wd=hp.wd, momentum=0.9, steps_per_epoch=n)
+    found = SimpleNamespace(form="sgdw" if decoupled else "sgd", lr=hp.lr, wd=hp.wd, momentum=0.9, steps_per_epoch=n)
     cosines = (decoupled_lag_cosines if decoupled else lag_cosines)(n, 2e-4, 0.9)
     assert _law(found, 2e-3) == pytest.approx(-math.log(cosines[-1]), rel=1e-9)
     endless = SimpleNamespace(**{**vars(found), "steps_per_epoch": 10**10})  # no law could run through them
     factor = 10**10 * 0.1 * 1e-11 / (1 if decoupled else 1 - 0.9)
     assert _law(endless, 1e-11) == pytest.approx(factor, rel=1e-3)
+
+
+def test_a_records_method_follows_the_law_of_its_form():
+    forms = {"sgd": "sgd", "sgd-torch": "sgd", "splitting": "sgd", "em": "sgd", "svag": "sgd", "sgdw": "sgdw",
+             "nesterov": "nesterov", "adamw": "adamw", "adam": "adam", "RMSprop": ""}  # fmt: skip
+    for method, form in forms.items():
+        found = object.__new__(Evidence)
+        object.__setattr__(found, "method", method)
+        assert found.form == form
+        assert found.quartic is (form in ("sgd", "nesterov"))
 
 
 def test_a_record_of_another_N_is_refused(records, seed):

@@ -86,7 +86,7 @@ def find(record: xr.Dataset) -> Found:
 
 
 def _late(record: xr.Dataset, i: int, name: str) -> Array:
-    """Mean of one cell over `networks.late`, shape (seed,); ``SDE``: of the simulated angle per epoch, (1,)."""
+    """Mean of one cell over `phases.late`, shape (seed,); ``SDE``: of the simulated angle per epoch, (1,)."""
     course = networks.sde(record, i, "angle_epoch") if name == "SDE" else None
     values = networks.of_cell(record, i, name) if course is None else course[None]
     return values[:, phases.late(record, i)].mean(axis=1)

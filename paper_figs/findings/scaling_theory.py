@@ -77,13 +77,13 @@ def epochs(factor: float) -> int:
 def find(record: xr.Dataset, runs: Mapping[str, Run]) -> Found:
     """All curves; predictions are for the settings of the runs."""
     field = record.sel(cell=[f"field, k={k}" for k in GROWTH])
-    norm, grown = field["weight_norm_level"].values, runs[f"sgd-torch, {tuple(COURSES)[-1]}"]
+    norm, last = field["weight_norm_level"].values, runs[f"sgd-torch, {tuple(COURSES)[-1]}"].timetable.steps[-1]
     return Found(
         rules={rule: _angle(record, runs, [f"{rule}, k={k}" for k in GROWTH]) for rule in RULES},
         length=_length(field, runs["field, k=1"]),
         grown=100 * (norm[-1] ** 2 / norm[0] ** 2 - 1),
         courses={name: _course(record, runs, name) for name in COURSES},
-        steps=(_steps(runs, GROWTH[0]), _steps(runs, GROWTH[-1]), int(grown.timetable.steps[-1])),
+        steps=(_steps(runs, GROWTH[0]), _steps(runs, GROWTH[-1]), int(last)),
     )
 
 
@@ -132,15 +132,14 @@ def _course(record: xr.Dataset, runs: Mapping[str, Run], name: str) -> Curve:
 def seen(found: Found) -> str:
     """How far each rule keeps the angle, what a mean gradient adds, and whether the two courses turn alike."""
     rules = "; ".join(f"{rule} {_kept(curve)}" for rule, curve in found.rules.items())
-    (one, one_error), (other, other_error) = ((c.measured[-1], c.error[-1]) for c in found.courses.values())
+    one, other = (f"{with_error(c.measured[-1], c.error[-1])} ({c.exact[-1]:.3f})" for c in found.courses.values())
     first, last, grown = found.steps
     return (
         f"Angle per epoch at k = {GROWTH[-1]} over that at k = {GROWTH[0]}, measured (predicted): {rules}. Epochs have "
         f"{first} to {last} steps, the velocity remembers {1 / (1 - MU):.0f}: what the tuning factor keeps is kept as "
         "long as the former are many more. With a mean gradient linear scaling lets the length grow, by "
         f"{found.grown:.0f} % in E|x|^2 at k = {GROWTH[-1]}, where the noise dominates less. A falling lr and a "
-        f"growing batch turn by {with_error(one, one_error)} and {with_error(other, other_error)} degrees in the last "
-        f"epoch, which has {grown} steps with the grown batch: alike only while epochs have many steps."
+        f"growing batch turn by {one} and {other} degrees in the last epoch, which has {grown} steps with the latter."
     )
 
 

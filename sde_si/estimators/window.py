@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Array = np.ndarray
+BALANCE = 0.02  # relative difference of squared displacement over squared norm from that of a stationary norm
 NEGLIGIBLE = 1e-3  # a drift of ln |x|^2 that shifts no mean by more than a twentieth of the tolerance of 0.5 %
 
 
@@ -130,7 +131,7 @@ def _stationary(log_norm: Array, moved: Array, size: Array, factor: float, expec
         ratio = moved.mean() / size.mean()
         error = mean_and_error(path_or_batch_means(moved - ratio * size)).stderr / size.mean()
         error = error if math.isfinite(error) else 0.0
-        if abs(ratio - expected) > max(5 * error, 0.02 * expected):
+        if abs(ratio - expected) > max(5 * error, BALANCE * expected):
             return f"displacement and norm are out of balance: {ratio / expected:.4g} of the stationary ratio"
     return ""
 

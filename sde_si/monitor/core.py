@@ -179,7 +179,7 @@ class AngularMonitor:
                 f"again after step {size}" if size else "steps_per_epoch=..., or monitor.epoch() at each epoch's end"
             )
             raise BadInput("monitor", "a whole epoch", why, advice)
-        return record(self.history, found, self._windows.form)
+        return record(self.history, found)
 
     def plot(self) -> Figure:
         """Angle over its prediction, norms and angles of the groups against steps."""

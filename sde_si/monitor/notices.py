@@ -13,8 +13,7 @@ from torch.optim import Optimizer
 from sde_si.monitor.history import Group, same
 from sde_si.monitor.readings import Reading
 from sde_si.monitor.verdicts import OFF
-from sde_si.theory.forms import FORMS
-from sde_si.theory.optimizers import balances
+from sde_si.theory.forms import Rule
 
 if TYPE_CHECKING:
     from sde_si.audit import Audit
@@ -90,14 +89,14 @@ class Clipping:
         return sum(n >= top * (1 - SAME) for n in norms) / len(norms), top
 
 
-def _settings(optimizer: Optimizer, readings_form: str) -> list[Notice]:
+def _settings(optimizer: Optimizer, rules: Sequence[Rule]) -> list[Notice]:
     out = []
-    if readings_form not in FORMS:
-        out.append(Notice("setting", f"no law is known for {readings_form}: angles are measured, not predicted"))
-    for group in optimizer.param_groups:
+    for group, rule in zip(optimizer.param_groups, rules, strict=True):
+        if rule.law is None:
+            out.append(Notice("setting", f"no law is known for {rule.form}: angles are measured, not predicted"))
         if group.get("nesterov"):
-            known = readings_form == "sgd"
-            said = "predictions are those of its linear recursion" if known else "no law covers it here"
+            known = "predictions are those of its linear recursion, for independent gradients"
+            said = known if rule.law is not None else "no law covers it here"
             out.append(Notice("setting", f"Nesterov momentum: {said}"))
         if group.get("dampening"):
             out.append(
@@ -131,8 +130,8 @@ def collect(
     from sde_si.monitor.optimizers import form_of, rule_of
 
     form = form_of(optimizer)
-    out = _settings(optimizer, form)
     rules = [rule_of(form, group) for group in optimizer.param_groups]
+    out = _settings(optimizer, rules)
     if groups and all(group.level == "untested" for group in groups):
         out.append(
             Notice("untested", f"{len(groups)} weights are taken for scale-invariant untested: give batch= to test")
@@ -149,7 +148,7 @@ def collect(
         several = "their members stand in parameter groups of different weight decay or learning rate"
         out.append(Notice("setting", f"{_some(mixed)}: {several}; angles are measured, not predicted"))
     bare = [g.name for g in groups if rules[g.param_group].wd == 0 and g.name not in frozen + mixed]
-    if bare and form in FORMS:
+    if bare and any(rule.law is not None for rule in rules):
         out.append(Notice("norm", f"no weight decay on {_some(bare)}: the norm grows and the angle falls for ever"))
     if audit is not None:
         broken = [g for g in audit.groups if g.radial > RADIAL]
@@ -179,8 +178,8 @@ def _course(readings: Sequence[Reading], total_steps: int | None) -> list[Notice
             need = SPENT * max(r.relaxation_steps for r in late)
             text = f"no equilibrium within the run for {_some([r.name for r in late])}: steps needed"
             out.append(Notice("budget", text, need, total_steps, 0.0))
-    of_law = [r for r in each if r.rule.usable and not balances(r.rule)]
-    off = [r for r in of_law if abs(r.ratio**2 - 1) > OFF and not r.low < 1 < r.high]
+    steady = [r for r in each if r.rule.size in ("own", "moments")]  # of the others the verdict says it
+    off = [r for r in steady if abs(r.ratio**2 - 1) > OFF and not r.low < 1 < r.high]
     if off:
         worst = max(off, key=lambda r: abs(math.log(r.ratio)))
         share = "not known" if math.isnan(worst.signal) else f"{worst.signal:.2g}"

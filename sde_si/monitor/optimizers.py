@@ -9,16 +9,10 @@ import torch
 from torch.optim import Optimizer
 
 from sde_si.errors import BadInput
-from sde_si.theory.forms import Rule
+from sde_si.theory.forms import FORMS, Rule
 
-# class name, most derived first -> form; torch's own and those of timm and lion-pytorch
-FORMS_BY_CLASS = {
-    "SGD": "sgd",
-    "SGDW": "sgdw",
-    "AdamW": "adamw",
-    "Adam": "adam",
-    "Lion": "lion",
-}
+FORMS_BY_CLASS = {name: form for form, law in FORMS.items() for name in law.classes}
+VARIANTS = ("caution", "corrected_weight_decay")  # options of timm's that no law covers
 PREFIXES = ("_orig_mod.", "module.")  # torch.compile, DistributedDataParallel
 
 
@@ -47,19 +41,18 @@ def number(value: Any) -> float:
 def rule_of(form: str, group: dict[str, Any]) -> Rule:
     """What the optimizer will do with one of its parameter groups now."""
     lr, wd = number(group.get("lr", math.nan)), number(group.get("weight_decay", 0.0))
-    if form in ("sgd", "sgdw"):
-        momentum = number(group.get("momentum", 0.0))
-        damping = 1 - number(group.get("dampening", 0.0)) if momentum else 1.0
-        shape = form
-        if group.get("nesterov") and momentum:
-            shape = "nesterov" if form == "sgd" else "sgdw with Nesterov momentum"  # no law is known of the latter
-        return Rule(shape, lr, wd, momentum, damping=damping)
-    if form in ("adam", "adamw", "lion"):
-        beta1, beta2 = (number(b) for b in group["betas"])
-        if group.get("decoupled_weight_decay") and form == "adam":
-            form = "adamw"
+    for name in VARIANTS:
+        form += f" with {name}" if group.get(name) else ""
+    if group.get("decoupled_weight_decay") and form == "adam":
+        form = "adamw"
+    if "betas" in group:
+        beta1, beta2 = (number(b) for b in group["betas"][:2])
         return Rule(form, lr, wd, beta1, beta2)
-    return Rule(form, lr, wd)
+    momentum = number(group.get("momentum", 0.0))
+    damping = 1 - number(group.get("dampening", 0.0)) if momentum else 1.0
+    if group.get("nesterov") and momentum:
+        form = "nesterov" if form == "sgd" else f"{form} with Nesterov momentum"  # no law is known of the latter
+    return Rule(form, lr, wd, momentum, damping=damping)
 
 
 def clean(name: str) -> str:
@@ -116,7 +109,7 @@ def root_second_moment(optimizer: Optimizer, p: torch.Tensor, beta2: float, step
 
 PLAIN = (float, int, bool, type(None))
 # what a rule is made of; anything but plain numbers is read each time
-HYPER = ("lr", "weight_decay", "momentum", "dampening", "nesterov", "betas", "decoupled_weight_decay")
+HYPER = ("lr", "weight_decay", "momentum", "dampening", "nesterov", "betas", "decoupled_weight_decay", *VARIANTS)
 
 
 class RuleReader:

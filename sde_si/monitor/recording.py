@@ -43,7 +43,7 @@ def _verdict(history: History, reading: Reading, g: int, numbers: Sequence[int])
     return {"first": first, "why": reading.why, "ratio": finite(reading.ratio), "stderr": finite(error)}
 
 
-def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
+def record(history: History, found: Sequence[Reading]) -> xr.Dataset:
     """Closed epochs in the project's schema: one path, predictions under each epoch's hyperparameters.
 
     The schema's predictions carry no group: they are those of all weights together; ``predictions_by_group`` holds
@@ -105,8 +105,8 @@ def record(history: History, found: Sequence[Reading], form: str) -> xr.Dataset:
     rule: Rule = total.rule
     attributes = {
         "source": "monitor",
-        "configuration": {"method": form, "loss": "network", "N": None, "B": None, **asdict(rule)},
-        "method": form,
+        "configuration": {"method": rule.form, "loss": "network", "N": None, "B": None, **asdict(rule)},
+        "method": rule.form,
         "digest": hashlib.sha256(b"".join(np.ascontiguousarray(v).tobytes() for v in data.values())).hexdigest(),
         "tuning_factor": total.tuning_factor,
         "relaxation_rate": float(np.median([epoch.steps for epoch in epochs])) / total.relaxation_steps,

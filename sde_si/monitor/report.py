@@ -14,6 +14,7 @@ from sde_si.monitor.history import EPOCH
 from sde_si.monitor.notices import Notice
 from sde_si.monitor.readings import Reading
 from sde_si.monitor.sinks import plain
+from sde_si.theory.optimizers import assumes
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,7 +43,7 @@ def rows(reading: Reading) -> list[Row]:
             finite(reading.rule.lr / squared) if squared and math.isfinite(reading.effective_lr) else None,
             source=source, assumes=size, note=note),
         Row("angle_step", finite(reading.angle_step), finite(reading.stderr), finite(reading.predicted),
-            source=source, assumes=f"{form}; {noise}", note=note),
+            source=source, assumes=f"{form}; {assumes(reading.rule)}", note=note),
     ]  # fmt: skip
     for lag, found in reading.lags.items():
         name = "angle_epoch" if lag == EPOCH else f"angle_lag_{lag}"

@@ -236,12 +236,13 @@ def lag_reading(
     error = batch_error(parts, mean).stderr / math.sin(found) if 0 < found < math.pi else math.nan
     steps = length
     covered = [row for row in history.rows[1] if row.step >= rows[0].step] if scheduled else steps1[-BATCHES:]
-    laws = [predicted_versines(history, row, steps)[g] for row in covered] if steps else []
-    predicted = float(np.mean(laws)) if laws else math.nan
+    each = [predicted_versines(history, row, steps)[g] for row in covered] if steps else []
+    predicted = float(np.mean(each)) if each else math.nan
     pull = math.nan
     rule = history.rule(rows[-1], g)
+    coupled = rule.size == "gradient" and rule.law is not None and rule.law.average and not rule.decoupled
     starts = {row.step: row for row in history.rows.get(1, [])}
-    if rule.form == "sgd" and 1 < steps <= LONGEST_SPLIT and lag != EPOCH:
+    if coupled and 1 < steps <= LONGEST_SPLIT and lag != EPOCH:
         pulls = [_confinement(rule, steps, row.values[g], starts[row.step].values[g, 3])
                  for row in rows[-64:] if row.step in starts]  # fmt: skip
         pull = float(np.mean(pulls)) if pulls and np.isfinite(pulls).all() else math.nan

@@ -84,7 +84,7 @@ def driven(u: float, correlations: Array, steps: int = 1) -> Driven:
     sum_{j>=1} a^{j-1} r_{n+j} (theory.md 6.7, there for Lion; for r_k = b1^k it is 9.5).
     """
     a = 1 - u
-    square, pushes = stationary(u, correlations)
+    square, pushes = driven_moments(u, correlations)
     cosines = np.empty(steps + 1)
     cosines[0] = 1.0
     for n in range(steps):
@@ -92,7 +92,7 @@ def driven(u: float, correlations: Array, steps: int = 1) -> Driven:
     return Driven(square, driven_rotation(u, square, float(correlations[0])), cosines)
 
 
-def stationary(u: float, correlations: Array) -> tuple[float, Array]:
+def driven_moments(u: float, correlations: Array) -> tuple[float, Array]:
     """E|x|^2 of `driven`, and S_n = E<x_0, d_n> for n = 0, 1, ..., in the same units."""
     a = 1 - u
     powers = a ** np.arange(correlations.size)

@@ -1,4 +1,7 @@
-"""What theory knows of each optimizer, one entry each (theory.md 6.7, 9). To add one, write its law into `FORMS`."""
+"""What theory knows of each optimizer, one entry each (theory.md 6.7, 9). To add one, write its law into `FORMS`.
+
+The monitor, the trainer, the simulator's adaptive methods and `sde_si.tune` read it there.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from sde_si.hyperparameters import NEGLIGIBLE
 from sde_si.theory.adaptive import (
     Balance,
     adam_decay,
@@ -22,12 +26,13 @@ from sde_si.theory.discrete import relaxation_steps
 from sde_si.theory.linear import recursion
 
 Array = np.ndarray
+STEADY = "gradients without a mean, of steady size, independent from step to step"
 Linear = Callable[[float, float], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """The law of one optimizer; `size` says which of `linear`, `correlations` and `table_decay` it has.
+    """The law of one optimizer; `size` says which of `linear`, `correlations`, `table` and `table_decay` it has.
 
     Attributes
     ----------
@@ -55,9 +60,13 @@ class Form:
     average : bool
         Displacements are a running average, v' = mu v + e with e of the newest gradient alone.
     memory : str
-        The hyperparameter that says how long displacements stay correlated; ``beta2`` must then be given.
+        The hyperparameter that says how long displacements stay correlated.
     note : str
         Why there is no exact law.
+    classes : tuple of str
+        Names of the torch classes, torch's own and others', that do it.
+    assumes : str
+        Of the angle of a step, beside a stationary norm, where that alone does not fix it.
     """
 
     text: str
@@ -73,6 +82,8 @@ class Form:
     average: bool = True
     memory: str = "momentum"
     note: str = ""
+    classes: tuple[str, ...] = ()
+    assumes: str = "gradients that are independent from step to step"
 
     @property
     def angle_power(self) -> int:
@@ -95,7 +106,7 @@ class Rule:
     beta2 : float
         Second beta of Adam and Lion.
     damping : float
-        1 - dampening of SGD: scales lr (theory.md 0.8, H).
+        1 - dampening of SGD, a factor on the gradient (theory.md 0.8, H).
     """
 
     form: str
@@ -117,8 +128,8 @@ class Rule:
 
     @property
     def intrinsic_lr(self) -> float:
-        """u = lr wd per step, with dampening folded in."""
-        return self.lr * self.damping * self.wd
+        """u = lr wd per step; dampening, which is of the gradient, counts where the decay is part of it."""
+        return self.lr * self.wd * (1.0 if self.decoupled else self.damping)
 
     @property
     def decoupled(self) -> bool:
@@ -127,10 +138,9 @@ class Rule:
 
     @property
     def usable(self) -> bool:
-        """Whether there is a law for it: a known form, decay, and steps that do not flip the weights."""
-        if self.law is None or not 0 < self.intrinsic_lr < 1 or not 0 <= self.momentum < 1:
-            return False
-        return self.law.memory != "beta2" or 0 < self.beta2 < 1
+        """Whether there is a law for it: a known form, decay that rounding keeps, and no flip of the weights."""
+        decays = NEGLIGIBLE <= self.intrinsic_lr < 1
+        return self.law is not None and decays and 0 <= self.momentum < 1 and 0 <= self.beta2 < 1
 
     def tuning_factor(self, steps_per_epoch: float) -> float:
         """Decay of the direction per epoch; without 1/(1-mu) for decoupled decay (Yun et al. eq. 27, theory.md 9.5)."""
@@ -150,6 +160,7 @@ FORMS: dict[str, Form] = {
         linear=recursion,
         rate=lambda u, mu, _: 1 / relaxation_steps(u, mu),
         power=4,
+        classes=("SGD",),
     ),
     "nesterov": Form(
         text="SGD with Nesterov momentum",
@@ -168,6 +179,7 @@ FORMS: dict[str, Form] = {
         rate=lambda u, *_: 4 * u,
         power=4,
         decoupled=True,
+        classes=("SGDW",),
     ),
     "adamw": Form(
         text="Adam, decoupled weight decay",
@@ -178,6 +190,8 @@ FORMS: dict[str, Form] = {
         rate=lambda u, _, beta2: adam_relaxation(u, beta2, decoupled=True),
         power=2,
         decoupled=True,
+        classes=("AdamW",),
+        assumes=STEADY,
     ),
     "adam": Form(
         text="Adam, weight decay added to the gradient",
@@ -188,6 +202,8 @@ FORMS: dict[str, Form] = {
         rate=lambda decay, _, beta2: adam_relaxation(decay, beta2, decoupled=False),
         power=3,
         note="decay is divided by the gradient's size: only the first order of Kosson et al. (theory.md 6.7)",
+        classes=("Adam",),
+        assumes=STEADY,
     ),
     "lion": Form(
         text="Lion, decoupled weight decay",
@@ -200,5 +216,7 @@ FORMS: dict[str, Form] = {
         decoupled=True,
         average=False,
         memory="beta2",
+        classes=("Lion",),
+        assumes=STEADY,
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 Array = np.ndarray
-SAME = 1e-3  # relative; integrators of the SDE are balanced to their order
+SAME = 1e-3  # relative
 
 
 def recursion(
@@ -42,7 +42,8 @@ def balanced(T: Array, s: Array) -> bool:
 
     Since <x, g> = 0, second moments are those of independent gradients and a multiple of what E<v, g> brings. The ratio
     is fixed if both parts have the same. It is so for SGD with either decay (theory.md 4.7, 9.2, 9.5). Not for Nesterov
-    momentum, whose displacement is no running average: gradients that last take up to 19 % from it at mu = 0.9.
+    momentum, whose displacement is no running average: at mu = 0.9 gradients that last lower the ratio by up to 19 %,
+    gradients that alternate raise it.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sde_si.errors import require
+from sde_si.estimators.window import BALANCE
 from sde_si.jit import jitted
 from sde_si.run import Run
 from sde_si.theory.linear import balanced, stationary, step_square
@@ -188,7 +189,8 @@ def displacement_ratio(run: Run) -> float:
     2u for SGD, 2u/(1+mu) for SGDM, about u h for the second-order SDE (theory.md 4.7, 9.2, 9.7). For these it needs
     only <x, g> = 0 and a stationary norm, so it tells equilibrium from measured numbers alone, whatever the loss. nan
     for a method without a linear theory: there <x, g> = 0 says nothing of the weights' product with the displacement;
-    and on a loss with a mean gradient for a method that is not `balanced`, as with Nesterov momentum.
+    and on a loss with a mean gradient for a method that is not `balanced`, as with Nesterov momentum, or, of an
+    integrator with momentum, for long substeps.
     """
     hp, h = run.settled, 1 / run.substeps
     if run.method.name == "splitting" and hp.momentum == 0:
@@ -196,7 +198,15 @@ def displacement_ratio(run: Run) -> float:
     if run.scheme.linear is None:
         return math.nan
     T, K = run.scheme.linear(hp.lr, hp.wd, hp.momentum, h)
-    sizes, ways = np.linalg.eigh(K)  # the gradient's way in: that of its noise, of one draw but for rounding
-    if not run.problem.loss.flat and not balanced(T, ways[:, -1] * math.sqrt(sizes[-1])):
+    if not run.problem.loss.flat and not _balanced(run, T, K):
         return math.nan
     return step_square(T, K)
+
+
+def _balanced(run: Run, T: Array, K: Array) -> bool:
+    """Whether a mean gradient leaves the ratio where it is, to half of what equilibrium is judged by."""
+    if run.scheme.where is not None:
+        # What vanishes is <x + h v/2, g>: a lasting gradient raises the ratio by (1-mu) h/3 to first order in h.
+        return (1 - run.settled.momentum) / (3 * run.substeps) < BALANCE / 2
+    sizes, ways = np.linalg.eigh(K)  # the gradient's way in is that of its noise, which has one draw
+    return sizes[0] <= 1e-9 * sizes[-1] and balanced(T, ways[:, -1] * math.sqrt(sizes[-1]))

@@ -59,7 +59,7 @@ def exact_rows(run: Run) -> Rows:
         "assumes": "a small deviation, first order in lr wd, warm memory",
         "note": "epochs in which a small deviation of the norm falls by e",
     }
-    if law.note:
+    if law.correlations is None:
         rows: Rows = {name: {"note": law.note} for name in QUANTITIES}
         return rows | ({"time_to_equilibrium": time} if math.isfinite(time["value"]) else {})
     square = equilibrium_norm(rule, run.arrays.dim) ** 2
@@ -86,6 +86,8 @@ def _why_not(run: Run, rule: Rule) -> str:
         return f"no theory for {run.method.name}"
     if hp.intrinsic_lr == 0:
         return "without weight decay the norm grows for ever: no equilibrium"
+    if not rule.usable:
+        return "no closed form: a step takes all of the weights"
     if not loss.flat:
         return (
             "no closed form: a mean gradient correlates the steps, the table assumes independent ones (theory.md 6.7)"

@@ -14,13 +14,13 @@ from functools import lru_cache
 import numpy as np
 
 from sde_si.theory import linear
-from sde_si.theory.adaptive import driven_rotation, stationary
+from sde_si.theory.adaptive import driven_moments, driven_rotation
 from sde_si.theory.discrete import angle_of
 from sde_si.theory.forms import FORMS, Form, Rule
 
 __all__ = [
-    "FORMS", "Form", "Rule", "adam_balance", "adam_equilibrium", "balances", "displacement_ratio", "equilibrium_angle",
-    "equilibrium_norm", "equilibrium_versine", "relaxation", "table_rate",
+    "FORMS", "Form", "Rule", "adam_balance", "adam_equilibrium", "assumes", "balances", "displacement_ratio",
+    "equilibrium_angle", "equilibrium_norm", "equilibrium_versine", "relaxation", "table_rate",
 ]  # fmt: skip
 
 Array = np.ndarray
@@ -41,7 +41,7 @@ def _driven(form: str, u: float, beta1: float, beta2: float) -> tuple[float, Arr
     correlations = FORMS[form].correlations
     assert correlations is not None
     found = correlations(u, beta1, beta2)
-    return *stationary(u, found), float(found[0])
+    return *driven_moments(u, found), float(found[0])
 
 
 @lru_cache(maxsize=16384)
@@ -100,13 +100,21 @@ def equilibrium_norm(rule: Rule, count: int, *, adam_norm: float = math.nan) -> 
     return rule.lr * math.sqrt(count * square)
 
 
-@lru_cache(maxsize=4096)
 def balances(rule: Rule) -> bool:
     """Whether a stationary norm fixes the angle of a step, whatever the gradients (`sde_si.theory.linear.balanced`)."""
-    if not rule.usable or rule.size != "gradient":
-        return False
-    T, s, _ = _linear(rule.form, rule.intrinsic_lr, rule.momentum)
-    return linear.balanced(T, s)
+    return rule.usable and rule.size == "gradient" and _balanced(rule.form, rule.intrinsic_lr, rule.momentum)
+
+
+@lru_cache(maxsize=4096)
+def _balanced(form: str, u: float, momentum: float) -> bool:
+    return linear.balanced(*_linear(form, u, momentum)[:2])
+
+
+def assumes(rule: Rule) -> str:
+    """What the predicted angle of a step assumes; empty without a law."""
+    if rule.law is None:
+        return ""
+    return f"stationary norm; {'any scale-invariant loss' if balances(rule) else rule.law.assumes}"
 
 
 def displacement_ratio(rule: Rule) -> float:
@@ -175,9 +183,7 @@ def adam_balance(
 def relaxation(rule: Rule, *, adam_pull: float = math.nan) -> tuple[float, float]:
     """Steps in which a small deviation of |w|^p falls by e, and p; (inf, 1) without weight decay.
 
-    SGD 1/(4u) (momentum: theory.md 9.4), p = 4; decoupled SGD 1/(4u), p = 4; Lion 1/(2u), p = 2 (theory.md 6.7: the
-    size of its update does not depend on |w|); AdamW and Adam with the memory of their second moment
-    (`sde_si.theory.adam_relaxation`), p = 2 and 3.
+    By `Form.rate` and `Form.power` (theory.md 1.4, 6.7, 9.4).
     """
     law, divided = rule.law, rule.size == "moments"
     decay = adam_pull if divided else rule.intrinsic_lr

@@ -14,7 +14,6 @@ from sde_si import theory
 from sde_si.errors import require
 from sde_si.estimators import Estimate
 from sde_si.hyperparameters import check_number
-from sde_si.methods import METHODS
 from sde_si.theory.forms import Rule
 from sde_si.theory.optimizers import equilibrium_versine
 from sde_si.tune import evidence
@@ -114,7 +113,7 @@ def wait(asked: Asked) -> Suggestion:
         return Suggestion(about=about, because=f"the run is in equilibrium ({found.window.why})")
     if found.wd == 0:
         return Suggestion(about=about, because="without weight decay there is no equilibrium to wait for")
-    if not evidence.quartic(found) or not math.isfinite(found.relaxation_predicted):
+    if not found.quartic or not math.isfinite(found.relaxation_predicted):
         why = f"how {found.method} comes to equilibrium is known only near it (theory.md 6.7)"
         return Suggestion(about=about, because=why)
     if not math.isfinite(found.ratio.value) or not math.isfinite(found.ratio.stderr):
@@ -143,7 +142,7 @@ def wait(asked: Asked) -> Suggestion:
 def phase(asked: Asked) -> Suggestion:
     """Epochs that a phase needs after lr / 10 to come to equilibrium (theory.md 6.5)."""
     found, about = asked.found, "phase"
-    if not evidence.quartic(found):
+    if not found.quartic:
         return Suggestion(about=about, because=f"how {found.method} comes to equilibrium is known only near it")
     if found.wd == 0:
         return Suggestion(about=about, because="without weight decay no phase comes to equilibrium")
@@ -173,8 +172,7 @@ def batch(asked: Asked) -> Suggestion:
         return Suggestion(about=about, because=why)
     if found.B is None:
         return Suggestion(about=about, because="the batch size is not in the record (--B)")
-    method = METHODS.get(found.method)
-    if method is not None and method.extras:
+    if found.law is not None and found.law.size != "gradient":
         why = f"the gradients' size does not make the length of {found.method}'s weights (theory.md 6.7)"
         return Suggestion(about=about, because=why)
     B, top = found.B, ratio.value + NORMAL * ratio.stderr
@@ -209,7 +207,7 @@ def weight_decay(asked: Asked) -> Suggestion:
     turned, wanted = (-math.log1p(-versine) if versine < 1 else math.inf for versine in (here.value, target.value))
     if not 0 < turned < math.inf or not 0 < wanted < math.inf:
         return Suggestion(about=about, because="an epoch turns the weights by 90 degrees or more: nothing to scale")
-    if found.method == "adam":
+    if found.law is not None and found.law.size == "moments":
         why = "how far Adam's coupled decay turns the weights is known only near its equilibrium (theory.md 6.7)"
         return Suggestion(about=about, because=why)
     value = _solve(found, wanted / turned)
@@ -229,10 +227,9 @@ def weight_decay(asked: Asked) -> Suggestion:
 
 def _law(found: Evidence, wd: float) -> float:
     """-ln cos per epoch by the law of noise alone, exact in lr wd (theory.md 9.2, 9.5); 0 where none is known."""
-    apart, u = evidence.decoupled(found), found.lr * wd
-    if found.method not in ("sgd", "sgd-torch", "sgdw") or found.steps_per_epoch < 1 or not 0 < u < 1:
+    rule = Rule(found.form, lr=found.lr, wd=wd, momentum=found.momentum)
+    if rule.size != "gradient" or found.steps_per_epoch < 1 or not rule.usable:
         return 0.0
-    rule = Rule("sgdw" if apart else "sgd", lr=found.lr, wd=wd, momentum=found.momentum)
     versine = equilibrium_versine(rule, found.steps_per_epoch)  # by a power of the step's matrix: any number of steps
     return -math.log1p(-versine) if 0 < versine < 1 else 0.0
 

@@ -177,7 +177,7 @@ def step_size(change: Change) -> Caution | None:
     if u >= LARGE_STEP:
         text = f"lr wd = {u:.4g} is close to 1: each step shrinks the weights by {100 * u:.3g} %"
         return Caution("step-size", text, u, LARGE_STEP)
-    if change.optimizer != "sgd" or mu == 0:
+    if not is_sgd(change.optimizer) or is_decoupled(change.optimizer) or mu == 0:
         return None
     edge = (1 - math.sqrt(mu)) ** 2
     if u > edge:

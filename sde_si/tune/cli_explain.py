@@ -40,11 +40,13 @@ def main(args: Sequence[str] | None = None) -> int:
 def _main(args: Sequence[str] | None) -> int:
     options: Any = parse(Options, "sde-si tune explain", args)
     from sde_si.resolve import read_norm
-    from sde_si.tune.effects import Gradients, find_optimizer
+    from sde_si.tune.effects import OPTIMIZERS, Gradients, find_optimizer, is_sgd
 
     find_optimizer(options.optimizer)
-    fits = options.beta2 is None or options.optimizer in ("adamw", "lion")
-    require(fits, "beta2", "an optimizer that uses it (adamw, lion)", options.optimizer, "--optimizer adamw")
+    users = [name for name in OPTIMIZERS if not is_sgd(name)]
+    fits = options.beta2 is None or options.optimizer in users
+    told = f"an optimizer that uses it ({', '.join(users)})"
+    require(fits, "beta2", told, options.optimizer, f"--optimizer {users[0]}")
     names = ("N", "B", "lr", "wd", "momentum", "epochs", "schedule", "beta2")
     hp = HyperParameters(**{name: getattr(options, name) for name in names})
     Timetable(hp)

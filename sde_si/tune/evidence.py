@@ -16,6 +16,7 @@ from sde_si.estimators.window import verdict_of
 from sde_si.hyperparameters import HyperParameters
 from sde_si.methods import METHODS
 from sde_si.record import configuration, load
+from sde_si.theory.forms import FORMS, Form
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,6 +72,24 @@ class Evidence:
     signal_to_noise: Estimate = NOTHING
     signal: float = math.nan
     noise_trace: float = math.nan
+
+    @property
+    def form(self) -> str:
+        """Key of `FORMS` whose law holds once lr is constant; of the SDE that of SGD. Empty: none is known."""
+        known = METHODS.get(self.method)
+        if self.method in FORMS or known is None or known.extras:
+            return self.method if self.method in FORMS else ""
+        return "sgdw" if known.decoupled else "sgd"
+
+    @property
+    def law(self) -> Form | None:
+        """The law itself."""
+        return FORMS.get(self.form)
+
+    @property
+    def quartic(self) -> bool:
+        """Whether it comes to equilibrium as SGD with coupled decay does, by |x|^4 (theory.md 6.5)."""
+        return self.law is not None and self.law.size == "gradient" and not self.law.decoupled
 
     @property
     def epochs_said(self) -> str:
@@ -207,14 +226,6 @@ def _ratio(record: xr.Dataset, window: Window) -> Estimate:
     return Estimate(value, found.stderr / found.value * value / 2)
 
 
-def _kind(method: str) -> str:
-    """The name that `transfer` has for a record's method."""
-    known = METHODS.get(method)
-    if known is None or known.extras:
-        return method
-    return "sgdw" if known.decoupled else "sgd"
-
-
 def gradients_of(record: xr.Dataset, source: HyperParameters, optimizer: str = "sgd") -> dict[str, float]:
     """Signal and noise trace for `sde_si.tune.transfer`.
 
@@ -226,22 +237,11 @@ def gradients_of(record: xr.Dataset, source: HyperParameters, optimizer: str = "
     found = of_record(record)
     tuned = {"N": configuration(record).get("N"), "B": found.B, "lr": found.lr, "wd": found.wd,
              "momentum": found.momentum}  # fmt: skip
-    require(_kind(found.method) == optimizer, "record", f"a record of {optimizer}", found.method, "--optimizer")
+    fits = (found.form or found.method) == optimizer
+    require(fits, "record", f"a record of {optimizer}", found.method, "--optimizer")
     for name, value in tuned.items():
         same = value is None or math.isclose(value, getattr(source, name), rel_tol=1e-9)
         require(same, "record", f"a record with the tuned {name} = {getattr(source, name):g}", value)
     if not math.isfinite(found.noise_trace):
         raise BadInput("record", "a record with signal and noise_trace", "one without", "--signal and --noise-trace")
     return {"signal": max(found.signal, 0.0), "noise_trace": found.noise_trace}
-
-
-def decoupled(evidence: Evidence) -> bool | None:
-    """Whether the decay bypasses the momentum; None if the method is not known."""
-    method = METHODS.get(evidence.method)
-    return None if method is None else method.decoupled
-
-
-def quartic(evidence: Evidence) -> bool:
-    """Whether the method comes to equilibrium as SGD with coupled decay does, by |x|^4 (theory.md 6.5)."""
-    method = METHODS.get(evidence.method)
-    return method is not None and method.decoupled is False and not method.extras

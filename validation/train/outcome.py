@@ -17,7 +17,7 @@ from sde_si.record import make
 from sde_si.schedules import Timetable
 from sde_si.theory import Prediction, first_order, paper_course, rms_angle
 from sde_si.theory.discrete import angle_of
-from sde_si.theory.optimizers import Rule, balances, displacement_ratio, equilibrium_versine, relaxation, table_rate
+from sde_si.theory.optimizers import Rule, assumes, displacement_ratio, equilibrium_versine, relaxation, table_rate
 from validation.train.job import Job
 from validation.train.optimizers import OPTIMIZERS
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Array = np.ndarray
-STATIONARY = "stationary norm; any scale-invariant loss"
-INDEPENDENT = "norm equilibrium; gradients that are independent from step to step, without a mean"
 ASSUMES = "norm equilibrium; noise with replacement, neither drift nor confinement (theory.md 1.9, 18)"
 
 
@@ -53,14 +51,14 @@ def predictions(job: Job) -> dict[str, Prediction]:
         return {name: Prediction(paper=value, note=note) for name, value in paper.items()}
     out = {name: Prediction(paper=value, note=note) for name, value in paper.items()}
     exact = {
-        "angle_step": (rms_angle(step), STATIONARY if balances(rule) else INDEPENDENT),
+        "angle_step": (rms_angle(step), assumes(rule)),
         "angle_epoch": (angle_of(epoch), ASSUMES),
         "cos_epoch": (1 - epoch, ASSUMES),
     }
     if law.table is None and not law.decoupled:
         exact["time_to_equilibrium"] = (relaxation(rule)[0] / n, "small deviations, noise dominates")
-    for name, (value, assumes) in exact.items():
-        out[name] = Prediction(value=value, paper=paper[name], source=law.source, assumes=assumes)
+    for name, (value, under) in exact.items():
+        out[name] = Prediction(value=value, paper=paper[name], source=law.source, assumes=under)
     return out
 
 
