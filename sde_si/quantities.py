@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 DEGREES = 180 / math.pi
+BALANCE = 0.02  # of squared displacement over squared norm: nearer to that of a stationary norm, the norm is stationary
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ LAYERS = [
     {"wide"},
     {"block"},
     {"engine"},
-    {"estimators", "regimes"},
+    {"estimators", "regimes", "style"},
     {"comparison"},
     {"figures", "terminal", "options", "catalogue"},
     {"simulate"},

@@ -12,12 +12,12 @@ import numpy as np
 from sde_si.estimators.drift import FEWEST, SETTLED, drifts, said, slope
 from sde_si.estimators.reduced import values
 from sde_si.estimators.samples import Estimate, mean_and_error, path_or_batch_means
+from sde_si.quantities import BALANCE
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Array = np.ndarray
-BALANCE = 0.02  # relative difference of squared displacement over squared norm from that of a stationary norm
 NEGLIGIBLE = 1e-3  # a drift of ln |x|^2 that shifts no mean by more than a twentieth of the tolerance of 0.5 %
 
 

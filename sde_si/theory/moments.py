@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sde_si.errors import require
-from sde_si.estimators.window import BALANCE
 from sde_si.jit import jitted
+from sde_si.quantities import BALANCE
 from sde_si.run import Run
 from sde_si.theory.linear import balanced, stationary, step_square
 from sde_si.theory.sde import sde_relaxation_steps
