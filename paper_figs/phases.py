@@ -58,5 +58,5 @@ def transient(record: xr.Dataset, i: int) -> int:
     factor, lr = float(record["tuning_factor"][i]), record["lr_end"].isel(cell=i).values[: epochs(record, i)]
     if not _gradual(lr):
         return int(transient_end(factor))
-    spent = np.cumsum(4 * factor * lr / lr[0])  # the factor is that of the start
+    spent = np.cumsum(4 * factor * lr / float(record["lr"][i]))
     return max(int(transient_end(factor)), min(int(np.searchsorted(spent, DECAYED)) + 1, lr.size))

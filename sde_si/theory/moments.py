@@ -14,6 +14,7 @@ import numpy as np
 
 from sde_si.errors import require
 from sde_si.jit import jitted
+from sde_si.methods.integrators import flow
 from sde_si.quantities import BALANCE
 from sde_si.run import Run
 from sde_si.theory.linear import balanced, stationary, step_square
@@ -109,6 +110,8 @@ class Closure:
         """The different (T, K) of the steps, and which one each step uses."""
         settings, which = np.unique(np.stack([lr, momentum]), axis=1, return_inverse=True)
         wd, h = self.run.hyperparameters.wd, 1 / self.substeps
+        if self.mode == FLOW:  # a schedule has thousands of learning rates: all at once
+            return *flow(settings[0], wd, settings[1], h)[:2], which.ravel()
         pairs = [self.linear(float(a), wd, float(m), h) for a, m in settings.T]
         T = np.array([pair[0] for pair in pairs], dtype=float)
         return T, np.array([pair[1] for pair in pairs], dtype=float), which.ravel()
