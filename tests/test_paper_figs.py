@@ -15,7 +15,7 @@ import pytest
 
 from paper_figs import cli, gallery, simulated, style
 from paper_figs.scripts import FOLDER, SIMULATED, scripts
-from sde_si.errors import BadInput
+from sde_si.errors import DONE, UNFINISHED, BadInput
 from sde_si.record import save
 from validation import experiments
 
@@ -216,7 +216,7 @@ assert "torch" not in sys.modules
 sys.exit(code)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in (DONE, UNFINISHED), done.stderr  # the latter while an experiment has no record
     assert (tmp_path / "gallery.md").read_text() == (ROOT / "docs" / "gallery.md").read_text()
 
 

@@ -49,13 +49,11 @@ def draw(records: Records) -> Drawn:
         axis.set(xscale="log", yscale="log", xlabel="epoch", title=way)
     axes[0].set_ylabel("angle per epoch [deg]")
     style.below(figure, axes[0], columns=5)
-    spread = "; ".join(
-        f"{way}: {100 * a:.0f} % at epoch {AFTER[0]}, {100 * b:.0f} % at epoch {AFTER[1]}"
-        for way, (a, b) in gaps.items()
-    )
+    told = (f"{way}: {100 * a:.0f} % and {100 * b:.0f} %" for way, (a, b) in gaps.items())
     small = known[f"sgd-torch: {next(iter(WAYS))}, N={SIZES[0]}"].hyperparameters
-    seen = (f"the range of the angle over its mean falls as the length forgets its start ({spread}). What is left at "
-            f"epoch {AFTER[1]} is the short epoch of the small N: of {small.steps_per_epoch} steps the velocity's memory of "
-            f"{1 / (1 - small.momentum):.0f} is no small part, so the angle stays below that of eq. 27. The paper's "
-            f"{AFTER[1]} epochs are about {AFTER[1] * 4 * small.tuning_factor:.0f} times 1/(4 tuning factor).")  # fmt: skip
+    seen = (f"range of the angle over its mean at epochs {AFTER[0]} and {AFTER[1]}, before and after the length has "
+            f"forgotten its start: {'; '.join(told)}. What is left at epoch {AFTER[1]} is the short epoch of the small N: of "
+            f"{small.steps_per_epoch} steps the velocity's memory of {1 / (1 - small.momentum):.0f} is no small part, so the "
+            f"angle stays below that of eq. 27. The paper's {AFTER[1]} epochs are about "
+            f"{AFTER[1] * 4 * small.tuning_factor:.0f} times 1/(4 tuning factor).")  # fmt: skip
     return Drawn(figure, seen)
