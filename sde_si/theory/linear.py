@@ -42,7 +42,7 @@ def balanced(T: Array, s: Array) -> bool:
 
     Since <x, g> = 0, second moments are those of independent gradients and a multiple of what E<v, g> brings. The ratio
     is fixed if both parts have the same. It is so for SGD with either decay (theory.md 4.7, 9.2, 9.5). Not for Nesterov
-    momentum, whose displacement is no running average: at mu = 0.9 gradients that last lower the ratio by up to 19 %,
+    momentum, whose displacement is no running average: at mu = 0.9 gradients that last lower the ratio by up to 18 %,
     gradients that alternate raise it.
 
     Parameters
