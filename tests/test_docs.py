@@ -7,6 +7,7 @@ import functools
 import importlib
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 from sde_si import LOSSES, METHODS, NOISES, SCHEDULES, BadInput
+from sde_si.__main__ import main
 from sde_si.record import SCHEMA
 from sde_si.verify import CLAIMS
 from sde_si.verify.markdown import plain, write_pages
@@ -34,15 +36,16 @@ def blocks(language):
 LINES = [line.partition("#")[0].strip() for _, code in blocks("bash") for line in code.splitlines()]
 # a command that two pages name is run once
 COMMANDS = [line for line in dict.fromkeys(LINES) if line.startswith("sde-si")]
-TRAININGS = [line for line in PAGES["networks.md"].splitlines() if line.startswith("python -m validation.train")]
-# Together two minutes; shorter ones of their kind stand beside them.
-LONG = (
-    "sde-si sphere",
-    "sde-si simulate --N 5000 --method em --check-step",
-    "sde-si simulate --loss pca --data DATA.npy --paths 4 --epochs auto",
-    *(line for line in TRAININGS if "--epochs 60" in line),
-)
 ENVIRONMENT = os.environ | {"MPLBACKEND": "Agg", "COLUMNS": "120"}
+TRAININGS = [line for line in PAGES["networks.md"].splitlines() if line.startswith("python -m validation.train")]
+# What follows a line as it stands is given to it again, smaller: the last word counts. As they stand: the slow tests.
+SMALLER = {
+    r"sde-si simulate(?!.*--(theory|list|dry-run|data))": "--dim 32 --paths 8",
+    r"sde-si simulate.*--data": "--epochs 3",
+    r"sde-si sphere$": "--effective-lr 0.1,0.3 --iterations 1500 --starts 4",
+    r"sde-si sphere .": "--iterations 1500 --starts 4",
+    r".*validation.train.*--epochs 60": "--epochs 3 --seeds 1 --lags 1,4 --response 1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,34 +68,30 @@ def folder(tmp_path_factory):
     return folder
 
 
-def marked(lines):
-    return [pytest.param(line, id=line, marks=[pytest.mark.slow] if line in LONG else []) for line in lines]
+def sized(lines):
+    """Each line as it is run in the quick tests, and, where that is not as it stands, as it stands."""
+    for line in lines:
+        less = "".join(f" {words}" for pattern, words in SMALLER.items() if re.match(pattern, line))
+        yield pytest.param(line + less, id=line + less)
+        if less:
+            yield pytest.param(line, id=line, marks=pytest.mark.slow)
 
 
-def test_what_is_left_to_the_slow_tests_is_documented():
-    assert len(LONG) == 4
-    assert set(LONG) <= {*COMMANDS, *TRAININGS}
+def test_every_kind_that_is_made_smaller_is_documented():
+    for pattern in SMALLER:
+        assert any(re.match(pattern, line) for line in (*COMMANDS, *TRAININGS)), pattern
 
 
-@pytest.mark.parametrize("line", marked(COMMANDS))
-def test_every_documented_command(line, folder):
-    (folder / "runs").mkdir(exist_ok=True)
-    arguments = []
-    for word in shlex.split(line)[1:]:
-        arguments += [str(folder / "RECORD")] if "*" in word else [word]
-    done = subprocess.run(
-        [sys.executable, "-m", "sde_si", *arguments],
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+@pytest.mark.parametrize("line", list(sized(COMMANDS)))
+def test_every_documented_command(line, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    Path("runs").mkdir(exist_ok=True)
+    arguments = ["RECORD" if "*" in word else word for word in shlex.split(line)[1:]]
+    assert main(arguments) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out.strip()
 
 
-@pytest.mark.parametrize("line", marked(TRAININGS))
+@pytest.mark.parametrize("line", list(sized(TRAININGS)))
 def test_every_documented_training(line, tmp_path):
     pytest.importorskip("sklearn")
     words = [sys.executable, *shlex.split(line)[1:], "--out", str(tmp_path)]
@@ -102,15 +101,19 @@ def test_every_documented_training(line, tmp_path):
 
 
 @pytest.mark.parametrize(("page", "code"), list(blocks("python")))
-def test_every_documented_piece_of_python(page, code, folder):
-    # A file, as a reader would make it: a function typed after -c has no source that a digest could cover.
+def test_every_documented_piece_of_python(page, code, folder, monkeypatch):
+    """A file, as a reader would make it: a function typed after -c has no source that a digest could cover."""
     named = re.match(r"# (\w+\.py)\n", code)
     name = named[1] if named else "snippet.py"
     (folder / name).write_text(code)
-    done = subprocess.run(
-        [sys.executable, name], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{page}: {done.stderr}"
+    if "__main__" in code:  # it starts processes that import it
+        command = [sys.executable, name]
+        done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{page}: {done.stderr}"
+    else:
+        monkeypatch.chdir(folder)
+        monkeypatch.syspath_prepend(str(folder))
+        runpy.run_path(name, run_name="__main__")
 
 
 def test_every_entry_is_documented():

@@ -157,7 +157,7 @@ def test_equilibrium_of_every_optimizer(kind, seed, one_thread):
     star = equilibrium_norm(rule_of(form, optimizer.param_groups[0]), 1500)
     with torch.no_grad():
         model.weights[0].mul_((star if math.isfinite(star) else 6.0) / model.weights[0].norm())
-    train(model, optimizer, 3000, seed)  # to equilibrium
+    train(model, optimizer, 1000, seed)  # to equilibrium: four times 1/(4 lr wd) steps and more
     monitor = AngularMonitor(model, optimizer, 200, every=2, lags=(10, 50), **quiet)
     train(model, optimizer, 5000, seed + 1)
     [reading] = monitor.readings()

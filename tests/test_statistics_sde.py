@@ -15,8 +15,8 @@ from sde_si.resolve import resolve
 
 @pytest.mark.parametrize(
     ("method", "momentum"),
-    [("splitting", 0.0), ("splitting", 0.5), ("splitting", 0.9), ("em", 0.9),
-     *(pytest.param("em", mu, marks=pytest.mark.slow) for mu in (0.0, 0.5))],
+    [("splitting", 0.0), ("splitting", 0.5), ("splitting", 0.9),
+     *(pytest.param("em", mu, marks=pytest.mark.slow) for mu in (0.0, 0.5, 0.9))],
 )  # fmt: skip
 def test_the_sde(method, momentum, seed):
     """Norm, angle per step and the cosine against the lag reach 2.3, 2.4 and 9.7; em by Richardson from 8 and 16."""
@@ -66,7 +66,7 @@ def test_svag_norm_4_3(substeps, seed):
     assert not close(found, 4 * norm.value**3 * norm.stderr, wrong)
 
 
-@pytest.mark.parametrize(("lr", "wd"), [(0.1, 0.2), (0.4, 0.05)])
+@pytest.mark.parametrize(("lr", "wd"), [(0.1, 0.2), pytest.param(0.4, 0.05, marks=pytest.mark.slow)])
 def test_the_stationary_law_depends_on_lr_wd_alone_8_4(lr, wd, seed):
     """Free norm, von Mises-Fisher: E y1 = coth(kappa) - 1/kappa, kappa = 2|m|/(gamma c/B), for equal products."""
     strength, dim = 1.0, 3

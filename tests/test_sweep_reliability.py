@@ -16,7 +16,7 @@ def study(tmp_path_factory):
     return undisturbed(tmp_path_factory.mktemp("study"), runs=24)
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_kills(study, kills):
     figures = chaos(study, kills, executor="local:2", longest=0.8)
     assert figures["kills"] == kills

@@ -69,7 +69,7 @@ def advance_pairs(a, b, strength, alphas, steps, sums):
     leave the range of floating-point numbers, the same steps are done again one by one.
     """
     groups, starts = a.shape
-    width = 128
+    width = min(128, (starts + 15) // 16 * 16)  # whole vectors, as few as hold the starts
     p, q, k = np.empty((groups, width)), np.empty((groups, width)), np.zeros((groups, width))
     p0, q0, product, logs = np.empty_like(p), np.empty_like(p), np.empty_like(p), np.empty_like(p)
     total, before, loss, loss0 = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
