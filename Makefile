@@ -11,12 +11,16 @@ DOCS := $(VENV)/.docs
 # keeps its fixtures
 PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
-.PHONY: simulate test test-full lint figures bench docs clean
+.PHONY: simulate test pytest test-full lint figures bench docs clean
 
 simulate: $(CORE)
 	$(VENV)/bin/python -m sde_si.simulate --N 50000 --B 128
 
-test: $(TEST) lint
+# side by side: the type checker has one thread, and would leave the other cores idle for a minute
+test: $(TEST)
+	$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+pytest: $(TEST)
 	rm -rf $(VENV)/numba-cache
 	NUMBA_CACHE_DIR=$(VENV)/numba-cache $(PYTEST) -m "not slow and not gpu"
 
