@@ -9,6 +9,7 @@ import numpy as np
 from paper_figs import networks, phases, style
 from paper_figs.accuracy import TITLES, correlation, ours, paper_of, theirs, verdicts
 from paper_figs.scripts import Drawn
+from validation.experiments.by_seed import DEAD, living
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,8 +39,21 @@ def table(record: xr.Dataset, number: int) -> Drawn:
     figure.suptitle(
         f"{networks.caption(record)}; framed: equal tuning factor, bold: best of the column", fontsize="small"
     )
-    chance = "By chance: if all cells of a column were alike."
-    return Drawn(figure, f"{networks.caption(record)}. {'. '.join(said)}. {chance}", tuple(tables))
+    said += ["By chance: if all cells of a column were alike", *_guessing(record)]
+    return Drawn(figure, f"{networks.caption(record)}. {'. '.join(said)}.", tuple(tables))
+
+
+def _guessing(record: xr.Dataset) -> list[str]:
+    """Which networks have learned nothing in the end, though they did not diverge; their cells are in the table."""
+    guessing = ~living(record) & (record["diverged_step"].transpose("cell", "seed").values < 0)
+    if not guessing.any():
+        return []
+    names = ("lr", "wd", paper_of(record)["columns"])
+    cells = []
+    for i in np.flatnonzero(guessing.any(axis=1)):
+        setting = ", ".join(f"{name} = {float(record[name][i]):g}" for name in names)
+        cells.append(f"{setting} ({guessing[i].sum()} of {guessing.shape[1]})")
+    return [f"Networks that only guess at the end, an accuracy below {100 * DEAD:.0f} %: {'; '.join(cells)}"]
 
 
 def diagonal(record: xr.Dataset) -> Drawn:

@@ -8,6 +8,7 @@ import numpy as np
 
 from paper_figs import networks, phases
 from paper_figs.spread import Spread, spreads
+from validation.experiments.by_seed import living
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 def widths(record: xr.Dataset, tuned: str | None = None, quantity: str = "angle_epoch") -> dict[str, Spread]:
     """`spreads` of the first phase over the cells of one part, or of all parts together.
 
-    ``quantity="angle_epoch_predicted"``: of the exact recursion.
+    ``quantity="angle_epoch_predicted"``: of the exact recursion. A cell of which a network only guesses at the end does
+    not count: without a gradient it does not turn.
     """
     cells = networks.pick(record, **({"what_changed": tuned} if tuned else {}))
     end = min(phases.phase_end(record, i) for i in cells)
     angle = np.array([networks.of_cell(record, i, quantity)[:, :end] for i in cells])
+    angle = np.where(living(record)[cells][:, :, None], angle, np.nan)
     begin = np.array([phases.transient(record, i) for i in cells])
     return spreads(angle, begin, record["constant_factor"].values[cells] > 0)
 

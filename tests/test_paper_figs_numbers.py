@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from paper_figs import accuracy, grid, phases, quantified, searches, spread
+from paper_figs import accuracy, grid, phases, quantified, searches, spread, tables, turning
 from paper_figs.findings import svag_resnet
 from validation import experiments
 
@@ -212,3 +212,19 @@ def test_epochs_outside_of_the_panel_of_losses_are_named():
     assert svag_resnet.shown_losses(found) == (pytest.approx((-0.03, 0.015)), "")
     loss[1, :, 0], loss[1, :, 2] = -0.05, 0.02
     assert svag_resnet.shown_losses(found)[1] == "not shown in full: epoch 1, 3"
+
+
+def test_a_network_that_only_guesses_has_no_angle_and_is_named():
+    """Without a gradient it does not turn: of a resample of such seeds alone the logarithm would be infinite."""
+    record = experiments.load("yun-table5", "cpu")
+    before = turning.widths(record)["others"]
+    late = [i for i in np.flatnonzero(record["constant_factor"].values == 0)
+            if phases.transient(record, i) < phases.phase_end(record, i)]  # fmt: skip
+    record["test_accuracy"][late[0], 1, -1] = 0.1
+    record["angle_epoch"][late[0], 1] = 0.0
+    after = turning.widths(record)["others"]
+    assert after.counted == before.counted - 1
+    assert math.isfinite(after.interval.high)
+    N = float(record["N"][late[0]])
+    assert "below 20 %: lr = 0.1, wd" in tables.table(record, 5).seen
+    assert f"N = {N:g} (1 of 3)." in tables.table(record, 5).seen
