@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import tyro
 
-from paper_figs.scripts import SIMULATED, Script, scripts
-from sde_si.errors import CLAIM_FAILED, DISK, DONE, UNFINISHED, DiskProblem, require, require_known
+from paper_figs import drawing
+from paper_figs.scripts import Script, scripts
+from sde_si.errors import CLAIM_FAILED, DISK, DONE, UNFINISHED, require, require_known
 from sde_si.options import FOLDER, QUIET, TEXT, comma, flag, names_in, options_class, parse
 from sde_si.terminal import emit, guarded, say, standing
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 FORMATS = ("pdf", "png", "svg")
 Options = options_class(
@@ -78,65 +75,6 @@ def _list(chosen: list[Script], options: Any) -> int:
     return DONE
 
 
-class Found(NamedTuple):
-    """What a script needs: the records that are there, names of those that nobody has made, faults of the rest."""
-
-    records: dict[str, xr.Dataset]
-    pending: list[str]
-    unreadable: list[str]
-
-
-def records_of(script: Script, scale: str | None) -> Found:
-    """Read what a script needs, whatever cannot be read."""
-    from paper_figs import simulated
-
-    found = Found({}, [], [])
-    if script.simulates:
-        with _kept(found.unreadable):
-            own = simulated.load(script)
-            if own is None:
-                found.pending.append(f"{script.name} (simulation)")
-            else:
-                found.records[SIMULATED] = own
-    if script.experiments:
-        from validation import experiments
-
-        for name in script.experiments:
-            there = experiments.present(name) if name in experiments.EXPERIMENTS else []
-            if not there or (scale is not None and scale not in there):
-                found.pending.append(name if scale is None else f"{name} ({scale})")
-            else:
-                with _kept(found.unreadable):
-                    found.records[name] = experiments.load(name, scale)
-    return found
-
-
-@contextmanager
-def _kept(messages: list[str]) -> Iterator[None]:
-    """One bad file is told of, and stops nothing else."""
-    try:
-        yield
-    except DiskProblem as error:
-        messages.append(str(error))
-
-
-def foreign(script: Script, records: dict[str, xr.Dataset]) -> list[str]:
-    """Names of the records that do not belong to the present configuration."""
-    from paper_figs import simulated
-
-    out = []
-    for name, record in records.items():
-        if name == SIMULATED:
-            present = simulated.digest(script)
-        else:
-            from validation import experiments
-
-            present = experiments.current(name, record.attrs["scale"])
-        if record.attrs.get("digest") != present:
-            out.append(script.name if name == SIMULATED else f"{name} ({record.attrs['scale']})")
-    return out
-
-
 def _recompute(chosen: list[Script], options: Any) -> int:
     """Make records anew; returns the exit code of what went wrong, or 0."""
     from paper_figs import simulated
@@ -171,8 +109,8 @@ def _check(chosen: list[Script], options: Any) -> int:
     missing: list[str] = []
     unreadable: list[str] = []
     for one in chosen:
-        found = records_of(one, options.scale)
-        wrong += [f"{one.name}: {name}" for name in foreign(one, found.records)]
+        found = drawing.records_of(one, options.scale)
+        wrong += [f"{one.name}: {name}" for name in drawing.foreign(one, found.records)]
         missing += [f"{one.name}: {name}" for name in found.pending]
         unreadable += found.unreadable
     unreadable = list(dict.fromkeys(unreadable))  # figures share records
@@ -196,32 +134,25 @@ def _code(unreadable: Sequence[str], wrong: bool, unfinished: bool) -> int:
 
 def _draw(chosen: list[Script], options: Any) -> int:
     from paper_figs import gallery
-    from paper_figs.output import write
 
     shown: dict[str, Any] = {}
     unreadable: dict[str, None] = {}  # in order, each once: figures share records
-    for one in chosen:
-        found = records_of(one, options.scale)
-        unreadable |= dict.fromkeys(found.unreadable)
-        entry = shown[one.name] = {key: value for key, value in found._asdict().items() if value and key != "records"}
-        if entry:
-            enough = one.partial and bool(found.records)
-            reasons = [f"pending: {', '.join(found.pending)}"] * bool(found.pending) + found.unreadable
-            say(f"{one.name}: {'drawn without' if enough else 'not drawn'}, {'; '.join(reasons)}")
-            if not enough:
-                continue
-        if names := foreign(one, found.records):
-            entry["foreign"] = names
-            say(f"{one.name}: the record of {', '.join(names)} does not belong to the present configuration")
-        drawn = one.draw(found.records)
-        files = write(one, drawn, Path(options.out), options.format) if options.gallery is None else []
-        entry |= {"files": [str(file) for file in files], "seen": drawn.seen, "drawn": drawn}
-        say(f"{one.name}: {', '.join(str(file) for file in files) or 'drawn'}", options.quiet)
-    if options.gallery is not None:
-        page = gallery.write(Path(options.gallery), shown, whole=not options.names and not unreadable)
-        say(f"written: {page}", options.quiet)
+    for one, entry in zip(chosen, drawing.each([drawing.Order.of(one, options) for one in chosen]), strict=True):
+        shown[one.name] = entry
+        unreadable |= dict.fromkeys(entry.get("unreadable", ()))
+        if "pending" in entry or "unreadable" in entry:
+            reasons = [f"pending: {', '.join(entry['pending'])}"] if "pending" in entry else []
+            how = "drawn without" if "seen" in entry else "not drawn"
+            say(f"{one.name}: {how}, {'; '.join(reasons + entry.get('unreadable', []))}")
+        if "foreign" in entry:
+            names = ", ".join(entry["foreign"])
+            say(f"{one.name}: the record of {names} does not belong to the present configuration")
+        if "seen" in entry:
+            say(f"{one.name}: {', '.join(entry['files']) or 'drawn'}", options.quiet)
+    if options.gallery is not None and not options.names and not unreadable:
+        say(f"written: {gallery.write_page(Path(options.gallery), shown)}", options.quiet)
     if options.json:
-        emit({name: {k: v for k, v in one.items() if k != "drawn"} for name, one in shown.items()})
+        emit({name: {k: v for k, v in one.items() if k != "tables"} for name, one in shown.items()})
     elif not options.quiet:
         for name, one in shown.items():
             if "seen" in one:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paper_figs.scripts import scripts, styled
+from paper_figs.scripts import Drawn, scripts, styled
 from paper_figs.style import png
 from sde_si.disk import write_bytes
 
@@ -34,7 +34,7 @@ def section(name: str, entry: Mapping[str, Any]) -> str:
     """One figure's part of the page."""
     one = scripts()[name]
     lines = [f"## {one.title}", "", f"`{name}` ({plain(one.source)})", "", plain(one.text), ""]
-    if "drawn" not in entry:
+    if "seen" not in entry:
         return "\n".join([*lines, f"*Not drawn yet: no record of {', '.join(entry['pending'])}.*", ""])
     if "foreign" in entry:
         lines += [f"*Drawn from a record of an older configuration: {', '.join(entry['foreign'])}.*", ""]
@@ -44,8 +44,8 @@ def section(name: str, entry: Mapping[str, Any]) -> str:
         f"**Seen.** {plain(entry['seen'][0].upper() + entry['seen'][1:])}",
         "",
     ]
-    for table in entry["drawn"].tables:
-        lines += [table.markdown(), ""]
+    for table in entry["tables"]:
+        lines += [table, ""]
     return "\n".join(lines)
 
 
@@ -55,21 +55,27 @@ def plain(text: str) -> str:
     return "".join(part if part.startswith("`") else re.sub(r"([*_\[\]<>|$#~])", r"\\\1", part) for part in parts)
 
 
-def write(folder: Path, shown: Mapping[str, Mapping[str, Any]], *, whole: bool) -> Path:
-    """Write the pictures, and the page if it is to be whole; returns what was written.
+def write_picture(name: str, drawn: Drawn, folder: Path) -> None:
+    """Write one figure's picture.
 
     Raises
     ------
     DiskProblem
         If the folder or the disk refuses.
     """
-    for name, entry in shown.items():
-        if "drawn" in entry:
-            with styled():
-                content = smallest(entry["drawn"].figure)
-            write_bytes(content, folder / PICTURES / f"{name}.png")
-    if not whole:
-        return folder / PICTURES
+    with styled():
+        content = smallest(drawn.figure)
+    write_bytes(content, folder / PICTURES / f"{name}.png")
+
+
+def write_page(folder: Path, shown: Mapping[str, Mapping[str, Any]]) -> Path:
+    """Write the page of all figures, entries as of `paper_figs.drawing.one`; returns its path.
+
+    Raises
+    ------
+    DiskProblem
+        If the folder or the disk refuses.
+    """
     page = folder / "gallery.md"
     write_bytes("\n".join([HEAD, *(section(name, entry) for name, entry in shown.items())]).encode(), page)
     return page

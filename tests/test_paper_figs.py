@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import made_records
 import numpy as np
 import pytest
 
-from paper_figs import cli, gallery, simulated, style
+from paper_figs import cli, drawing, gallery, simulated, style
 from paper_figs.scripts import FOLDER, SIMULATED, scripts
 from sde_si.errors import DONE, UNFINISHED, BadInput
 from sde_si.record import save
@@ -99,7 +100,7 @@ def test_every_figure_draws_with_labels_and_units(name, records):
 
 
 def test_a_table_is_written_in_all_forms(tmp_path, monkeypatch, capsys, records):
-    monkeypatch.setattr(cli, "records_of", lambda *_: cli.Found({"yun-table1": records["yun-table1"]}, [], []))
+    monkeypatch.setattr(drawing, "records_of", lambda *_: drawing.Found({"yun-table1": records["yun-table1"]}, [], []))
     assert cli.main(["yun-table1", "--out", str(tmp_path), "--format", ",".join(FORMS)]) == 0
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".pdf", ".svg", ".md", ".tex"}
     markdown = (tmp_path / "yun-table1.md").read_text()
@@ -164,7 +165,7 @@ def test_bad_files_are_all_named_and_stop_nothing_else(words, tmp_path, monkeypa
 
 def test_check_refuses_an_experiments_foreign_record(monkeypatch, records):
     record = records["yun-table5"].copy()
-    monkeypatch.setattr(cli, "records_of", lambda *_: cli.Found({"yun-table5": record}, [], []))
+    monkeypatch.setattr(drawing, "records_of", lambda *_: drawing.Found({"yun-table5": record}, [], []))
     assert cli.main(["yun-table5", "--check", "--quiet"]) == 0
     record.attrs["digest"] = "another"
     assert cli.main(["yun-table5", "--check", "--quiet"]) == 1
@@ -208,24 +209,34 @@ sys.exit(code)
 @pytest.mark.slow
 def test_the_gallery_is_what_the_records_say_without_torch(tmp_path):
     """All figures from committed records; texts, tables and numbers of the page are theirs."""
-    code = f"""
-import sys
-from paper_figs.cli import main
-code = main(["--gallery", {str(tmp_path)!r}, "--quiet"])
-assert "torch" not in sys.modules
-sys.exit(code)
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    (tmp_path / "torch.py").write_text("raise AssertionError('drawing imports torch')")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "paper_figs", "--gallery", str(tmp_path), "--quiet"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (DONE, UNFINISHED), done.stderr  # the latter while an experiment has no record
     assert (tmp_path / "gallery.md").read_text() == (ROOT / "docs" / "gallery.md").read_text()
+
+
+def test_processes_draw_what_one_draws(tmp_path, monkeypatch):
+    names = ["yun-table5", "reshuffling-theory", "yun-table1"]
+    options = cli.parse(cli.Options, "paper_figs", ["--out", str(tmp_path / "one")])
+    orders = [drawing.Order.of(scripts()[name], options) for name in names]
+    alone = list(drawing.each(orders))
+    monkeypatch.setattr(drawing, "FEW", 1)
+    monkeypatch.setattr(drawing, "usable_cores", lambda: 2)
+    found = list(drawing.each([order._replace(out=str(tmp_path / "two")) for order in orders]))
+    assert [one["seen"] for one in found] == [one["seen"] for one in alone]
+    for entry, other in zip(found, alone, strict=True):
+        assert [Path(file).read_bytes() for file in entry["files"]] == [Path(f).read_bytes() for f in other["files"]]
 
 
 @pytest.mark.parametrize("name", ["yun-quantified", "yun-paper", "yun-table5", "tricks-table"])
 def test_numbers_of_the_page_are_those_of_the_records(name):
     one = scripts()[name]
-    records = cli.records_of(one, "cpu").records
+    records = drawing.records_of(one, "cpu").records
     drawn = one.draw(records)
-    assert gallery.section(name, {"drawn": drawn, "seen": drawn.seen}) in (ROOT / "docs" / "gallery.md").read_text()
+    entry = {"tables": [table.markdown() for table in drawn.tables], "seen": drawn.seen}
+    assert gallery.section(name, entry) in (ROOT / "docs" / "gallery.md").read_text()
 
 
 def test_nobody_imports_the_figures():

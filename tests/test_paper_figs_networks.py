@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_records import made
 
-from paper_figs import accuracy, cli, grid, networks, phases
+from paper_figs import accuracy, cli, drawing, grid, networks, phases
 from paper_figs.findings import scaling_rules
 from paper_figs.scripts import scripts
 from sde_si import theory
@@ -20,7 +20,7 @@ records = made_records.records
 
 
 def test_the_table_of_tricks_has_every_row_its_rule_and_its_verdicts(tmp_path, monkeypatch, records):
-    monkeypatch.setattr(cli, "records_of", lambda *_: cli.Found({"tricks": records["tricks"]}, [], []))
+    monkeypatch.setattr(drawing, "records_of", lambda *_: drawing.Found({"tricks": records["tricks"]}, [], []))
     assert cli.main(["tricks-table", "--out", str(tmp_path), "--quiet"]) == 0
     assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".md", ".tex"}
     markdown, tex = ((tmp_path / f"tricks-table.{end}").read_text() for end in ("md", "tex"))
