@@ -60,6 +60,9 @@ def _main(words: list[str]) -> int:
     chosen = [known[name] for name in names or known]
     if options.list:
         return _list(chosen, options)
+    require(
+        not (options.check and options.recompute), "check", "either --check or --recompute", "both", "--check first"
+    )
     if options.recompute and (code := _recompute(chosen, options)):
         return code
     return _check(chosen, options) if options.check else _draw(chosen, options)
@@ -84,7 +87,7 @@ def _recompute(chosen: list[Script], options: Any) -> int:
         command = [sys.executable, "-m", "validation.experiments", ",".join(names), "--scale", scale]
         code = subprocess.run(command + ["--quiet"] * options.quiet, check=False).returncode
         if code not in (DONE, UNFINISHED):
-            say(f"{' '.join(command[1:])} failed; see its message above")
+            say(f"error: python {' '.join(command[1:])} failed; see its message above")
             return code
     for one in chosen:
         if one.simulates:

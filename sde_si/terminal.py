@@ -140,6 +140,10 @@ def _forget_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+# packages that only some commands need -> the extra that brings them
+EXTRAS = {"torch": "networks", "sklearn": "networks"}
+
+
 def as_flag(name: str) -> str:
     """A Python keyword as the command line spells it."""
     return f"--{name.replace('_', '-')}"
@@ -173,6 +177,12 @@ def guarded(main: Callable[[], int], label: Callable[[str], str] = as_flag) -> i
     except DiskProblem as error:
         say(f"error: {error}")
         return DISK
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name not in EXTRAS:
+            raise
+        say(f"error: expected {name} to be installed, got no such package; try pip install -e '.[{EXTRAS[name]}]'")
+        return BAD_INPUT
     except MemoryError as error:
         say(f"error: not enough memory{f' ({error})' if str(error) else ''}; try smaller sizes, or fewer of them")
         return BAD_INPUT

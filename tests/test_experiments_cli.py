@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -62,6 +63,20 @@ def test_wrong_input_is_refused_before_any_work(words, said, tmp_path, capsys):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_torch_training_is_refused_and_what_is_there_is_not(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    for name in [one for one in sys.modules if one.startswith(("validation.train", "validation.networks"))]:
+        monkeypatch.delitem(sys.modules, name)
+    assert (
+        main(["yun-table5", "--scale", "tiny", "--work", str(tmp_path / "w"), "--out", str(tmp_path / "o")])
+        == BAD_INPUT
+    )
+    assert "expected torch to be installed, got no such package; try pip install" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+    assert main(["yun-table5", "--scale", "cpu"]) == DONE
+    assert "yun-table5 cpu: recorded" in capsys.readouterr().out
+
+
 def test_no_accelerator_is_said(tmp_path, capsys):
     assert run(tmp_path, "tricks", "--device", "cuda") == BAD_INPUT
     assert "a CUDA device, got none here" in capsys.readouterr().err

@@ -266,3 +266,8 @@ def test_markers_differ_without_colour():
 def test_a_scale_that_is_none_is_refused_before_any_work():
     with pytest.raises(BadInput, match="names"):
         cli._main(["no-such"])
+
+
+def test_checking_and_making_anew_are_two_things(capsys):
+    assert cli.main(["--check", "--recompute"]) == 2
+    assert "expected either --check or --recompute" in capsys.readouterr().err

@@ -42,9 +42,9 @@ def draw(records: Records) -> Drawn:
         axes[1].plot(one.part.expected_slope, k, "|", ms=13, mew=1.6, color=style.color(1), label=f"{hide}predicted")
         for series, (kind, spread) in enumerate(one.spreads.items()):
             _interval(axes[2], spread.interval, k, series, fmt=style.MARKERS[series], label=hide + kind)
-    titles = (("best cells against the diagonal", "columns"), ("log(best) against log(N or B)", "slope"),
+    titles = (("best cells against the diagonal\n(in brackets: best or second on it)", "columns"), ("log(best) against log(N or B)", "slope"),
               ("spread of ln(angle per epoch)", "standard deviation over cells"))  # fmt: skip
-    ticks = [f"{one.name}\nbest or second on it: {one.leading[0]}" for one in found.parts]
+    ticks = [f"{one.name} ({one.leading[0]})" for one in found.parts]
     for axis, (title, label) in zip(axes, titles, strict=True):
         axis.set_yticks(rows, ticks if axis is axes[0] else [""] * rows.size, fontsize=7)
         axis.set(ylim=(rows.size - 0.4, -0.6), title=title, xlabel=label)

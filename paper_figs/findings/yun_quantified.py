@@ -103,7 +103,8 @@ def seen(found: Found) -> str:
     split = part_by_part({one.name: one.spreads for one in found.parts})
     return (
         f"tables {', '.join(found.spreads)} ({'; '.join(found.captions)}). {_diagonal(found)} Spread of the angle per "
-        f"epoch after the transients, {spread}." + (f" By what was tuned: {split}." if split else "")
+        f"epoch after the transients, of cells whose networks have all learned something, {spread}."
+        + (f" By what was tuned: {split}." if split else "")
     )
 
 
@@ -112,13 +113,14 @@ def _diagonal(found: Found) -> str:
     parts = found.parts
     verdicts = [verdict for one in parts for verdict in one.verdicts]
     count, by_chance = (sum(values) for values in zip(*(one.leading for one in parts), strict=True))
+    alone = sum(sum(one.part.chances(1)) for one in parts)
     rare = at_least(int(count), [chance for one in parts for chance in one.part.chances(PLACES)])
     ends, off = sum(at_end(one.part.mean) for one in parts), sum(one.part.off_by_chance() for one in parts)
     known = [one for one in parts if np.isfinite(one.slope.low)]
     held = sum(one.slope.holds(one.part.expected_slope) for one in known)
     return (
-        f"The diagonal has the best cell in {verdicts.count('on')} of {len(verdicts)} columns and the best or the "
-        f"second in {count} ({by_chance:.1f} if all cells of a column were alike, which as many or more would have "
+        f"The diagonal has the best cell in {verdicts.count('on')} of {len(verdicts)} columns ({alone:.1f} by chance) and "
+        f"the best or the second in {count} ({by_chance:.1f} if all cells of a column were alike, which as many or more would have "
         f"with probability {rare:.2g} if columns were independent; in the paper's own tables: yun-paper). The best is "
         f"off it by less than one standard error in {verdicts.count('within')}, beyond in {verdicts.count('off')} "
         f"({off:.1f} by chance), undecided in {verdicts.count('unknown')}; in {ends} it is at an end of the grid, and "

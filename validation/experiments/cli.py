@@ -156,12 +156,14 @@ def _pending(options: Any, experiments: list[Any], device: str) -> int:
 
 def _run(options: Any, plans: list[Any], device: str) -> int:
     from sde_si.machine import usable_cores
-    from validation.train.job import pick_device
 
-    device = pick_device(device)
-    workers = options.workers or (4 if device == "cuda" else usable_cores())
     begin, results = time.monotonic(), []
     todo = [plan for plan in plans if options.rebuild or not plan.done]
+    if todo:
+        from validation.train.job import pick_device  # needs torch
+
+        device = pick_device(device)
+    workers = options.workers or (4 if device == "cuda" else usable_cores())
     _say_damaged(plans, {plan.path for plan in todo}, options.quiet)
     for plan in plans:
         if plan not in todo:

@@ -17,7 +17,8 @@ TEXT = """# Experiments of the papers
 
 One command repeats a figure or table of a paper with real networks. Each experiment is one small file in
 `validation/experiments/catalogue`, found by its name: a list of cells (configurations of the [trainer](networks.md)),
-seeds, what is kept of them, and the paper's own numbers.
+seeds, what is kept of them, and the paper's own numbers. Training needs `pip install -e ".[networks]"` in a clone; the
+lists and the [figures](gallery.md) do not.
 
 ```bash
 python -m validation.experiments --list
@@ -27,9 +28,9 @@ python -m validation.experiments --pending
 python -m validation.experiments --pending --device cuda --max-minutes 8
 ```
 
-- `tiny` shows that it runs, in under a minute; `cpu` is for two cores, by estimate under 75 minutes each and 8 hours
-  together; `gpu` for one H100, by estimate 20 minutes each; both need Fashion-MNIST (Debian's `dataset-fashion-mnist`,
-  or `--data-dir`); `full` is the paper's own size and needs CIFAR-10 (`--data-dir`).
+- `tiny` shows that it runs, in under a minute; `cpu` is for two cores that do nothing else, on which each takes by
+  estimate under 75 minutes, and all together under 8 hours; `gpu` for one H100, by estimate 20 minutes each; both need
+  Fashion-MNIST (Debian's `dataset-fashion-mnist`, or `--data-dir`); `full` is the paper's own size and needs CIFAR-10 (`--data-dir`).
 - Every run (a cell and a seed) is a file of its own in `--work`, named by the digest of its settings. Two experiments
   that need the same run share it. A kill, Ctrl-C or `--max-minutes` loses nothing that is finished, and a training goes
   on from its last state, at most half a minute back. The same command goes on.
@@ -42,7 +43,7 @@ python -m validation.experiments --pending --device cuda --max-minutes 8
 - Every number is read against its checksum. A damaged summary is named, nothing is taken from it, and before it is made
   again it is moved to `failed`, as a damaged run is.
 - `--pending` without `--device` only lists, with the hours of one core (`cpu`) or of the accelerator (`gpu`, `full`)
-  that are left; with `--device` it runs.
+  that are left, a run that two experiments share counted with the first alone; with `--device` it runs.
 - Exit codes: 0 done, 2 bad input, 3 a run failed, 4 disk, 5 stopped before the end, 130 Ctrl-C.
 
 ```python
