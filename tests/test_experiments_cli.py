@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,8 @@ from validation.experiments import EXPERIMENTS  # noqa: E402
 from validation.experiments.cli import main  # noqa: E402
 from validation.experiments.run import Plan, estimate  # noqa: E402
 from validation.experiments.work import name_of  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
 
 
 def run(tmp_path, *words):
@@ -62,21 +67,23 @@ def test_wrong_input_is_refused_before_any_work(words, said, tmp_path, capsys):
     assert not list(tmp_path.rglob("*.nc"))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_without_torch_training_is_refused_and_what_is_there_is_not(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
-    for name in [one for one in sys.modules if one.startswith(("validation.train", "validation.networks"))]:
-        monkeypatch.delitem(sys.modules, name)
-    assert (
-        main(["yun-table5", "--scale", "tiny", "--work", str(tmp_path / "w"), "--out", str(tmp_path / "o")])
-        == BAD_INPUT
-    )
-    assert "expected torch to be installed, got no such package; try pip install" in capsys.readouterr().err
+def test_without_torch_training_is_refused_and_what_is_there_is_not(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('not here', name='torch')")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+
+    def run(scale, *words):
+        command = [sys.executable, "-m", "validation.experiments", "yun-table5", "--scale", scale, *words]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    refused = run("tiny", "--work", "w", "--out", "o")
+    assert refused.returncode == BAD_INPUT
+    assert refused.stderr.startswith("error: expected torch to be installed, got no such package; try pip install")
     assert not (tmp_path / "o").exists()
-    assert main(["yun-table5", "--scale", "cpu"]) == DONE
-    assert "yun-table5 cpu: recorded" in capsys.readouterr().out
+    there = run("cpu")
+    assert (there.returncode, there.stdout) == (DONE, "yun-table5 cpu: recorded\n")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_no_accelerator_is_said(tmp_path, capsys):
     assert run(tmp_path, "tricks", "--device", "cuda") == BAD_INPUT
     assert "a CUDA device, got none here" in capsys.readouterr().err

@@ -119,8 +119,9 @@ def _diagonal(found: Found) -> str:
     known = [one for one in parts if np.isfinite(one.slope.low)]
     held = sum(one.slope.holds(one.part.expected_slope) for one in known)
     return (
-        f"The diagonal has the best cell in {verdicts.count('on')} of {len(verdicts)} columns ({alone:.1f} by chance) and "
-        f"the best or the second in {count} ({by_chance:.1f} if all cells of a column were alike, which as many or more would have "
+        f"The diagonal has the best cell in {verdicts.count('on')} of {len(verdicts)} columns ({alone:.1f} by chance) "
+        f"and the best or the second in {count} ({by_chance:.1f} if all cells of a column were alike, which as many or "
+        f"more would have "
         f"with probability {rare:.2g} if columns were independent; in the paper's own tables: yun-paper). The best is "
         f"off it by less than one standard error in {verdicts.count('within')}, beyond in {verdicts.count('off')} "
         f"({off:.1f} by chance), undecided in {verdicts.count('unknown')}; in {ends} it is at an end of the grid, and "

@@ -30,7 +30,8 @@ python -m validation.experiments --pending --device cuda --max-minutes 8
 
 - `tiny` shows that it runs, in under a minute; `cpu` is for two cores that do nothing else, on which each takes by
   estimate under 75 minutes, and all together under 8 hours; `gpu` for one H100, by estimate 20 minutes each; both need
-  Fashion-MNIST (Debian's `dataset-fashion-mnist`, or `--data-dir`); `full` is the paper's own size and needs CIFAR-10 (`--data-dir`).
+  Fashion-MNIST (Debian's `dataset-fashion-mnist`, or `--data-dir`); `full` is the paper's own size and needs CIFAR-10
+  (`--data-dir`).
 - Every run (a cell and a seed) is a file of its own in `--work`, named by the digest of its settings. Two experiments
   that need the same run share it. A kill, Ctrl-C or `--max-minutes` loses nothing that is finished, and a training goes
   on from its last state, at most half a minute back. The same command goes on.
